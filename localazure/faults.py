@@ -1,0 +1,241 @@
+"""Faults on purpose: what a lesson or a test makes the embedded services do wrong, each hit counted.
+
+Server side, a `FaultBook` holds the armed faults; the services ask it at the points where the real service can fail
+(`take` uses one up, `peek` looks at a lasting one). Client side, `Faults` speaks to the control route and returns a
+handle whose `hits` says how often the fault has struck, so that a lesson can account for every one.
+
+Which kinds exist, and which facts can narrow them, is the knowledge of the two sections at the end.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Service = Literal["cosmos", "event_hubs"]
+FOREVER = -1
+
+
+class UnknownFault(ValueError):
+    """No fault of that kind exists in that service."""
+
+
+@dataclass(slots=True)
+class Fault:
+    """One armed fault: strikes `times` times (`FOREVER`: until cleared) where every fact in `where` matches."""
+
+    number: int
+    service: Service
+    kind: str
+    times: int
+    where: Mapping[str, Any]
+    values: Mapping[str, Any]
+    hits: int = 0
+
+    def matches(self, service: Service, kind: str, facts: Mapping[str, Any]) -> bool:
+        alive = self.times == FOREVER or self.hits < self.times
+        return (
+            alive
+            and self.service == service
+            and self.kind == kind
+            and all(facts.get(name) == value for name, value in self.where.items())
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "number": self.number,
+            "service": self.service,
+            "kind": self.kind,
+            "times": self.times,
+            "where": dict(self.where),
+            "values": dict(self.values),
+            "hits": self.hits,
+        }
+
+
+@dataclass(slots=True)
+class FaultBook:
+    """The armed faults of one server, in the order in which they were armed."""
+
+    _faults: list[Fault] = field(default_factory=list)
+    _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def arm(
+        self, service: Service, kind: str, times: int, where: Mapping[str, Any], values: Mapping[str, Any]
+    ) -> Fault:
+        """Raises: `UnknownFault` for a kind that the service does not have, or a count that is not one."""
+        if kind not in KINDS.get(service, frozenset()):
+            known = ", ".join(sorted(KINDS.get(service, frozenset()))) or "none"
+            raise UnknownFault(f"no fault {kind!r} in service {service!r}; it knows: {known}")
+        if times != FOREVER and times < 1:
+            raise UnknownFault(f"a fault strikes at least once, not {times} times")
+        with self._lock:
+            fault = Fault(next(self._numbers), service, kind, times, dict(where), dict(values))
+            self._faults.append(fault)
+            return fault
+
+    def take(self, service: Service, kind: str, **facts: Any) -> Fault | None:
+        """The first armed fault of this kind that these facts meet, with one hit counted; None if there is none."""
+        if not self._faults:
+            return None
+        with self._lock:
+            for fault in self._faults:
+                if fault.matches(service, kind, facts):
+                    fault.hits += 1
+                    return fault
+        return None
+
+    def peek(self, service: Service, kind: str, **facts: Any) -> Fault | None:
+        """As `take`, without counting a hit: for states that last, such as a paused partition."""
+        if not self._faults:
+            return None
+        with self._lock:
+            return next((fault for fault in self._faults if fault.matches(service, kind, facts)), None)
+
+    def clear(self, number: int | None = None) -> None:
+        """Disarm one fault, or all of them."""
+        with self._lock:
+            self._faults = [fault for fault in self._faults if number is not None and fault.number != number]
+
+    def report(self) -> list[dict[str, Any]]:
+        with self._lock:
+            return [fault.as_json() for fault in self._faults]
+
+
+Control = Callable[[str, str, Mapping[str, Any] | None], Any]
+"""(method, path, JSON body) -> JSON answer of the control route; raises on a refusal."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultHandle:
+    """A fault armed from the client side."""
+
+    number: int
+    _control: Control
+
+    @property
+    def hits(self) -> int:
+        """How often it has struck so far."""
+        for fault in self._control("GET", "/faults", None):
+            if fault["number"] == self.number:
+                return int(fault["hits"])
+        raise LookupError(f"fault {self.number} has been cleared")
+
+    def clear(self) -> int:
+        """Disarm it; the number of times it struck."""
+        hits = self.hits
+        self._control("DELETE", f"/faults/{self.number}", None)
+        return hits
+
+
+@dataclass(frozen=True, slots=True)
+class _Armer:
+    _control: Control
+
+    def _arm(
+        self, service: Service, kind: str, times: int, where: Mapping[str, Any], **values: Any
+    ) -> FaultHandle:
+        told = {name: value for name, value in where.items() if value is not None}
+        body = {"service": service, "kind": kind, "times": times, "where": told, "values": values}
+        return FaultHandle(int(self._control("POST", "/faults", body)["number"]), self._control)
+
+
+class EventHubsFaults(_Armer):
+    """What Event Hubs can be made to do. `hub` and `partition` narrow a fault; without them it strikes anywhere."""
+
+    def refuse_send(
+        self, condition: str = "com.microsoft:server-busy", *, times: int = 1, hub: str | None = None
+    ) -> FaultHandle:
+        """Reject the next transfers with this AMQP error condition; nothing is stored."""
+        return self._arm("event_hubs", "refuse_send", times, {"hub": hub}, condition=condition)
+
+    def lose_acknowledgement(self, *, times: int = 1, hub: str | None = None) -> FaultHandle:
+        """Store the transfer, then detach instead of acknowledging: the SDK sends again, and it is stored twice."""
+        return self._arm("event_hubs", "lose_acknowledgement", times, {"hub": hub})
+
+    def deliver_twice(self, *, times: int = 1, hub: str | None = None) -> FaultHandle:
+        """Deliver an event a second time with the same sequence number, as after a consumer's reconnect."""
+        return self._arm("event_hubs", "deliver_twice", times, {"hub": hub})
+
+    def drop_connection(self, *, times: int = 1) -> FaultHandle:
+        """Cut the TCP connection at the next transfer, before anything is stored."""
+        return self._arm("event_hubs", "drop_connection", times, {})
+
+    def pause_partition(self, partition: str, *, hub: str | None = None) -> FaultHandle:
+        """Deliver nothing from this hub partition until the fault is cleared; sending goes on."""
+        return self._arm("event_hubs", "pause_partition", FOREVER, {"hub": hub, "partition": partition})
+
+
+class CosmosFaults(_Armer):
+    """What Cosmos DB can be made to do. `operation` is one of create, read, replace, upsert, patch, delete, batch, query, change_feed."""
+
+    def respond(
+        self,
+        status: int,
+        *,
+        substatus: int = 0,
+        retry_after_ms: int | None = None,
+        times: int = 1,
+        operation: str | None = None,
+        container: str | None = None,
+    ) -> FaultHandle:
+        """Answer the next matching requests with this status; nothing is read or written."""
+        where = {"operation": operation, "container": container}
+        return self._arm(
+            "cosmos", "respond", times, where, status=status, substatus=substatus, retry_after_ms=retry_after_ms
+        )
+
+    def delay(
+        self, milliseconds: float, *, times: int = 1, operation: str | None = None, container: str | None = None
+    ) -> FaultHandle:
+        """Hold the next matching requests back for this long before they are carried out."""
+        where = {"operation": operation, "container": container}
+        return self._arm("cosmos", "delay", times, where, milliseconds=milliseconds)
+
+    def drop_connection(
+        self,
+        *,
+        after_commit: bool = False,
+        times: int = 1,
+        operation: str | None = None,
+        container: str | None = None,
+    ) -> FaultHandle:
+        """Cut the connection without an answer, before the operation or (`after_commit`) after it is on disk."""
+        where = {"operation": operation, "container": container}
+        return self._arm("cosmos", "drop_connection", times, where, after_commit=after_commit)
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """`faults.event_hubs...`, `faults.cosmos...`, `report()` and `clear()`."""
+
+    _control: Control
+
+    @property
+    def event_hubs(self) -> EventHubsFaults:
+        return EventHubsFaults(self._control)
+
+    @property
+    def cosmos(self) -> CosmosFaults:
+        return CosmosFaults(self._control)
+
+    def report(self) -> list[dict[str, Any]]:
+        """Every armed fault with its hits."""
+        report: list[dict[str, Any]] = self._control("GET", "/faults", None)
+        return report
+
+    def clear(self) -> None:
+        """Disarm every fault."""
+        self._control("DELETE", "/faults", None)
+
+
+KINDS: Mapping[str, frozenset[str]] = {
+    "event_hubs": frozenset(
+        {"refuse_send", "lose_acknowledgement", "deliver_twice", "drop_connection", "pause_partition"}
+    ),
+    "cosmos": frozenset({"respond", "delay", "drop_connection"}),
+}

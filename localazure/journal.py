@@ -1,0 +1,176 @@
+"""A SQLite file with one writing thread and group commit: what both services keep their state in.
+
+Owns: the write connection, its thread, and the promise behind every acknowledgement: `done` is called with a result
+only after the COMMIT that holds it is on disk. Refuses to know: tables, services, event loops (it reports through the
+`post` it is given, for instance `loop.call_soon_threadsafe`).
+
+How: works queue up while a commit is under way; the writer takes all that wait, runs each inside a savepoint of its
+own, commits once (WAL, synchronous=FULL) and reports. A work that raises undoes its own rows only. When the commit
+itself fails (a full disk), every work of the group is reported failed and nothing of it is kept.
+
+Source: sqlite.org/wal.html, sqlite.org/pragma.html#pragma_synchronous, sqlite.org/lang_savepoint.html
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Post = Callable[[Callable[[], None]], None]
+Done = Callable[[T | None, BaseException | None], None]
+
+MOST_WORKS_PER_COMMIT = 512
+BUSY_TIMEOUT_SECONDS = 10.0
+
+
+class JournalClosed(RuntimeError):
+    """Work was handed to a journal that has been closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    run: Callable[[sqlite3.Connection], Any]
+    done: Callable[[Any, BaseException | None], None]
+
+
+class Journal:
+    """The one writer of a SQLite file.
+
+    Raises: `sqlite3.DatabaseError` at construction if the file is not a database, `OSError` if the folder is read-only.
+    """
+
+    def __init__(self, path: Path, schema: str, post: Post) -> None:
+        self._path = path
+        self._post = post
+        self._works: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._closed = False
+        self._lock = threading.Lock()
+        self._connection = self._open(read_only=False)
+        self._connection.executescript(schema)
+        self._thread = threading.Thread(target=self._write, name=f"journal-{path.stem}", daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Callable[[sqlite3.Connection], T], done: Done[T]) -> None:
+        """Queue `work`; `done(result, None)` follows once it is durable, `done(None, error)` if it is not kept."""
+        with self._lock:
+            if self._closed:
+                raise JournalClosed(f"{self._path.name} is closed")
+            self._works.put(_Work(work, done))
+
+    def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """`submit` and wait: for set-up and control calls from a thread that may block. Never call it from `post`'s."""
+        finished = threading.Event()
+        outcome: list[Any] = [None, None]
+
+        def keep(result: T | None, error: BaseException | None) -> None:
+            outcome[:] = [result, error]
+            finished.set()
+
+        with self._lock:
+            if self._closed:
+                raise JournalClosed(f"{self._path.name} is closed")
+            self._works.put(_Work(work, _Direct(keep)))
+        finished.wait()
+        if outcome[1] is not None:
+            raise outcome[1]
+        result: T = outcome[0]
+        return result
+
+    def reader(self) -> sqlite3.Connection:
+        """A new connection that sees committed rows only; the caller closes it."""
+        return self._open(read_only=True)
+
+    def close(self) -> None:
+        """Finish the queued works, fold the write-ahead log into the file and stop the thread."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._works.put(None)
+        self._thread.join()
+        self._connection.close()
+
+    def _open(self, *, read_only: bool) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_SECONDS
+        )
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA query_only=1" if read_only else "PRAGMA wal_autocheckpoint=2000")
+        return connection
+
+    def _write(self) -> None:
+        while True:
+            group, last = self._take()
+            if group:
+                self._commit(group)
+            if last:
+                return
+
+    def _take(self) -> tuple[list[_Work], bool]:
+        """Everything that waits, at least one work unless closing; True when nothing follows."""
+        group: list[_Work] = []
+        work = self._works.get()
+        while work is not None:
+            group.append(work)
+            if len(group) >= MOST_WORKS_PER_COMMIT:
+                return group, False
+            try:
+                work = self._works.get_nowait()
+            except queue.Empty:
+                return group, False
+        return group, True
+
+    def _commit(self, group: list[_Work]) -> None:
+        reports: list[tuple[_Work, Any, BaseException | None]] = []
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for work in group:
+                reports.append((work, *self._run_one(work)))
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as failure:
+            logger.error("commit of %d works to %s failed: %s", len(group), self._path.name, failure)
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            reports = [(work, None, failure) for work in group]
+        for work, result, error in reports:
+            self._report(work, result, error)
+
+    def _run_one(self, work: _Work) -> tuple[Any, BaseException | None]:
+        self._connection.execute("SAVEPOINT work")
+        try:
+            result = work.run(self._connection)
+        except Exception as refusal:
+            self._connection.execute("ROLLBACK TO work")
+            self._connection.execute("RELEASE work")
+            return None, refusal
+        self._connection.execute("RELEASE work")
+        return result, None
+
+    def _report(self, work: _Work, result: Any, error: BaseException | None) -> None:
+        if isinstance(work.done, _Direct):
+            work.done(result, error)
+            return
+        try:
+            self._post(lambda: work.done(result, error))
+        except RuntimeError:
+            logger.debug("the loop behind %s is gone; a durable result had nobody to tell", self._path.name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Direct:
+    """A report that a waiting thread receives itself, without the event loop."""
+
+    keep: Callable[[Any, BaseException | None], None]
+
+    def __call__(self, result: Any, error: BaseException | None) -> None:
+        self.keep(result, error)
