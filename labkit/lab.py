@@ -1,0 +1,167 @@
+"""`open_lab("03")`: a database, a hub and a folder of tables of its own for one notebook, and clients by role.
+
+Owns: names, the making and deleting of what the notebook uses, and every client it has handed out.
+Refuses to know: what is in the containers.
+
+Locally the database and the hub are made on opening, named `lab03-<random>`, and deleted by `close`. On Azure both
+exist beforehand: the containers get the random name instead, and reading begins at the hub's end as found on opening.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import shutil
+import warnings
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from azure.cosmos import ContainerProxy, CosmosClient, DatabaseProxy, PartitionKey
+from azure.cosmos.exceptions import CosmosResourceNotFoundError
+from azure.eventhub import EventHubConsumerClient, EventHubProducerClient
+from azure.eventhub.aio import EventHubConsumerClient as AsyncEventHubConsumerClient
+
+from labkit import settings
+from labkit.clock import SteppingClock
+from labkit.settings import Role, Target
+
+if TYPE_CHECKING:
+    from localazure.faults import Faults
+
+CONTAINERS: Mapping[str, str] = {
+    "write-model": "/aggregateId",
+    "parked-events": "/aggregateId",
+    "orders-by-customer": "/customerId",
+    "relay-state": "/id",
+    "ownership": "/scope",
+}
+"""Container -> partition key path. All of them let single documents expire, none expires by default."""
+
+CONSUMER_GROUPS = ("monitor", "lessons")
+"""Beside `$Default`, which the projector reads with."""
+
+
+class Lab:
+    """What a notebook works with. Use as a context manager, or call `close` at the end; closing twice is fine."""
+
+    def __init__(self, number: str, target: Target, *, seed: int, partitions: int) -> None:
+        self.number = number
+        self.seed = seed
+        self.clock = SteppingClock()
+        self._target = target
+        self._name = f"lab{number}-{secrets.token_hex(4)}"
+        self._cosmos: dict[Role, CosmosClient] = {}
+        self._closers: list[Callable[[], object]] = []
+        self.hub = target.hub or self._name
+        self.tables_url = f"{target.tables_root}/{self._name}"
+        self._make_containers()
+        target.create_hub(self.hub, partitions, CONSUMER_GROUPS)
+        self.partition_ids, self.start_positions = self._partitions(partitions)
+
+    @property
+    def target(self) -> str:
+        """ "the embedded Azure" or "Azure"."""
+        return self._target.name
+
+    @property
+    def faults(self) -> Faults:
+        """Faults on purpose. Raises: `LocalOnly` on Azure, saying how to provoke the same there."""
+        return self._target.faults()
+
+    def database(self, role: str) -> DatabaseProxy:
+        """The notebook's database, through a client with the role's key; one client per role."""
+        known = settings.the_role(role)
+        if known not in self._cosmos:
+            self._cosmos[known] = CosmosClient.from_connection_string(self._target.cosmos_for(known))
+        return self._cosmos[known].get_database_client(self._target.database or self._name)
+
+    def container(self, name: str, role: str) -> ContainerProxy:
+        """Raises: `LookupError` for a container that the lab does not have."""
+        if name not in CONTAINERS:
+            raise LookupError(f"no container {name!r}; the lab has {', '.join(CONTAINERS)}")
+        return self.database(role).get_container_client(self._container_name(name))
+
+    def producer(self, role: str = "relay", **options: Any) -> EventHubProducerClient:
+        """A new client for sending. Raises: `RoleError` for a role that may not send."""
+        connection = self._target.event_hubs_for(settings.the_role(role), "send")
+        client = EventHubProducerClient.from_connection_string(connection, eventhub_name=self.hub, **options)
+        self._closers.append(client.close)
+        return client
+
+    def consumer(self, role: str = "projector", group: str = "$Default", **options: Any) -> EventHubConsumerClient:
+        """A new client for receiving. Raises: `RoleError` for a role that may not listen."""
+        connection = self._target.event_hubs_for(settings.the_role(role), "listen")
+        client = EventHubConsumerClient.from_connection_string(connection, group, eventhub_name=self.hub, **options)
+        self._closers.append(client.close)
+        return client
+
+    def async_consumer(
+        self, role: str = "projector", group: str = "$Default", **options: Any
+    ) -> AsyncEventHubConsumerClient:
+        """As `consumer`, for asyncio; who asks closes it."""
+        connection = self._target.event_hubs_for(settings.the_role(role), "listen")
+        return AsyncEventHubConsumerClient.from_connection_string(connection, group, eventhub_name=self.hub, **options)
+
+    def close(self) -> None:
+        """Close the clients and delete what was made on opening; the first error is raised when all has been tried."""
+        closers, self._closers = self._closers, []
+        with contextlib.ExitStack() as stack:
+            if closers or self._cosmos:
+                stack.callback(self._target.detach)
+                stack.callback(self._delete_tables)
+                stack.callback(self._delete_containers)
+                if self._target.hub is None:
+                    stack.callback(self._target.delete_hub, self.hub)
+            for closer in closers:
+                stack.callback(closer)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _container_name(self, name: str) -> str:
+        return name if self._target.database is None else f"{self._name}-{name}"
+
+    def _make_containers(self) -> None:
+        self.database(Role.COMMAND)
+        database = self._cosmos[Role.COMMAND].create_database_if_not_exists(self._target.database or self._name)
+        for name, path in CONTAINERS.items():
+            database.create_container(self._container_name(name), PartitionKey(path), default_ttl=-1)
+
+    def _delete_containers(self) -> None:
+        client = self._cosmos[Role.COMMAND]
+        with contextlib.suppress(CosmosResourceNotFoundError):
+            if self._target.database is None:
+                client.delete_database(self._name)
+            else:
+                for name in CONTAINERS:
+                    client.get_database_client(self._target.database).delete_container(self._container_name(name))
+
+    def _delete_tables(self) -> None:
+        if self._target.hub is None:
+            shutil.rmtree(self.tables_url, ignore_errors=True)
+
+    def _partitions(self, partitions: int) -> tuple[tuple[str, ...], dict[str, int]]:
+        """Hub partition ids and the last sequence number of each, -1 if it is empty. A hub made on opening is empty."""
+        if self._target.hub is None:
+            ids = tuple(str(number) for number in range(partitions))
+            return ids, dict.fromkeys(ids, -1)
+        with self.consumer(Role.MONITOR, "monitor") as consumer:
+            ids = tuple(consumer.get_partition_ids())
+            ends = {p: consumer.get_partition_properties(p) for p in ids}
+        if len(ids) != partitions:
+            warnings.warn(f"the hub has {len(ids)} partitions, the lesson asked for {partitions}", stacklevel=3)
+        return ids, {p: -1 if end["is_empty"] else int(end["last_enqueued_sequence_number"]) for p, end in ends.items()}
+
+
+def open_lab(number: str, *, seed: int = 7, partitions: int = 4, target: Target | None = None) -> Lab:
+    """The lab of one notebook, on the Azure that the environment names (`target`: on this one instead).
+
+    Raises: `SettingsError` if the environment names some connections, but not all.
+    """
+    return Lab(number, target or settings.target(), seed=seed, partitions=partitions)

@@ -1,0 +1,188 @@
+"""Which Azure the lab talks to, and what each role may do there.
+
+The environment decides: no connection string at all means the embedded Azure, all of them mean Azure, some of them is
+an error that names the missing ones. This is the only module of `labkit` that imports `localazure`.
+
+Not known here: containers, hubs in use, clients (see `labkit.lab`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NoReturn
+
+from labkit.errors import LocalOnly, RoleError, SettingsError
+
+if TYPE_CHECKING:
+    from localazure import LocalAzure
+    from localazure.faults import Faults
+
+COSMOS = "COSMOS_CONNECTION"
+COSMOS_READ_ONLY = "COSMOS_READONLY_CONNECTION"
+SEND = "EVENTHUB_SEND_CONNECTION"
+LISTEN = "EVENTHUB_LISTEN_CONNECTION"
+SEND_AND_LISTEN = "EVENTHUB_CONNECTION"
+HUB = "EVENTHUB_NAME"
+READ_STORE = "READ_STORE_URL"
+DATABASE = "COSMOS_DATABASE"
+"""Optional: the database that exists beforehand on Azure."""
+DATA_DIR = "LAB_DATA_DIR"
+"""Optional: where the embedded Azure keeps its data; `.lab` beside the package if it is not set."""
+
+LOOPBACK = ("127.0.0.1", "localhost")
+
+
+class Role(StrEnum):
+    """Who is asking. The rights of each are in `RIGHTS`."""
+
+    COMMAND = "command"
+    RELAY = "relay"
+    PROJECTOR = "projector"
+    QUERY = "query"
+    MONITOR = "monitor"
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    cosmos: Literal["read-write", "read-only"]
+    event_hubs: Literal["send", "listen"] | None
+
+
+RIGHTS: Mapping[Role, Rights] = {
+    Role.COMMAND: Rights("read-write", None),
+    Role.RELAY: Rights("read-write", "send"),
+    Role.PROJECTOR: Rights("read-write", "listen"),
+    Role.QUERY: Rights("read-only", None),
+    Role.MONITOR: Rights("read-only", "listen"),
+}
+
+
+def the_role(name: str) -> Role:
+    """Raises: `RoleError` for a role that the lab does not have."""
+    try:
+        return Role(name)
+    except ValueError:
+        raise RoleError(f"no role {name!r}; the lab knows {', '.join(Role)}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One Azure: its connection strings, and what only one of the two kinds can do."""
+
+    name: Literal["the embedded Azure", "Azure"]
+    cosmos: str
+    cosmos_read_only: str
+    send: str
+    listen: str
+    tables_root: str
+    """Folder or `abfss://` URL below which the read models' tables are kept."""
+    database: str | None
+    """The database that exists beforehand; None: the lab makes one of its own."""
+    hub: str | None
+    """The hub that exists beforehand; None: the lab makes one of its own."""
+    create_hub: Callable[[str, int, tuple[str, ...]], None]
+    delete_hub: Callable[[str], None]
+    faults: Callable[[], Faults]
+    detach: Callable[[], None]
+
+    def cosmos_for(self, role: Role) -> str:
+        return self.cosmos if RIGHTS[role].cosmos == "read-write" else self.cosmos_read_only
+
+    def event_hubs_for(self, role: Role, right: Literal["send", "listen"]) -> str:
+        """Raises: `RoleError` if the role does not hold this right."""
+        if RIGHTS[role].event_hubs != right:
+            held = RIGHTS[role].event_hubs or "none"
+            raise RoleError(f"the role {role.value!r} may not {right} (its right on Event Hubs: {held})")
+        return self.send if right == "send" else self.listen
+
+
+def target(environ: Mapping[str, str] | None = None) -> Target:
+    """The Azure that the environment asks for; the embedded one is started if it is not running.
+
+    Raises: `SettingsError` if some of the connections are named, but not all.
+    """
+    chosen = os.environ if environ is None else environ
+    azure = azure_of(chosen)
+    if azure is not None:
+        return azure
+    import localazure
+
+    return embedded(localazure.attach(data_dir(chosen)))
+
+
+def azure_of(environ: Mapping[str, str]) -> Target | None:
+    """The target on Azure, None if no connection is named. Raises: `SettingsError` if some are, but not all."""
+    both = environ.get(SEND_AND_LISTEN, "")
+    found = {
+        COSMOS: environ.get(COSMOS, ""),
+        COSMOS_READ_ONLY: environ.get(COSMOS_READ_ONLY, ""),
+        SEND: environ.get(SEND, both),
+        LISTEN: environ.get(LISTEN, both),
+        HUB: environ.get(HUB, ""),
+        READ_STORE: environ.get(READ_STORE, ""),
+    }
+    if not any(found.values()):
+        return None
+    missing = [name for name, value in found.items() if not value]
+    if missing:
+        raise SettingsError(
+            f"for Azure, set {' and '.join(missing)} too ({SEND_AND_LISTEN} serves for sending and listening); "
+            "for the embedded Azure, set none of them"
+        )
+    return Target(
+        name="Azure",
+        cosmos=found[COSMOS],
+        cosmos_read_only=found[COSMOS_READ_ONLY],
+        send=found[SEND],
+        listen=found[LISTEN],
+        tables_root=found[READ_STORE].rstrip("/"),
+        database=environ.get(DATABASE) or "cqrs-lab",
+        hub=found[HUB],
+        create_hub=lambda name, partitions, groups: None,
+        delete_hub=lambda name: None,
+        faults=_no_faults,
+        detach=lambda: None,
+    )
+
+
+def embedded(azure: LocalAzure) -> Target:
+    """A target on this embedded Azure, whoever started it."""
+    spare_loopback_the_proxy()
+    return Target(
+        name="the embedded Azure",
+        cosmos=azure.cosmos_connection_string,
+        cosmos_read_only=azure.cosmos_read_only_connection_string,
+        send=azure.event_hubs_connection_string_for("send"),
+        listen=azure.event_hubs_connection_string_for("listen"),
+        tables_root=str(Path(azure.data_dir) / "tables"),
+        database=None,
+        hub=None,
+        create_hub=azure.create_event_hub,
+        delete_hub=azure.delete_event_hub,
+        faults=lambda: azure.faults,
+        detach=azure.close,
+    )
+
+
+def data_dir(environ: Mapping[str, str]) -> Path:
+    """Where the embedded Azure keeps its data: absolute, as notebooks run in different working folders."""
+    beside_the_package = Path(__file__).resolve().parent.parent / ".lab"
+    return Path(environ.get(DATA_DIR) or beside_the_package).resolve()
+
+
+def spare_loopback_the_proxy() -> None:
+    """Keep the HTTP clients of this process from asking a proxy for the loopback interface."""
+    for name in ("NO_PROXY", "no_proxy"):
+        listed = [host for host in os.environ.get(name, "").split(",") if host]
+        os.environ[name] = ",".join([*listed, *(host for host in LOOPBACK if host not in listed)])
+
+
+def _no_faults() -> NoReturn:
+    raise LocalOnly(
+        "faults on purpose exist in the embedded Azure only; on Azure, cut the network of this machine, "
+        "lower the throughput of the container, or disable the hub in the portal to see the same"
+    )

@@ -1,0 +1,1 @@
+"""Notebook 01: commands, the decision, and one transaction that keeps state, events and receipt together."""
