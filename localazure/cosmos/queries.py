@@ -69,6 +69,10 @@ class QueriedContainer(Protocol):
     def partition_key_paths(self) -> Sequence[str]:
         """The partition key definition's paths, as "/customerId" or "/address/zip"."""
 
+    @property
+    def indexing_policy(self) -> Mapping[str, Any]:
+        """The container's indexing policy as stored (`includedPaths`, `excludedPaths`, `compositeIndexes`)."""
+
     def ranges(self) -> Sequence[KeyRange]:
         """The physical partitions, ascending and without gaps."""
 
