@@ -63,6 +63,11 @@ class FaultBook:
     _faults: list[Fault] = field(default_factory=list)
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _listeners: list[Callable[[], None]] = field(default_factory=list)
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Have `listener` called, in the thread that changes the book, after a fault is armed or cleared."""
+        self._listeners.append(listener)
 
     def arm(
         self, service: Service, kind: str, times: int, where: Mapping[str, Any], values: Mapping[str, Any]
@@ -76,7 +81,8 @@ class FaultBook:
         with self._lock:
             fault = Fault(next(self._numbers), service, kind, times, dict(where), dict(values))
             self._faults.append(fault)
-            return fault
+        self._changed()
+        return fault
 
     def take(self, service: Service, kind: str, **facts: Any) -> Fault | None:
         """The first armed fault of this kind that these facts meet, with one hit counted; None if there is none."""
@@ -100,6 +106,11 @@ class FaultBook:
         """Disarm one fault, or all of them."""
         with self._lock:
             self._faults = [fault for fault in self._faults if number is not None and fault.number != number]
+        self._changed()
+
+    def _changed(self) -> None:
+        for listener in self._listeners:
+            listener()
 
     def report(self) -> list[dict[str, Any]]:
         with self._lock:
@@ -136,9 +147,7 @@ class FaultHandle:
 class _Armer:
     _control: Control
 
-    def _arm(
-        self, service: Service, kind: str, times: int, where: Mapping[str, Any], **values: Any
-    ) -> FaultHandle:
+    def _arm(self, service: Service, kind: str, times: int, where: Mapping[str, Any], **values: Any) -> FaultHandle:
         told = {name: value for name, value in where.items() if value is not None}
         body = {"service": service, "kind": kind, "times": times, "where": told, "values": values}
         return FaultHandle(int(self._control("POST", "/faults", body)["number"]), self._control)
@@ -171,7 +180,10 @@ class EventHubsFaults(_Armer):
 
 
 class CosmosFaults(_Armer):
-    """What Cosmos DB can be made to do. `operation` is one of create, read, replace, upsert, patch, delete, batch, query, change_feed."""
+    """What Cosmos DB can be made to do.
+
+    `operation` is one of create, read, replace, upsert, patch, delete, batch, query, change_feed.
+    """
 
     def respond(
         self,

@@ -1,0 +1,115 @@
+"""`python -m localazure serve | hub create`: the embedded Azure from a terminal."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from localazure.errors import LocalAzureError
+
+
+@click.group(help=__doc__)
+def main() -> None:
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+
+
+@main.command()
+@click.option(
+    "--data", type=click.Path(path_type=Path, file_okay=False), required=True, help="Where the state is kept."
+)
+@click.option("--cosmos-port", type=click.IntRange(0, 65535), default=0, help="0: the former one, or any free one.")
+@click.option("--eventhubs-port", type=click.IntRange(0, 65535), default=0, help="0: the former one, or any free one.")
+@click.option("--cosmos-key", envvar="LOCALAZURE_COSMOS_KEY", help="The read-write account key (base64).")
+@click.option("--eventhubs-key", envvar="LOCALAZURE_EVENTHUBS_KEY", help="The key of RootManageSharedAccessKey.")
+@click.option("--bearer-token", envvar="LOCALAZURE_BEARER_TOKEN", help="Accept this bearer token beside the keys.")
+@click.option("--tls", is_flag=True, help="Not supported yet: refused.")
+@click.option("--ranges", type=click.IntRange(1, 256), help="Physical partitions per container.")
+@click.option("--hub", "hubs", multiple=True, metavar="NAME:PARTITIONS", help="Create this hub if it is not there.")
+@click.option("--idle-seconds", type=click.FloatRange(min=1), help="Stop when nobody used it for so long.")
+def serve(
+    data: Path,
+    cosmos_port: int,
+    eventhubs_port: int,
+    cosmos_key: str | None,
+    eventhubs_key: str | None,
+    bearer_token: str | None,
+    tls: bool,
+    ranges: int | None,
+    hubs: tuple[str, ...],
+    idle_seconds: float | None,
+) -> None:
+    """Serve a data folder until interrupted; prints one line of JSON when ready."""
+    from localazure.server import ServerOptions
+    from localazure.serving import Ready
+    from localazure.serving import serve as serve_folder
+
+    if tls:
+        raise click.UsageError(
+            "--tls is not supported yet; leave it out: both SDKs accept the plain loopback endpoints."
+        )
+    options = ServerOptions(
+        data.resolve(),
+        cosmos_port,
+        eventhubs_port,
+        ranges=ranges,
+        bearer_token=bearer_token,
+        hubs=tuple(_hub(text) for text in hubs),
+        idle_seconds=idle_seconds,
+    )
+
+    def announce(ready: Ready) -> None:
+        told = {
+            "pid": os.getpid(),
+            "cosmos_endpoint": f"http://127.0.0.1:{ready.endpoints.cosmos_port}/",
+            "eventhubs_port": ready.endpoints.eventhubs_port,
+            "control_url": f"http://127.0.0.1:{ready.endpoints.control_port}/",
+            "control_token": ready.keys.control_token,
+        }
+        click.echo(json.dumps(told))
+
+    try:
+        serve_folder(options, ready=announce, cosmos_key=cosmos_key, eventhubs_key=eventhubs_key)
+    except LocalAzureError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@main.group()
+def hub() -> None:
+    """Hubs of a data folder that is being served."""
+
+
+@hub.command("create")
+@click.argument("name")
+@click.argument("partitions", type=click.IntRange(min=1))
+@click.option("--data", type=click.Path(path_type=Path, file_okay=False), required=True)
+@click.option("--consumer-group", "consumer_groups", multiple=True)
+def create_hub(name: str, partitions: int, data: Path, consumer_groups: tuple[str, ...]) -> None:
+    """Create the hub NAME with PARTITIONS hub partitions."""
+    from localazure import daemon
+
+    running = daemon.status(data)
+    if running is None:
+        raise click.ClickException(
+            f"Nothing serves {str(data)!r}; start it with `python -m localazure serve --data DIR`."
+        )
+    wanted = {"name": name, "partition_count": partitions, "consumer_groups": list(consumer_groups)}
+    try:
+        running.control("POST", "/hubs", wanted)
+    except LocalAzureError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _hub(text: str) -> tuple[str, int]:
+    name, _, count = text.rpartition(":")
+    if not name or not count.isdigit():
+        raise click.BadParameter(f"{text!r} is not NAME:PARTITIONS, such as orders:4")
+    return name, int(count)
+
+
+if __name__ == "__main__":
+    main()

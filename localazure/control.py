@@ -1,0 +1,110 @@
+"""The control route of an embedded Azure: health, hubs, faults, counters, stop. HTTP on a loopback port of its own.
+
+Every request carries `Authorization: Bearer <control token>`; without it 401, whatever the path. A refusal is
+`{"error": sentence}` with a 4xx status. This is the lab's own interface: nothing of it exists on Azure.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from localazure.eventhubs.service import EventHubs
+from localazure.faults import FaultBook, UnknownFault
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class Counted(Protocol):
+    """A service that counts what it has done."""
+
+    def counters(self) -> dict[str, int]: ...
+
+
+def create_control(
+    *, token: str, event_hubs: EventHubs, cosmos: Counted, faults: FaultBook, stop: Callable[[], None]
+) -> ASGIApp:
+    """The ASGI application of the control route."""
+
+    async def health(_: Request) -> Response:
+        return JSONResponse({"pid": os.getpid(), "ready": True})
+
+    async def counters(_: Request) -> Response:
+        return JSONResponse({"cosmos": cosmos.counters(), "event_hubs": event_hubs.counters()})
+
+    async def list_hubs(_: Request) -> Response:
+        return JSONResponse([hub.name for hub in event_hubs.hubs()])
+
+    async def create_hub(request: Request) -> Response:
+        wanted = await request.json()
+        event_hubs.create_hub(wanted["name"], int(wanted["partition_count"]), tuple(wanted.get("consumer_groups", ())))
+        return JSONResponse({}, 201)
+
+    async def delete_hub(request: Request) -> Response:
+        event_hubs.delete_hub(request.path_params["name"])
+        return JSONResponse({})
+
+    async def list_faults(_: Request) -> Response:
+        return JSONResponse(faults.report())
+
+    async def arm_fault(request: Request) -> Response:
+        wanted = await request.json()
+        fault = faults.arm(wanted["service"], wanted["kind"], int(wanted["times"]), wanted["where"], wanted["values"])
+        return JSONResponse(fault.as_json(), 201)
+
+    async def clear_fault(request: Request) -> Response:
+        faults.clear(request.path_params["number"])
+        return JSONResponse({})
+
+    async def clear_faults(_: Request) -> Response:
+        faults.clear()
+        return JSONResponse({})
+
+    async def stop_server(_: Request) -> Response:
+        stop()
+        return JSONResponse({})
+
+    routes = [
+        Route("/health", health),
+        Route("/counters", counters),
+        Route("/hubs", list_hubs),
+        Route("/hubs", create_hub, methods=["POST"]),
+        Route("/hubs/{name}", delete_hub, methods=["DELETE"]),
+        Route("/faults", list_faults),
+        Route("/faults", arm_fault, methods=["POST"]),
+        Route("/faults", clear_faults, methods=["DELETE"]),
+        Route("/faults/{number:int}", clear_fault, methods=["DELETE"]),
+        Route("/stop", stop_server, methods=["POST"]),
+    ]
+    refusals: dict[Any, Any] = dict.fromkeys((UnknownFault, ValueError, LookupError, TypeError), _refused)
+    return _TokenGuard(Starlette(routes=routes, exception_handlers=refusals), token)
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    missing = isinstance(error, KeyError)
+    sentence = f"the request lacks the field {error}" if missing else str(error)
+    return JSONResponse({"error": sentence}, 404 if isinstance(error, LookupError) and not missing else 400)
+
+
+class _TokenGuard:
+    """Answers 401 to whatever does not carry the token."""
+
+    def __init__(self, inner: ASGIApp, token: str) -> None:
+        self._inner = inner
+        self._expected = f"Bearer {token}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            given = dict(scope["headers"]).get(b"authorization", b"")
+            if not hmac.compare_digest(given, self._expected):
+                await JSONResponse({"error": "the control token is missing or wrong"}, 401)(scope, receive, send)
+                return
+        await self._inner(scope, receive, send)

@@ -1,0 +1,237 @@
+"""The shared embedded Azure of a data folder: started on demand, attached to, watched, stopped.
+
+Owns: finding a running server by its state file, spawning one when there is none (one spawner at a time, under an OS
+lock, so that eight simultaneous attaches give one process), and the watchdog that brings a killed one back on the same
+ports. Refuses to know: what it serves.
+
+Why a separate process: a server inside a kernel dies with the kernel's restart, or is orphaned by its kill; a daemon
+with a lock file survives interrupt, restart and kill. It stops after an idle time, or on `stop`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from localazure import keys as key_file
+from localazure import private_file
+from localazure.errors import FolderUnusable, LocalAzureError, NotRunning, StartFailed
+from localazure.handle import ControlClient, LocalAzure
+from localazure.server import ServerOptions
+from localazure.serving import LOCK_FILE, STATE_FILE, Ready, serve
+
+logger = logging.getLogger(__name__)
+
+START_TIMEOUT_SECONDS = 30.0
+STOP_TIMEOUT_SECONDS = 15.0
+WATCH_INTERVAL_SECONDS = 0.5
+IDLE_SECONDS = 30 * 60.0
+STARTING_LOCK_FILE = "starting.lock"
+LOG_FILE = "localazure.log"
+DETACHED_ON_WINDOWS: int = getattr(subprocess, "DETACHED_PROCESS", 0) | getattr(
+    subprocess, "CREATE_NEW_PROCESS_GROUP", 0
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server found alive by its state file."""
+
+    pid: int
+    cosmos_port: int
+    eventhubs_port: int
+    control: ControlClient
+
+
+def start(
+    data_dir: Path | str, *, cosmos_port: int = 0, eventhubs_port: int = 0, ranges: int | None = None
+) -> LocalAzure:
+    """Serve `data_dir` from a thread of this process until `close()`: a private server, for tests.
+
+    Raises: `AlreadyServing`, `PortBusy`, `FolderUnusable`, `DataDamaged`.
+    """
+    options = ServerOptions(Path(data_dir).resolve(), cosmos_port, eventhubs_port, ranges=ranges)
+    told = threading.Event()
+    outcome: list[Ready | BaseException] = []
+
+    def tell(value: Ready | BaseException) -> None:
+        outcome.append(value)
+        told.set()
+
+    def run() -> None:
+        try:
+            serve(options, ready=tell)
+        except Exception as error:
+            if told.is_set():
+                logger.exception("the private embedded Azure failed")
+            tell(error)
+
+    thread = threading.Thread(target=run, name="localazure", daemon=True)
+    thread.start()
+    told.wait()
+    ready = outcome[0]
+    if isinstance(ready, BaseException):
+        raise ready
+
+    def close() -> None:
+        ready.server.stop()
+        thread.join(STOP_TIMEOUT_SECONDS)
+
+    control = ControlClient(ready.endpoints.control_port, ready.keys.control_token)
+    return LocalAzure(ready.endpoints.cosmos_port, ready.endpoints.eventhubs_port, control, ready.keys, close)
+
+
+def attach(data_dir: Path | str) -> LocalAzure:
+    """The shared embedded Azure of `data_dir`, started if it is not running; `close()` only detaches.
+
+    While attached, a watchdog thread starts the server again on the same ports should it be killed. A server that was
+    stopped on purpose stays down. Raises: `StartFailed` with the daemon's own reason, `FolderUnusable`.
+    """
+    folder = Path(data_dir).resolve()
+    running = _running_or_started(folder)
+    keys = key_file.load(folder)
+    if keys is None:
+        raise StartFailed(f"The data folder {folder.name!r} lost its keys while starting; try again.")
+    watchdog = Watchdog(folder)
+    watchdog.start()
+    return LocalAzure(running.cosmos_port, running.eventhubs_port, running.control, keys, watchdog.stop)
+
+
+def status(data_dir: Path | str) -> Running | None:
+    """The server of `data_dir`, if one answers."""
+    folder = Path(data_dir).resolve()
+    try:
+        state = private_file.read(folder / STATE_FILE)
+        if state is None:
+            return None
+        control = ControlClient(int(state["control_port"]), str(state["control_token"]))
+        answer = control("GET", "/health")
+    except (ValueError, KeyError, LocalAzureError):
+        return None
+    return Running(int(answer["pid"]), int(state["cosmos_port"]), int(state["eventhubs_port"]), control)
+
+
+def stop(data_dir: Path | str) -> bool:
+    """Stop the server of `data_dir` and wait until its files are closed; False if none was running.
+
+    Raises: `LocalAzureError` when it does not stop in time.
+    """
+    folder = Path(data_dir).resolve()
+    running = status(folder)
+    if running is None:
+        (folder / STATE_FILE).unlink(missing_ok=True)
+        return False
+    running.control("POST", "/stop")
+    try:
+        with FileLock(folder / LOCK_FILE).acquire(timeout=STOP_TIMEOUT_SECONDS):
+            return True
+    except Timeout as error:
+        raise LocalAzureError(
+            f"The embedded Azure (process {running.pid}) did not stop within "
+            f"{STOP_TIMEOUT_SECONDS:.0f} s; end that process."
+        ) from error
+
+
+class Watchdog:
+    """Keeps the server of one folder alive while somebody is attached to it."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="localazure-watchdog", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if threading.current_thread() is not self._thread:
+            self._thread.join(STOP_TIMEOUT_SECONDS)
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(WATCH_INTERVAL_SECONDS):
+            if self._killed():
+                logger.warning("the embedded Azure was killed; it is started again on the same ports")
+                try:
+                    _running_or_started(self._data_dir)
+                except LocalAzureError as error:
+                    logger.error("%s", error)
+
+    def _killed(self) -> bool:
+        """Whether a state file is left of a server that is gone. A stop on purpose removes the file."""
+        return (self._data_dir / STATE_FILE).exists() and status(self._data_dir) is None
+
+
+def _running_or_started(folder: Path) -> Running:
+    running = status(folder)
+    if running is not None:
+        return running
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with FileLock(folder / STARTING_LOCK_FILE).acquire(timeout=START_TIMEOUT_SECONDS):
+            return status(folder) or _spawn(folder)
+    except Timeout as error:
+        raise StartFailed("Another process has been starting the embedded Azure for too long; try again.") from error
+    except OSError as error:
+        raise FolderUnusable(folder, error.strerror or str(error)) from error
+
+
+def _spawn(folder: Path) -> Running:
+    """Start the daemon and wait until it answers. The caller holds the starting lock."""
+    command = [sys.executable, "-m", "localazure", "serve", "--data", str(folder), "--idle-seconds", str(IDLE_SECONDS)]
+    with open(folder / LOG_FILE, "ab") as log:
+        log_start = log.tell()
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log, cwd=folder, env=_environment(),
+            creationflags=DETACHED_ON_WINDOWS, start_new_session=True,
+        )  # fmt: skip
+    return _wait(
+        lambda: status(folder), process, reason=lambda: _log_since(folder / LOG_FILE, log_start), name=folder.name
+    )
+
+
+def _wait(
+    look: Callable[[], Running | None], process: subprocess.Popen[bytes], *, reason: Callable[[], str], name: str
+) -> Running:
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
+    while time.monotonic() < deadline:
+        running = look()
+        if running is not None:
+            return running
+        if process.poll() is not None:
+            running = look()
+            if running is not None:
+                return running
+            raise StartFailed(reason() or f"The embedded Azure of {name!r} ended as it started, without a reason.")
+        time.sleep(0.01)
+    process.kill()
+    raise StartFailed(f"The embedded Azure did not answer within {START_TIMEOUT_SECONDS:.0f} s. {reason()}".strip())
+
+
+def _environment() -> dict[str, str]:
+    """The daemon's: this one's, able to import what this process imported however it was started."""
+    package_parent = str(Path(__file__).resolve().parent.parent)
+    paths = [package_parent, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
+
+
+def _log_since(log: Path, start: int) -> str:
+    """The last line that a failing daemon wrote: its own sentence."""
+    try:
+        text = log.read_bytes()[start:].decode("utf-8", "replace")
+    except OSError:
+        return ""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1].removeprefix("Error: ") if lines else ""
+
+
+__all__ = ["NotRunning", "Running", "Watchdog", "attach", "start", "status", "stop"]

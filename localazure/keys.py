@@ -1,0 +1,73 @@
+"""The keys of one embedded Azure: made at its first start, kept in `keys.json`, which only the owner can read.
+
+Cosmos DB account keys are 64 random bytes, Event Hubs policy keys 32, both in base64 as in Azure. A policy is named
+for what it may do: `send`, `listen`, `manage`; `RootManageSharedAccessKey` is Azure's own name for the whole namespace.
+
+Source: learn.microsoft.com/azure/cosmos-db/secure-access-to-data,
+learn.microsoft.com/azure/event-hubs/authorize-access-shared-access-signature
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from localazure import private_file
+from localazure.errors import DataDamaged
+
+ROOT_POLICY = "RootManageSharedAccessKey"
+POLICIES = (ROOT_POLICY, "manage", "send", "listen")
+FILE_NAME = "keys.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Every secret of one data folder."""
+
+    cosmos_read_write: str
+    cosmos_read_only: str
+    event_hubs: Mapping[str, str]
+    control_token: str
+
+    def with_given(self, cosmos_key: str | None, eventhubs_key: str | None) -> Keys:
+        """The same with the caller's own read-write key and root policy key, as an emulator's fixed keys are given."""
+        event_hubs = {**self.event_hubs, **({ROOT_POLICY: eventhubs_key} if eventhubs_key else {})}
+        return replace(self, cosmos_read_write=cosmos_key or self.cosmos_read_write, event_hubs=event_hubs)
+
+    def save(self, data_dir: Path) -> None:
+        private_file.write(data_dir / FILE_NAME, asdict(self))
+
+
+def load(data_dir: Path) -> Keys | None:
+    """The keys of `data_dir`; None before its first start. Raises: `DataDamaged`."""
+    path = data_dir / FILE_NAME
+    try:
+        content = private_file.read(path)
+        return None if content is None else Keys(**content)
+    except (ValueError, TypeError) as error:
+        raise DataDamaged(path, str(error)) from error
+
+
+def load_or_make(data_dir: Path, *, cosmos_key: str | None = None, eventhubs_key: str | None = None) -> Keys:
+    """The keys of `data_dir`, made and saved if there are none; given keys replace the saved ones."""
+    found = load(data_dir)
+    keys = (found or _make()).with_given(cosmos_key, eventhubs_key)
+    if keys != found:
+        keys.save(data_dir)
+    return keys
+
+
+def _make() -> Keys:
+    return Keys(
+        cosmos_read_write=_random_key(64),
+        cosmos_read_only=_random_key(64),
+        event_hubs={policy: _random_key(32) for policy in POLICIES},
+        control_token=secrets.token_urlsafe(32),
+    )
+
+
+def _random_key(size_bytes: int) -> str:
+    return base64.b64encode(secrets.token_bytes(size_bytes)).decode("ascii")

@@ -1,0 +1,96 @@
+"""Serving one data folder: its lock, its keys, the ports it had before, and the state file that others attach by.
+
+Owns: `daemon.lock` (an OS lock, held while a process serves), `ports.json` (so that a restart keeps the ports and SDK
+clients resume), `state.json` (only while serving; left behind by a kill, which is how a watchdog tells a crash from a
+stop). Refuses to know: who asked, and how the process was made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sqlite3
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from localazure import keys as key_file
+from localazure import private_file
+from localazure.errors import AlreadyServing, DataDamaged, FolderUnusable
+from localazure.keys import Keys
+from localazure.server import Endpoints, Server, ServerOptions
+
+logger = logging.getLogger(__name__)
+
+LOCK_FILE = "daemon.lock"
+STATE_FILE = "state.json"
+PORTS_FILE = "ports.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A server that listens: told once by `serve`."""
+
+    endpoints: Endpoints
+    keys: Keys
+    server: Server
+
+
+def serve(
+    options: ServerOptions,
+    *,
+    ready: Callable[[Ready], None],
+    cosmos_key: str | None = None,
+    eventhubs_key: str | None = None,
+) -> None:
+    """Serve `options.data_dir` in this thread until the server stops.
+
+    Raises: `AlreadyServing`, `FolderUnusable`, `DataDamaged`, `PortBusy`.
+    """
+    data_dir = options.data_dir
+    with _locked(data_dir):
+        keys = key_file.load_or_make(data_dir, cosmos_key=cosmos_key, eventhubs_key=eventhubs_key)
+
+        def announce(endpoints: Endpoints) -> None:
+            _write_state(data_dir, endpoints, keys)
+            ready(Ready(endpoints, keys, server))
+
+        server = Server(replace(options, former=_former_ports(data_dir)), keys, ready=announce)
+
+        try:
+            asyncio.run(server.run())
+        except sqlite3.Error as error:
+            raise DataDamaged(data_dir / "events.sqlite or cosmos.sqlite", str(error)) from error
+        finally:
+            (data_dir / STATE_FILE).unlink(missing_ok=True)
+
+
+def _locked(data_dir: Path) -> FileLock:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = FileLock(data_dir / LOCK_FILE)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise AlreadyServing(data_dir) from error
+    except OSError as error:
+        raise FolderUnusable(data_dir, error.strerror or str(error)) from error
+    return lock
+
+
+def _former_ports(data_dir: Path) -> Endpoints | None:
+    """The ports that this folder had before; None if it had none, or the file cannot be read."""
+    try:
+        former = private_file.read(data_dir / PORTS_FILE)
+        return None if former is None else Endpoints(**former)
+    except (ValueError, TypeError):
+        logger.warning("%s cannot be read; new ports are chosen", PORTS_FILE)
+        return None
+
+
+def _write_state(data_dir: Path, endpoints: Endpoints, keys: Keys) -> None:
+    ports = asdict(endpoints)
+    private_file.write(data_dir / PORTS_FILE, ports)
+    private_file.write(data_dir / STATE_FILE, {"pid": os.getpid(), **ports, "control_token": keys.control_token})
