@@ -1,0 +1,219 @@
+"""What events do to rows: pure functions from the bytes of events and the current rows to the rows that follow.
+
+Owns the meaning of each event type for the read models, the rule by which an event is applied, dropped or parked, and
+the day's figures. Does no I/O and knows neither Delta nor Event Hubs, so that a Spark worker can import it as it is.
+
+The rule, per aggregate, with `version` the row's version (0 without a row):
+- an event of `version` or below was here before: dropped;
+- the event of `version + 1` is applied;
+- a later one shows a gap: parked, and so is everything of that aggregate behind it;
+- an event that cannot be read, is of no known type, or does not fit the rows is parked likewise.
+All other aggregates go on.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+
+import msgspec
+
+from labkit.errors import EnvelopeError
+from labkit.events.envelope import CATALOGUE, EventEnvelope, from_json
+from labkit.events.ids import order_day
+
+MONEY_PLACES = Decimal("0.01")
+MONEY_LIMIT = Decimal(10) ** 16
+
+
+class OrderRow(msgspec.Struct, frozen=True):
+    """One row of `orders`. `item_count` counts the lines of the order; money has two places; times are aware UTC."""
+
+    order_id: str
+    customer_id: str
+    status: str
+    item_count: int
+    total: Decimal
+    created_at: dt.datetime
+    updated_at: dt.datetime
+    version: int
+
+    @property
+    def created_day(self) -> dt.date:
+        """The day the order's id names: derived, so a bound by day and a row can never disagree."""
+        return order_day(self.order_id)
+
+
+class CustomerRow(msgspec.Struct, frozen=True):
+    """One row of `customers`."""
+
+    customer_id: str
+    name: str
+    registered_at: dt.datetime
+    version: int
+
+
+Row = OrderRow | CustomerRow
+
+
+class CannotApply(ValueError):
+    """The event does not fit the row before it, or its data does not fit the columns."""
+
+
+def money(text: object) -> Decimal:
+    """An amount as events carry it, a JSON string with at most two places. Raises: `CannotApply`."""
+    try:
+        amount = Decimal(text) if isinstance(text, str) else Decimal("NaN")
+        exact = amount.is_finite() and abs(amount) < MONEY_LIMIT and amount == amount.quantize(MONEY_PLACES)
+    except InvalidOperation:
+        exact = False
+    if not exact:
+        raise CannotApply(f"{text!r} is not an amount with at most two places")
+    return amount.quantize(MONEY_PLACES)
+
+
+class _Line(msgspec.Struct, frozen=True):
+    quantity: int
+
+
+class _Created(msgspec.Struct, frozen=True, rename="camel"):
+    customer_id: str
+    items: list[_Line]
+    total: str
+
+
+class _Updated(msgspec.Struct, frozen=True):
+    items: list[_Line]
+    total: str
+
+
+class _Registered(msgspec.Struct, frozen=True):
+    name: str
+
+
+STATUS_AFTER = {"OrderPaid": "Paid", "OrderShipped": "Shipped", "OrderCancelled": "Cancelled"}
+
+
+def apply(row: Row | None, event: EventEnvelope) -> Row:
+    """The row after `event`. Raises: `CannotApply`, `msgspec.ValidationError` (the data lacks what the type says)."""
+    changed = {"version": event.version, "updated_at": event.timestamp}
+    match event.event_type, row:
+        case "OrderCreated", None:
+            data = msgspec.convert(event.data, _Created)
+            who, when = event.aggregate_id, event.timestamp
+            total = money(data.total)
+            return OrderRow(who, data.customer_id, "Created", len(data.items), total, when, when, event.version)
+        case "OrderUpdated", OrderRow():
+            new = msgspec.convert(event.data, _Updated)
+            return msgspec.structs.replace(row, item_count=len(new.items), total=money(new.total), **changed)
+        case ("OrderPaid" | "OrderShipped" | "OrderCancelled") as event_type, OrderRow():
+            return msgspec.structs.replace(row, status=STATUS_AFTER[event_type], **changed)
+        case "CustomerRegistered", None:
+            name = msgspec.convert(event.data, _Registered).name
+            return CustomerRow(event.aggregate_id, name, event.timestamp, event.version)
+    if event.event_type not in CATALOGUE:
+        raise CannotApply(f"{event.event_type} is in no catalogue; deploy readers before writers")
+    raise CannotApply(f"{event.event_type} does not follow {'no row' if row is None else 'the row there is'}")
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One event as a hub partition delivered it; `named` is the aggregate its application properties name, or ""."""
+
+    hub_partition: str
+    sequence_number: int
+    body: bytes
+    named: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """An arrival that was read: either its event, or why it could not be (`fault`)."""
+
+    arrival: Arrival
+    aggregate_id: str
+    event: EventEnvelope | None
+    fault: str = ""
+
+
+UNREADABLE = (EnvelopeError, ValueError, OverflowError, RecursionError)
+"""No JSON, no envelope, an order id without a day, a time beyond the calendar, data nested without end."""
+
+
+def read(arrival: Arrival) -> Reading:
+    """Decode one arrival. What cannot be read is returned as such, under the aggregate its properties name."""
+    named = arrival.named
+    try:
+        event = from_json(arrival.body)
+        named = event.aggregate_id
+        if event.aggregate_type == "Order":
+            order_day(event.aggregate_id)
+    except UNREADABLE as error:
+        return Reading(arrival, named or getattr(error, "aggregate_id", None) or "", None, f"cannot be read: {error}")
+    return Reading(arrival, event.aggregate_id, event)
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """An event that could not be applied, and why."""
+
+    arrival: Arrival
+    aggregate_id: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Folded:
+    """What a batch comes to: the rows it changed, the events to park, and how many were applied or dropped."""
+
+    rows: dict[str, Row] = field(default_factory=dict)
+    parked: list[Parked] = field(default_factory=list)
+    applied: int = 0
+    dropped: int = 0
+
+
+def fold(readings: Iterable[Reading], current: Mapping[str, Row], lane: Mapping[str, int]) -> Folded:
+    """Fold a batch, in the order in which it arrived, to one row per aggregate.
+
+    `current` holds the rows there are by aggregate id; `lane` the sequence number of each aggregate's first parked
+    event: whatever arrived before it is not behind it.
+    """
+    folded, lane = Folded(), dict(lane)
+    for reading in readings:
+        who, at, event = reading.aggregate_id, reading.arrival.sequence_number, reading.event
+        row = folded.rows.get(who) or current.get(who)
+        version = row.version if row else 0
+        if event is not None and event.version <= version:
+            folded.dropped += 1
+            continue
+        reason = reading.fault
+        if who in lane and at >= lane[who]:
+            reason = "behind a parked event of the same aggregate"
+        elif event is not None and event.version > version + 1:
+            reason = f"gap: version {event.version} arrived while the row holds version {version}"
+        elif event is not None:
+            try:
+                folded.rows[who] = apply(row, event)
+                folded.applied += 1
+                continue
+            except (CannotApply, msgspec.ValidationError) as error:
+                reason = f"cannot be applied: {error}"
+        folded.parked.append(Parked(reading.arrival, who, reason))
+        if who:
+            lane.setdefault(who, at)
+    return folded
+
+
+class DayRow(msgspec.Struct, frozen=True):
+    """One row of `daily_order_metrics`: all orders of the day, how many of them are cancelled, and of the others the
+    revenue and the average (two places, halves up; None on a day on which every order is cancelled); the customers
+    are those of all orders."""
+
+    day: dt.date
+    orders: int
+    cancelled: int
+    revenue: Decimal
+    average_order_value: Decimal | None
+    distinct_customers: int

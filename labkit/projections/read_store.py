@@ -1,0 +1,256 @@
+"""The read models as Delta tables: their schemas, the current rows, and the one commit that holds rows and positions.
+
+Owns the three tables' schemas (the one true copy), where they lie, how rows are merged, and what a reader may ask of
+the tables themselves: current rows, an aggregate's version, the positions. Knows nothing of events or of Event Hubs: a
+position is the last sequence number applied of a hub partition, kept in the commit as a Delta transaction
+(`txn`: app id `<table>/<hub>/<hub partition>`, version = the sequence number).
+
+One batch is three commits, one per table, in a fixed order. Each table keeps its own positions, so a crash between two
+of them is found at the next start: the table that lags is the one that asks for the events again.
+
+Facts measured with deltalake 1.6.6 (a table of 200,000 orders in 20 days, 1,000 rows merged into the newest day):
+- `t.created_day IN (DATE '2026-01-20')` on the date32 partition column reads 1 file of 20. The same day by a join
+  (`t.created_day = s.created_day`) prunes by the source's values only in some plans: it took three times as long.
+- A MERGE that changes nothing makes no commit, and so loses its `txn`: an empty commit carries the positions then.
+- The handle that made an empty commit does not see it before `update_incremental()`.
+- `txn` is compared between concurrent writers only: a handle that has not seen the other's commit of the same app id
+  is refused (`CommitFailedError`); a handle that has may record a lower number.
+
+Source: Delta protocol, "Transaction Identifiers" (github.com/delta-io/delta/blob/master/PROTOCOL.md).
+Known gaps: no compaction, vacuum or log upkeep yet.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import CommitProperties, DeltaTable, Transaction
+
+from labkit.events.ids import order_day
+from labkit.projections.folds import CustomerRow, DayRow, OrderRow, Row
+
+INSTANT = pa.timestamp("us", "UTC")
+MONEY = pa.decimal128(18, 2)
+NOTHING_APPLIED = -1
+
+
+@dataclass(frozen=True, slots=True)
+class ReadModel:
+    """One table: its name (and folder), the column that identifies a row, its columns, its partition columns."""
+
+    name: str
+    key: str
+    schema: pa.Schema
+    partition_by: tuple[str, ...] = ()
+
+
+ORDERS = ReadModel(
+    "orders",
+    "order_id",
+    pa.schema(
+        [
+            ("order_id", pa.string()),
+            ("customer_id", pa.string()),
+            ("status", pa.string()),
+            ("item_count", pa.int32()),
+            ("total", MONEY),
+            ("created_at", INSTANT),
+            ("updated_at", INSTANT),
+            ("version", pa.int64()),
+            ("created_day", pa.date32()),
+        ]
+    ),
+    ("created_day",),
+)
+CUSTOMERS = ReadModel(
+    "customers",
+    "customer_id",
+    pa.schema(
+        [("customer_id", pa.string()), ("name", pa.string()), ("registered_at", INSTANT), ("version", pa.int64())]
+    ),
+)
+DAILY_ORDER_METRICS = ReadModel(
+    "daily_order_metrics",
+    "day",
+    pa.schema(
+        [
+            ("day", pa.date32()),
+            ("orders", pa.int64()),
+            ("cancelled", pa.int64()),
+            ("revenue", MONEY),
+            ("average_order_value", MONEY),
+            ("distinct_customers", pa.int64()),
+        ]
+    ),
+)
+READ_MODELS = (ORDERS, CUSTOMERS, DAILY_ORDER_METRICS)
+
+
+def day_bound(column: str, days: Collection[dt.date]) -> str:
+    """The literal bound that lets Delta leave out the files of all other days; never true for no days."""
+    if not days:
+        return "false"
+    literals = ", ".join(f"DATE '{day.isoformat()}'" for day in sorted(days))
+    return f"{column} IN ({literals})"
+
+
+def to_table(model: ReadModel, rows: Iterable[object]) -> pa.Table:
+    """Rows (any objects with the columns as attributes) as Arrow, in the model's own types."""
+    rows = list(rows)
+    columns = [pa.array([getattr(row, column.name) for row in rows], column.type) for column in model.schema]
+    return pa.Table.from_arrays(columns, schema=model.schema)
+
+
+def daily_metrics(orders: pa.Table) -> list[DayRow]:
+    """The figures of each day, from the orders that carry it: derived, so that no event can count twice."""
+    cancelled = pc.equal(orders["status"], "Cancelled")
+    days = pa.table(
+        {
+            "day": orders["created_day"],
+            "customer": orders["customer_id"],
+            "cancelled": cancelled.cast(pa.int64()),
+            "revenue": pc.if_else(cancelled, pa.scalar(Decimal(0), MONEY), orders["total"]),
+        }
+    )
+    sums = [("customer", "count"), ("cancelled", "sum"), ("revenue", "sum"), ("customer", "count_distinct")]
+    figures = days.group_by("day").aggregate(sums).sort_by("day").to_pylist()
+    return [
+        DayRow(
+            figure["day"],
+            figure["customer_count"],
+            figure["cancelled_sum"],
+            figure["revenue_sum"],
+            average(figure["revenue_sum"], figure["customer_count"] - figure["cancelled_sum"]),
+            figure["customer_count_distinct"],
+        )
+        for figure in figures
+    ]
+
+
+def average(revenue: Decimal, orders: int) -> Decimal | None:
+    """`revenue` per order with two places, halves up; None without an order."""
+    return (revenue / orders).quantize(Decimal("0.01"), ROUND_HALF_UP) if orders else None
+
+
+def merge(table: DeltaTable, rows: pa.Table, matching: str, guard: str | None, positions: Mapping[str, int]) -> None:
+    """Merge `rows` and record `positions` (app id -> sequence number) in one Delta commit.
+
+    A crash leaves both or neither, so a redelivered batch can delay the read model and never count twice.
+    Raises: `CommitFailedError` when another writer has moved the same positions since `table` was loaded.
+    """
+    both = CommitProperties(app_transactions=[Transaction(app, number) for app, number in positions.items()])
+    before = table.version()
+    if rows.num_rows:
+        merger = table.merge(rows, matching, source_alias="s", target_alias="t", commit_properties=both)
+        merger.when_matched_update_all(predicate=guard).when_not_matched_insert_all().execute()
+    if table.version() == before:
+        table.create_write_transaction(
+            [], "append", table.schema(), table.metadata().partition_columns, commit_properties=both
+        )
+        table.update_incremental()
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one batch changes: rows, the days whose figures it touches, and how far it read each hub partition."""
+
+    hub: str
+    positions: Mapping[str, int]
+    rows: Sequence[Row] = ()
+    days: Collection[dt.date] = ()
+
+
+class ReadStore:
+    """The three tables below one URL (a folder, or `abfss://` with its `storage_options`), made when missing.
+
+    Each thread works on table handles of its own. One writer per table; any number of readers.
+    """
+
+    def __init__(self, tables_url: str, storage_options: Mapping[str, str] | None = None) -> None:
+        self.tables_url = tables_url.rstrip("/")
+        self._options = dict(storage_options) if storage_options else None
+        self._of_thread = threading.local()
+        for model in READ_MODELS:
+            DeltaTable.create(
+                self.url(model),
+                model.schema,
+                mode="ignore",
+                partition_by=list(model.partition_by),
+                storage_options=self._options,
+            )
+
+    def url(self, model: ReadModel) -> str:
+        """Where the table lies."""
+        return f"{self.tables_url}/{model.name}"
+
+    def table(self, model: ReadModel) -> DeltaTable:
+        """This thread's handle of the table, at the table's latest version."""
+        handles: dict[str, DeltaTable] = self._of_thread.__dict__.setdefault("handles", {})
+        if model.name in handles:
+            handles[model.name].update_incremental()
+        else:
+            handles[model.name] = DeltaTable(self.url(model), storage_options=self._options)
+        return handles[model.name]
+
+    def positions(self, hub: str, partitions: Iterable[str]) -> dict[str, dict[str, int]]:
+        """Table name -> hub partition -> the last sequence number applied there (-1: none)."""
+        partitions = list(partitions)
+        return {model.name: self._positions(self.table(model), model, hub, partitions) for model in READ_MODELS}
+
+    def _positions(self, table: DeltaTable, model: ReadModel, hub: str, partitions: Iterable[str]) -> dict[str, int]:
+        numbers = {part: table.transaction_version(f"{model.name}/{hub}/{part}") for part in partitions}
+        return {part: NOTHING_APPLIED if number is None else number for part, number in numbers.items()}
+
+    def orders(self, order_ids: Collection[str], days: Collection[dt.date]) -> dict[str, Row]:
+        """The rows there are of these orders, which carry these days."""
+        found = self._rows(ORDERS, order_ids, day_bound("created_day", days))
+        return {row["order_id"]: OrderRow(**row) for row in found.drop_columns("created_day").to_pylist()}
+
+    def customers(self, customer_ids: Collection[str]) -> dict[str, Row]:
+        """The rows there are of these customers."""
+        found = self._rows(CUSTOMERS, customer_ids, None)
+        return {row["customer_id"]: CustomerRow(**row) for row in found.to_pylist()}
+
+    def _rows(self, model: ReadModel, ids: Collection[str], bound: str | None) -> pa.Table:
+        if not ids:
+            return model.schema.empty_table()
+        found = pa.table(self.table(model).scan(predicate=bound)).cast(model.schema)
+        return found.filter(pc.is_in(found[model.key], pa.array(ids, pa.string())))
+
+    def version_of(self, aggregate_id: str) -> int:
+        """The version the tables show of an order or a customer; 0 when they show none."""
+        try:
+            rows = self.orders([aggregate_id], [order_day(aggregate_id)])
+        except ValueError:
+            rows = self.customers([aggregate_id])
+        return rows[aggregate_id].version if aggregate_id in rows else 0
+
+    def commit(self, batch: Batch) -> None:
+        """Write the batch into each table together with its positions; a table that has them already is left alone.
+
+        Raises: `CommitFailedError` when another writer was faster; the tables before it in the order have committed.
+        """
+        orders = [row for row in batch.rows if isinstance(row, OrderRow)]
+        days = {row.created_day for row in orders}
+        matching = f"t.order_id = s.order_id AND {day_bound('t.created_day', days)}"
+        self._commit(ORDERS, batch, orders, matching, "s.version > t.version")
+        customers = [row for row in batch.rows if isinstance(row, CustomerRow)]
+        self._commit(CUSTOMERS, batch, customers, "t.customer_id = s.customer_id", "s.version > t.version")
+        touched = self.table(ORDERS).scan(predicate=day_bound("created_day", batch.days))
+        figures = daily_metrics(pa.table(touched).cast(ORDERS.schema))
+        matching = f"t.day = s.day AND {day_bound('t.day', batch.days)}"
+        self._commit(DAILY_ORDER_METRICS, batch, figures, matching, None)
+
+    def _commit(self, model: ReadModel, batch: Batch, rows: Sequence[object], matching: str, guard: str | None) -> None:
+        table = self.table(model)
+        there = self._positions(table, model, batch.hub, batch.positions)
+        ahead = {part: number for part, number in batch.positions.items() if number > there[part]}
+        if ahead:
+            apps = {f"{model.name}/{batch.hub}/{part}": number for part, number in ahead.items()}
+            merge(table, to_table(model, rows), matching, guard, apps)
