@@ -24,11 +24,3 @@ class LocalOnly(LabError):
 
 class NotYet(LabError, TimeoutError):
     """What a `wait_until_...` waited for did not happen in time."""
-
-
-class EnvelopeError(LabError):
-    """Bytes or a document that are no event of this lab; `aggregate_id` is known if it could be read."""
-
-    def __init__(self, message: str, aggregate_id: str | None = None) -> None:
-        super().__init__(message)
-        self.aggregate_id = aggregate_id

@@ -111,7 +111,8 @@ def target(environ: Mapping[str, str] | None = None) -> Target:
         return azure
     import localazure
 
-    return embedded(localazure.attach(data_dir(chosen)))
+    folder = data_dir(chosen)
+    return embedded(localazure.attach(folder), folder / "tables")
 
 
 def azure_of(environ: Mapping[str, str]) -> Target | None:
@@ -149,8 +150,8 @@ def azure_of(environ: Mapping[str, str]) -> Target | None:
     )
 
 
-def embedded(azure: LocalAzure) -> Target:
-    """A target on this embedded Azure, whoever started it."""
+def embedded(azure: LocalAzure, tables: Path) -> Target:
+    """A target on this embedded Azure, whoever started it, with the read models' tables in this folder."""
     spare_loopback_the_proxy()
     return Target(
         name="the embedded Azure",
@@ -158,7 +159,7 @@ def embedded(azure: LocalAzure) -> Target:
         cosmos_read_only=azure.cosmos_read_only_connection_string,
         send=azure.event_hubs_connection_string_for("send"),
         listen=azure.event_hubs_connection_string_for("listen"),
-        tables_root=str(Path(azure.data_dir) / "tables"),
+        tables_root=str(tables),
         database=None,
         hub=None,
         create_hub=azure.create_event_hub,
