@@ -1,0 +1,421 @@
+"""Set the lab up and hand over: `python lab.py VERB`.
+
+Owns `.venv`: makes it, installs the locks a verb needs and the project, and starts `python -m labkit VERB` in it.
+Knows nothing of the verbs but their names and which lock they want; needs nothing but the standard library.
+
+How: each lock installed whole is noted, with its hash, in a stamp inside `.venv`, written last. So a half-made, moved
+or outdated `.venv` is recognised by what the stamp does not say, and mended or made again. One process at a time does
+so, under an OS lock that the installer inherits: an orphaned pip is waited for, never joined by a second one.
+
+This file alone keeps to the grammar that Python 2.7 and 3 share, so that an old Python can read far enough to say
+that it is too old. Packages come as wheels only, each checked against the hash in its lock; `uv` is used when it is on
+the PATH, for speed, and never needed.
+"""
+
+import os
+import sys
+
+NEEDED = (3, 11)
+VERBS = (
+    # verb, locks it needs, what it does
+    ("run", ("requirements",), "execute the notebooks into .lab/out; `-p name=value` sets a parameter"),
+    ("lab", ("requirements",), "open JupyterLab on the notebooks"),
+    ("test", ("requirements", "requirements-dev"), "run every check"),
+    ("bench", ("requirements", "requirements-dev"), "measure: `bench NAME [--json FILE]`"),
+    ("render", ("requirements",), "execute the notebooks and write their outputs into notebooks/"),
+    ("up", ("requirements",), "start the embedded Azure"),
+    ("down", ("requirements",), "stop the embedded Azure"),
+    ("status", ("requirements",), "say whether the embedded Azure runs, and where"),
+    ("reset", ("requirements",), "stop the embedded Azure and delete its state and all executed copies"),
+)
+
+
+def newer_pythons():
+    """Commands on this machine that start a Python new enough, best first."""
+    import subprocess
+
+    probe = "import sys; sys.exit(0 if sys.version_info >= {0} else 1)".format(NEEDED)
+    found = []
+    with open(os.devnull, "w") as nowhere:
+        for command in (["python3.13"], ["python3.12"], ["python3.11"], ["python3"], ["py", "-3"]):
+            try:
+                if subprocess.call(command + ["-c", probe], stdout=nowhere, stderr=nowhere) == 0:
+                    found.append(" ".join(command))
+            except OSError:
+                pass
+    return found
+
+
+if sys.version_info < NEEDED:
+    found = newer_pythons()
+    if found:
+        way_out = "Run `{0} {1}` instead.".format(found[0], " ".join(["lab.py"] + sys.argv[1:]))
+    else:
+        way_out = "Install one (your system's package manager or python.org has it) and run the same command with it."
+    sys.exit(
+        "This is Python {0}.{1}; the lab needs {2}.{3} or newer. {4}".format(
+            *(sys.version_info[:2] + NEEDED + (way_out,))
+        )
+    )
+
+import contextlib
+import hashlib
+import json
+import shutil
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+STAMP = VENV / "lab-stamp.json"
+STATE = ROOT / ".lab"
+LOG = STATE / "setup.log"
+WINDOWS = os.name == "nt"
+PYTHON = VENV / ("Scripts/python.exe" if WINDOWS else "bin/python")
+SITE_PACKAGES = "Lib/site-packages" if WINDOWS else "lib/python*/site-packages"
+
+#: How an installer's lines begin that mean one more package has been met.
+MET = ("Collecting ", "Ignoring ", "Requirement already", " Downloaded ")
+
+#: What the installer says when it fails, and what that means to a person. The first needle found decides.
+NOT_THE_ONE = (
+    "A package that arrived is not the one the lock names, so it was not installed. Run the same command again; if it "
+    "stays so, your package index or proxy alters what it serves."
+)
+NOT_REACHED = (
+    "The package index cannot be reached. Connect to the network (or point {0} at an index you can reach), then run "
+    "the same command again: it goes on where it stopped."
+)
+NOT_OFFERED = (
+    "A package of the lock is not offered for this Python on this machine. Delete .venv and use Python 3.11, 3.12 or "
+    "3.13 on 64-bit Linux, macOS or Windows; if you use an index of your own, see that it is complete."
+)
+CAUSES = (
+    ("No space left on device", "The disk is full. Free about 2 GB, then run the same command again."),
+    ("do not match the hashes", NOT_THE_ONE),
+    ("DO NOT MATCH THE HASHES", NOT_THE_ONE),
+    ("Failed to establish a new connection", NOT_REACHED.format("PIP_INDEX_URL")),
+    ("error sending request", NOT_REACHED.format("UV_INDEX_URL")),
+    ("No matching distribution found", NOT_OFFERED),
+    ("No solution found", NOT_OFFERED),
+    (
+        "ensurepip",
+        "This Python cannot make environments. On Debian or Ubuntu: apt install python3-venv; or put uv on the PATH. "
+        "Then run the same command again.",
+    ),
+)
+
+
+class SetUpError(Exception):
+    """One sentence saying what is wrong, and the way out."""
+
+
+def main(argv):
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0
+    verb = argv[0]
+    if verb == "lock":
+        return write_locks(argv[1:])
+    locks = {name: wanted for name, wanted, _ in VERBS}.get(verb)
+    if locks is None:
+        return complain("There is no verb `{0}`.\n\n{1}".format(verb, usage()), 2)
+    if verb in ("down", "status", "reset") and not VENV.exists() and not STATE.exists():
+        print("Nothing has been set up in this folder, so nothing runs and nothing is kept.")
+        return 0
+    try:
+        if not is_ready(locks) and not (verb in ("down", "status") and STAMP.exists()):
+            with only_one_at_a_time() as lock:
+                set_up(locks, lock)
+        return hand_over(argv)
+    except SetUpError as error:
+        return complain(str(error), 1)
+    except KeyboardInterrupt:
+        return complain("\nInterrupted. Nothing is lost: the same command goes on from here.", 130)
+
+
+def usage():
+    lines = ["usage: python lab.py VERB [OPTIONS]     (each verb: python lab.py VERB --help)", ""]
+    lines += ["  {0:<8}{1}".format(verb, text) for verb, _, text in VERBS]
+    lines += [
+        "",
+        "The first call makes .venv in this folder, which takes a minute or two; nothing outside it is changed.",
+    ]
+    return "\n".join(lines)
+
+
+def complain(text, code):
+    sys.stderr.write(text + "\n")
+    return code
+
+
+# ---- Is it there? ---------------------------------------------------------------------------------------------------
+
+
+def wanted_hash(lock):
+    """What the stamp must hold for a lock: the lock, and what the project says of itself."""
+    content = (ROOT / (lock + ".lock")).read_bytes() + (ROOT / "pyproject.toml").read_bytes()
+    return hashlib.sha256(content).hexdigest()
+
+
+def read_stamp():
+    """The locks installed whole, by name, with their hashes: empty for a `.venv` that is absent, half-made or moved."""
+    try:
+        stamp = json.loads(STAMP.read_text(encoding="utf-8"))
+        return dict(stamp["locks"]) if stamp["folder"] == str(ROOT) else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def is_ready(locks):
+    stamp = read_stamp()
+    return PYTHON.exists() and all(stamp.get(lock) == wanted_hash(lock) for lock in locks)
+
+
+def write_stamp(installed):
+    text = json.dumps({"folder": str(ROOT), "locks": installed}, indent=1) + "\n"
+    beside = STAMP.with_suffix(".new")
+    beside.write_text(text, encoding="utf-8")
+    os.replace(str(beside), str(STAMP))
+
+
+@contextlib.contextmanager
+def only_one_at_a_time():
+    """Hold the folder's set-up lock; yields its file descriptor for the installer to inherit."""
+    try:
+        STATE.mkdir(exist_ok=True)
+        file = open(str(STATE / "setup.lock"), "a+")  # noqa: SIM115 (closed below)
+    except OSError as error:
+        raise SetUpError(
+            "Cannot write in {0} ({1}). Copy the lab's folder to a place you may write to, and run it there.".format(
+                ROOT, error.strerror
+            )
+        )
+    try:
+        waited = False
+        while not try_lock(file):
+            if not waited:
+                print("Another `lab.py` is setting this folder up; waiting for it.")
+                waited = True
+            time.sleep(0.2)
+        yield file.fileno()
+    finally:
+        file.close()
+
+
+def try_lock(file):
+    try:
+        if WINDOWS:
+            import msvcrt
+
+            file.seek(0)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except OSError:
+        return False
+
+
+# ---- Make it so -----------------------------------------------------------------------------------------------------
+
+
+def set_up(locks, lock_fd):
+    """Bring `.venv` to where `locks` are installed. Called under the lock; does nothing that is already done."""
+    if is_ready(locks):
+        return
+    uv = shutil.which("uv")
+    installed = read_stamp()
+    first = locks[0]
+    if installed.get(first) != wanted_hash(first):
+        if installed or not works(uv):
+            make_venv(uv, lock_fd)
+        else:
+            print("Going on with a set-up that was interrupted.")
+            forget_half_installed()
+        installed = {}
+    for lock in locks:
+        if installed.get(lock) != wanted_hash(lock):
+            install_lock(lock, uv, lock_fd)
+            if lock == first:
+                install_project(uv, lock_fd)
+            installed[lock] = wanted_hash(lock)
+            write_stamp(installed)
+
+
+def works(uv):
+    """Whether `.venv` starts, is of this Python's version, and has an installer."""
+    check = "import sys{0}; print('%d.%d' % sys.version_info[:2])".format("" if uv else ", pip")
+    try:
+        said = subprocess.run([str(PYTHON), "-c", check], capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    return said == "{0}.{1}".format(*sys.version_info[:2])
+
+
+def make_venv(uv, lock_fd):
+    """A fresh `.venv`, an old one moved out of the way first: in one step, so that a refusal leaves it whole."""
+    if VENV.exists():
+        if STAMP.exists():
+            subprocess.call([str(PYTHON), "-m", "labkit", "down"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        old = ROOT / ".venv-old-{0}".format(os.getpid())
+        try:
+            VENV.rename(old)
+        except OSError as error:
+            raise SetUpError(
+                "{0} must be made again and cannot be moved away ({1}): something still uses it. Close JupyterLab and "
+                "running notebooks, then run the same command again.".format(VENV, error.strerror)
+            )
+    for old in ROOT.glob(".venv-old-*"):
+        shutil.rmtree(str(old), ignore_errors=True)
+    command = [uv, "venv", "--quiet", "--python", sys.executable, str(VENV)]
+    if not uv:
+        command = [sys.executable, "-m", "venv", str(VENV)]
+    step("Python environment", command, lock_fd)
+
+
+def forget_half_installed():
+    """Drop the metadata of packages whose installation broke off, so that the installer does them again.
+
+    RECORD is the last file an installer writes. Folders beginning with `~` are what pip moved aside and did not delete.
+    """
+    for metadata in installed_packages():
+        if not (metadata / "RECORD").exists():
+            shutil.rmtree(str(metadata))
+    for aside in VENV.glob(SITE_PACKAGES + "/~*"):
+        shutil.rmtree(str(aside), ignore_errors=True)
+
+
+def installed_packages():
+    """The metadata folders of the packages in `.venv`, half-installed ones too."""
+    return list(VENV.glob(SITE_PACKAGES + "/*.dist-info"))
+
+
+def installer(uv):
+    if uv:
+        return [uv, "pip", "install", "--python", str(PYTHON)]
+    return [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
+
+
+def install_lock(lock, uv, lock_fd):
+    path = ROOT / (lock + ".lock")
+    packages = sum("==" in line for line in path.read_text(encoding="utf-8").splitlines())
+    command = installer(uv) + ["--require-hashes", "--only-binary", ":all:", "-r", str(path)]
+    if uv:
+        command += ["--compile-bytecode"]
+    step("Packages of {0}".format(path.name), command, lock_fd, packages)
+
+
+def install_project(uv, lock_fd):
+    """The project itself, editable. A call of its own: pip refuses it beside requirements that have hashes."""
+    step("The lab itself", installer(uv) + ["--no-deps", "--no-build-isolation", "-e", str(ROOT)], lock_fd)
+
+
+def step(title, command, lock_fd, packages=0):
+    """Run one installing command with a bar, its output going to the log, and end it in one line with its time."""
+    began = time.monotonic()
+    environment = {
+        k: v for k, v in os.environ.items() if k not in ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PYTHONPATH")
+    }
+    keep = {} if WINDOWS else {"pass_fds": (lock_fd,)}
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=str(ROOT), env=environment, **keep
+    )
+    lines = []
+    reader = threading.Thread(target=read_lines, args=(process.stdout, lines), daemon=True)
+    reader.start()
+    try:
+        while process.poll() is None:
+            draw(title, time.monotonic() - began, lines, packages)
+            time.sleep(0.1)
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    reader.join(2)
+    with open(str(LOG), "a", encoding="utf-8") as log:
+        log.write("$ {0}\n{1}\n".format(" ".join(command), "\n".join(lines)))
+    clear_line()
+    if process.returncode:
+        raise SetUpError(explain(title, lines))
+    print("{0:<34} {1:6.1f} s".format(title, time.monotonic() - began))
+    sys.stdout.flush()
+
+
+def read_lines(stream, lines):
+    for raw in stream:
+        lines.append(raw.decode("utf-8", "replace").rstrip())
+
+
+def explain(title, lines):
+    text = "\n".join(lines)
+    for needle, sentence in CAUSES:
+        if needle in text:
+            return "{0}: {1}".format(title, sentence)
+    words = "\n  ".join(lines[-5:])
+    return "{0} failed; the log is {1}. Run the same command again to go on.\n  {2}".format(title, LOG, words)
+
+
+def draw(title, seconds, lines, packages):
+    """The bar: half of it for packages met (pip collects them one by one), half for packages in place."""
+    if not sys.stdout.isatty():
+        return
+    if packages:
+        met = sum(line.startswith(MET) for line in lines)
+        there = len(installed_packages()) if "Installing collected" in "".join(lines[-3:]) else 0
+        done = min(met, packages) / (2.0 * packages) + min(there, packages) / (2.0 * packages)
+        bar = "[{0:<30}] {1:3.0f} %".format("#" * int(done * 30), done * 100)
+    else:
+        bar = "." * (1 + int(seconds * 2) % 3)
+    sys.stdout.write("\r{0:<34} {1:6.1f} s  {2:<40}".format(title, seconds, bar))
+    sys.stdout.flush()
+
+
+def clear_line():
+    if sys.stdout.isatty():
+        sys.stdout.write("\r" + " " * 90 + "\r")
+
+
+# ---- Hand over ------------------------------------------------------------------------------------------------------
+
+
+def hand_over(argv):
+    """Become `python -m labkit VERB`, in the caller's folder, without another project's PYTHONPATH."""
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
+    command = [str(PYTHON), "-m", "labkit"] + argv
+    if not WINDOWS:
+        sys.stdout.flush()
+        os.execve(command[0], command, environment)
+    process = subprocess.Popen(command, env=environment)
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:  # the child has it too, and decides
+            continue
+
+
+# ---- The locks, for maintainers -------------------------------------------------------------------------------------
+
+
+def write_locks(options):
+    """`python lab.py lock [--upgrade]`: write the locks from their .in files. Needs uv; names no address."""
+    uv = shutil.which("uv")
+    if not uv:
+        return complain("Writing the locks needs `uv` on the PATH.", 1)
+    for name, more in (("requirements", []), ("requirements-dev", ["--constraint", "requirements.lock"])):
+        command = [uv, "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", "--generate-hashes"]
+        command += ["--no-emit-index-url", "--no-emit-find-links", "--custom-compile-command", "python lab.py lock"]
+        code = subprocess.call(
+            command + more + options + [name + ".in", "--output-file", name + ".lock"], cwd=str(ROOT)
+        )
+        if code:
+            return code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
