@@ -115,7 +115,7 @@ def status(data_dir: Path | str) -> Running | None:
             return None
         control = ControlClient(int(state["control_port"]), str(state["control_token"]))
         answer = control("GET", "/health")
-    except (ValueError, KeyError, LocalAzureError):
+    except (OSError, ValueError, KeyError, TypeError, LocalAzureError):
         return None
     return Running(int(answer["pid"]), int(state["cosmos_port"]), int(state["eventhubs_port"]), control)
 

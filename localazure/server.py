@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 LOOPBACK = "127.0.0.1"
 GRACE_SECONDS = 2
 IDLE_CHECK_SECONDS = 5.0
-BIND_RETRY_SECONDS = 2.0
+FORMER_PORT_RETRY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,7 +301,7 @@ def _http_config(application: ASGIApp) -> uvicorn.Config:
 def _listen_as(service: str, asked: int, former: int) -> socket.socket:
     """On the port asked for, or else the former one, or else any. Raises: `PortBusy` for the first only."""
     try:
-        return _listen(asked or former)
+        return _listen(asked or former, retry_seconds=0.0 if asked else FORMER_PORT_RETRY_SECONDS)
     except OSError as error:
         if asked:
             raise PortBusy(service, asked) from error
@@ -309,9 +309,9 @@ def _listen_as(service: str, asked: int, former: int) -> socket.socket:
         return _listen(0)
 
 
-def _listen(port: int) -> socket.socket:
-    """A listening loopback socket. Raises: `OSError` when the port stays busy for two seconds."""
-    deadline = time.monotonic() + BIND_RETRY_SECONDS
+def _listen(port: int, retry_seconds: float = 0.0) -> socket.socket:
+    """A listening loopback socket. Raises: `OSError` when the port stays busy for so long."""
+    deadline = time.monotonic() + retry_seconds
     while True:
         listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         if os.name == "posix":
