@@ -10,10 +10,13 @@ envelope's business, not the events'.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any, Final, get_args
 
+import msgspec
 from msgspec import Struct
 
 from labkit.events.ids import CUSTOMER_ID, order_day
@@ -252,3 +255,17 @@ def in_cents(items: tuple[Item, ...]) -> tuple[Item, ...]:
 
 def total_of(items: tuple[Item, ...]) -> Decimal:
     return sum((item.quantity * item.unit_price for item in items), Decimal(0)).quantize(CENT)
+
+
+def event_from(event_type: str, data: Mapping[str, Any]) -> Event:
+    """The event in an envelope's data. Raises: `LookupError` for a type that is not of this domain."""
+    return msgspec.convert(dict(data), EVENTS[event_type])
+
+
+def state_from(aggregate_type: str, data: Mapping[str, Any]) -> State:
+    """The state in a state document. Raises: `LookupError` for a type that is not of this domain."""
+    return msgspec.convert(dict(data), STATES[aggregate_type])
+
+
+EVENTS: Final[Mapping[str, type[Event]]] = {kind.__name__: kind for kind in get_args(Event)}
+STATES: Final[Mapping[str, type[State]]] = {kind.__name__: kind for kind in get_args(State)}

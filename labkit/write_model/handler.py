@@ -1,0 +1,258 @@
+"""One command, one transaction: load, decide, and write state, event and receipt together.
+
+Container `write-model`, partition key `/aggregateId`. A first-time, uncontended command costs one point read and one
+transactional batch: the state document (created, or replaced under its etag), the event document (outbox and event
+store in one) and the receipt of the idempotency key. A refusal writes nothing, not even a receipt.
+
+The receipt is read only when it can matter: `decide` refuses (perhaps because this very command succeeded before), or
+the batch meets a conflict. Same key and payload: the first result again. Same key, other payload: refused. No receipt:
+somebody else was faster, and the command is tried again from the load, a bounded number of times.
+
+Errors of the service are raised as they come. Whether the batch was written is then unknown; send the same command with
+the same key again: that is what the key is for. Keys are kept per aggregate, for 30 days.
+Source: learn.microsoft.com/azure/architecture/databases/guide/transactional-out-box-cosmos
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import reduce
+from typing import Any
+
+import msgspec
+from azure.cosmos import ContainerProxy
+from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpResponseError, CosmosResourceNotFoundError
+
+from labkit.clock import Clock
+from labkit.events import ids
+from labkit.events.envelope import CATALOGUE, EventEnvelope, from_document, to_document
+from labkit.events.ids import Token
+from labkit.write_model.orders import (
+    Command,
+    Event,
+    Refusal,
+    RefusalCode,
+    State,
+    decide,
+    event_from,
+    evolve,
+    state_from,
+)
+
+RECEIPT_TTL_SECONDS = 30 * 24 * 60 * 60
+ATTEMPTS = 5
+CONFLICTS = (409, 412, 449)
+"""Exists already, stale etag, lost a race inside the service: none of them wrote anything."""
+
+KEY = re.compile(r"[A-Za-z0-9._~:@+-]{1,200}", re.ASCII)
+"""An idempotency key becomes part of a document id, which holds no slash, backslash, question mark or hash."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Who asks, under which key, and in which story."""
+
+    idempotency_key: str
+    correlation_id: str = ""
+    """The story this belongs to; the key if the story begins here."""
+    causation_id: str = ""
+    """The message that led to this command; the key, which names the command itself, if a person asked."""
+    user_id: str = "anonymous"
+    source: str = "command-side"
+    traceparent: str = ""
+
+    def metadata(self) -> dict[str, str]:
+        told = {"userId": self.user_id, "source": self.source, "traceparent": self.traceparent}
+        return {name: value for name, value in told.items() if value}
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The command happened, now or at the first time of asking (`repeated`)."""
+
+    aggregate_id: str
+    version: int
+    event_id: str
+    charge_ru: float
+    attempts: int
+    repeated: bool
+
+    @property
+    def token(self) -> Token:
+        return ids.token(self.aggregate_id, self.version)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The command did not happen, and asking again will not change that until the state does."""
+
+    refusal: Refusal
+    charge_ru: float
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The state document, as far as a decision needs it. An aggregate that is not there yet has version 0."""
+
+    state: State | None
+    version: int
+    etag: str | None
+
+
+@dataclass(slots=True)
+class Bill:
+    """The request charge (RU) of one command so far."""
+
+    charge_ru: float = 0.0
+
+    def add(self, headers: Mapping[str, Any] | None) -> None:
+        self.charge_ru += float((headers or {}).get("x-ms-request-charge", 0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class CommandHandler:
+    """Carries out commands on the write model. Threads may share it."""
+
+    write_model: ContainerProxy
+    clock: Clock
+    attempts: int = field(default=ATTEMPTS, kw_only=True)
+
+    def handle(self, command: Command, context: Context) -> Accepted | Refused:
+        """Carry out the command once, however often it is asked under the same key.
+
+        Raises: the SDK's errors, when the service cannot answer; ask again with the same key then.
+        """
+        bill = Bill()
+        if KEY.fullmatch(context.idempotency_key) is None:
+            return Refused(Refusal(RefusalCode.INVALID_KEY, "An idempotency key is 1 to 200 plain characters."), 0.0)
+        for attempt in range(1, self.attempts + 1):
+            now = self.clock.now()
+            loaded = self.load(command.aggregate_id, bill)
+            event = decide(loaded.state, command, now)
+            if isinstance(event, Refusal):
+                return self._answered_before(command, context, bill, attempt) or Refused(event, bill.charge_ru)
+            envelope = enclose(event, command.aggregate_id, loaded.version + 1, now, context)
+            if self._written(transaction(loaded, event, envelope, command, context), command.aggregate_id, bill):
+                return Accepted(
+                    command.aggregate_id, envelope.version, envelope.event_id, bill.charge_ru, attempt, repeated=False
+                )
+            answer = self._answered_before(command, context, bill, attempt)
+            if answer is not None:
+                return answer
+        sentence = f"{command.aggregate_id} was changed by others {self.attempts} times meanwhile; ask again."
+        return Refused(Refusal(RefusalCode.CONTENDED, sentence), bill.charge_ru)
+
+    def load(self, aggregate_id: str, bill: Bill) -> Loaded:
+        """One point read."""
+        try:
+            document = self.write_model.read_item("state", partition_key=aggregate_id)
+        except CosmosResourceNotFoundError as error:
+            bill.add(error.headers)
+            return Loaded(None, 0, None)
+        bill.add(document.get_response_headers())
+        state = state_from(document["aggregateType"], document["state"])
+        return Loaded(state, document["version"], document["_etag"])
+
+    def _written(self, operations: list[tuple[Any, ...]], aggregate_id: str, bill: Bill) -> bool:
+        """Whether the whole batch is on disk; False if another writer was faster, and nothing is."""
+        try:
+            result = self.write_model.execute_item_batch(operations, partition_key=aggregate_id)
+        except (CosmosBatchOperationError, CosmosHttpResponseError) as error:
+            if error.status_code not in CONFLICTS:
+                raise
+            bill.add(error.headers)
+            return False
+        bill.add(result.get_response_headers())
+        return True
+
+    def _answered_before(
+        self, command: Command, context: Context, bill: Bill, attempt: int
+    ) -> Accepted | Refused | None:
+        """What this idempotency key was answered at the first time; None if it is new."""
+        try:
+            receipt = self.write_model.read_item(receipt_id(context), partition_key=command.aggregate_id)
+        except CosmosResourceNotFoundError as error:
+            bill.add(error.headers)
+            return None
+        bill.add(receipt.get_response_headers())
+        if receipt["payloadHash"] != payload_hash(command):
+            sentence = f"The key {context.idempotency_key} was used for another command; a new command needs a new key."
+            return Refused(Refusal(RefusalCode.KEY_REUSED, sentence), bill.charge_ru)
+        first = receipt["result"]
+        return Accepted(
+            command.aggregate_id, first["version"], first["eventId"], bill.charge_ru, attempt, repeated=True
+        )
+
+
+def transaction(
+    loaded: Loaded, event: Event, envelope: EventEnvelope, command: Command, context: Context
+) -> list[tuple[Any, ...]]:
+    """State, event and receipt: the operations of one batch, all in the aggregate's logical partition."""
+    state = evolve(loaded.state, event)
+    state_document = {
+        "id": "state",
+        "kind": "state",
+        "aggregateId": envelope.aggregate_id,
+        "aggregateType": envelope.aggregate_type,
+        "version": envelope.version,
+        "state": msgspec.to_builtins(state),
+    }
+    receipt = {
+        "id": receipt_id(context),
+        "kind": "receipt",
+        "aggregateId": envelope.aggregate_id,
+        "payloadHash": payload_hash(command),
+        "result": {"version": envelope.version, "eventId": envelope.event_id},
+        "ttl": RECEIPT_TTL_SECONDS,
+    }
+    if loaded.etag is None:
+        write_state: tuple[Any, ...] = ("create", (state_document,))
+    else:
+        write_state = ("replace", ("state", state_document), {"if_match_etag": loaded.etag})
+    return [write_state, ("create", (to_document(envelope),)), ("create", (receipt,))]
+
+
+def enclose(event: Event, aggregate_id: str, version: int, now: datetime, context: Context) -> EventEnvelope:
+    """The event in its envelope; which command caused it, and in which story, comes from the context."""
+    event_type = type(event).__name__
+    return EventEnvelope(
+        event_id=ids.event_id(aggregate_id, version),
+        event_type=event_type,
+        aggregate_id=aggregate_id,
+        aggregate_type="Customer" if event_type == "CustomerRegistered" else "Order",
+        version=version,
+        timestamp=now,
+        correlation_id=context.correlation_id or context.idempotency_key,
+        causation_id=context.causation_id or context.idempotency_key,
+        data=msgspec.to_builtins(event),
+        metadata=context.metadata(),
+        schema_version=CATALOGUE[event_type],
+    )
+
+
+def receipt_id(context: Context) -> str:
+    return f"receipt:{context.idempotency_key}"
+
+
+def payload_hash(command: Command) -> str:
+    """Equal for equal commands, and only for them; the context is no part of it."""
+    payload = msgspec.json.encode([type(command).__name__, command])
+    return hashlib.sha256(payload).hexdigest()
+
+
+def history(write_model: ContainerProxy, aggregate_id: str) -> list[EventEnvelope]:
+    """The aggregate's events from the event store, oldest first."""
+    documents = write_model.query_items(
+        "SELECT * FROM c WHERE c.kind = 'event' ORDER BY c.version", partition_key=aggregate_id
+    )
+    return [from_document(document) for document in documents]
+
+
+def rebuilt(events: list[EventEnvelope]) -> State | None:
+    """The state that these events fold to."""
+    state: State | None = None
+    return reduce(evolve, (event_from(event.event_type, event.data) for event in events), state)

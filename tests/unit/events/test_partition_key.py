@@ -1,0 +1,59 @@
+"""The hash that spreads partition keys over a hub is Azure's own."""
+
+from __future__ import annotations
+
+import pytest
+from azure.eventhub._buffered_producer._partition_resolver import generate_hash_code
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from labkit.events.partition_key import hash_code, partition_of
+
+VECTORS = {
+    "7": -15263,
+    "131": 30562,
+    "7149583486996073602": 12977,
+    "FWfAT": -22341,
+    "sOdeEAsyQoEuEFPGerWO": -6503,
+    "FAyAIctPeCgmiwLKbJcyswoHglHVjQdvtBowLACDNORsYvOcLddNJYDmhAVkbyLOrHTKLneMNcbgWVlasVywOByANjs": 5226,
+    "1XYM6!(7(lF5wq4k4m*e$Nc!1ezLJv*1YK1Y-C^*&B$O)lq^iUkG(TNzXG;Zi#z2Og*Qq0#^*k):vXh$3,C7We7%W0meJ;b3,rQCg^J;^twXgs5E$$hWKxqp": 23950,  # noqa: E501
+    "E(x;RRIaQcJs*P;D&jTPau-4K04oqr:lF6Z):ERpo&;9040qyV@G1_c9mgOs-8_8/10Fwa-7b7-yP!T-!IH&968)FWuI;(^g$2fN;)HJ^^yTn:": -29304,  # noqa: E501
+    "!c*_!I@1^c": 15372,
+    "p4*!jioeO/z-!-;w:dh": -3104,
+    "$0cb": 26269,
+    "-4189260826195535198": 453,
+}
+"""Key -> hash: the vectors that the test suites of Azure's SDKs share."""
+
+keys = st.text(st.characters(max_codepoint=127), max_size=60)
+
+
+@pytest.mark.parametrize(("key", "code"), VECTORS.items())
+def test_the_hash_gives_the_published_numbers(key: str, code: int) -> None:
+    assert hash_code(key) == code
+
+
+@given(keys.filter(bool))
+@example("x" * 12)
+@example("x" * 24)
+@example("x" * 13)
+def test_the_hash_is_the_one_inside_the_sdk(key: str) -> None:
+    assert hash_code(key) == generate_hash_code(key)
+
+
+@given(keys, st.integers(1, 32))
+def test_every_key_has_one_partition_of_the_hub(key: str, count: int) -> None:
+    ids = [str(number) for number in range(count)]
+    assert partition_of(key, ids) in ids
+    assert partition_of(key, ids) == partition_of(key, list(ids))
+
+
+def test_a_negative_remainder_is_taken_towards_zero_as_in_csharp_and_java() -> None:
+    assert hash_code("7") == -15263
+    assert partition_of("7", ["0", "1", "2", "3"]) == str(15263 % 4)
+
+
+def test_many_orders_spread_evenly() -> None:
+    ids = ["0", "1", "2", "3"]
+    chosen = [partition_of(f"order-20260105-{number:05}", ids) for number in range(4_000)]
+    assert all(800 < chosen.count(partition) < 1_200 for partition in ids)
