@@ -1,0 +1,210 @@
+"""The views of sql/ answered over real Delta tables, written by the projector's own read store."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, date, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labkit.read_queries.rowsets import OutsideSubset, take_rowsets
+from labkit.read_queries.subset import AVERAGE_MACRO, read_statement
+from labkit.read_queries.synapse import SQL_FOLDER, FilesRead, Synapse, TableMissing
+
+PLAIN = duckdb.connect()
+PLAIN.execute(AVERAGE_MACRO)
+ALL = {path.stem: path.read_text(encoding="utf-8") for path in SQL_FOLDER.glob("*.sql")}
+
+
+def rows(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
+    return [tuple(None if pd.isna(value) else value for value in row) for row in frame.itertuples(index=False)]
+
+
+def columns_of(view: str) -> str:
+    select = read_statement(ALL[view]).select
+    return ", ".join(expression.alias_or_name for expression in select.expressions)
+
+
+@pytest.mark.parametrize("view", sorted(ALL))
+def test_every_column_of_a_view_is_there_and_typed_even_when_the_tables_are_empty(view: str, synapse: Synapse) -> None:
+    frame = synapse.query(f"SELECT {columns_of(view)} FROM {view}")
+    assert len(frame) == 0
+    found = {name: kind.pyarrow_dtype for name, kind in frame.dtypes.items()}
+    money = pa.decimal128(18, 2)
+    known = {"total": money, "revenue": money, "average_order_value": money,
+             "item_count": pa.int32(), "version": pa.int64(), "orders": pa.int64(), "cancelled": pa.int64(),
+             "distinct_customers": pa.int64(), "created_at": pa.timestamp("us", "UTC"), "day": pa.date32(),
+             "updated_at": pa.timestamp("us", "UTC"), "created_day": pa.date32(), "first_day": pa.date32(),
+             "last_day": pa.date32()}  # fmt: skip
+    assert found == {name: known.get(name, pa.string()) for name in found}
+
+
+def test_an_order_shows_its_customers_name_and_none_while_the_customer_is_not_registered(
+    synapse: Synapse, tables: Any
+) -> None:
+    tables.write([tables.an_order("a", customer="customer-1"), tables.an_order("b", customer="customer-2")])
+    question = "SELECT order_id, customer_name FROM dbo.vw_order_summary ORDER BY order_id"
+    assert rows(synapse.query(question)) == [("order-20260105-a", None), ("order-20260105-b", None)]
+    tables.write([tables.a_customer("1", "Ada")])
+    assert rows(synapse.query(question)) == [("order-20260105-a", "Ada"), ("order-20260105-b", None)]
+
+
+def test_values_come_back_exactly_as_they_were_written(synapse: Synapse, tables: Any) -> None:
+    moment = datetime(2026, 1, 5, 23, 59, 59, 999_999, tzinfo=UTC)
+    tables.write([tables.an_order("a", "9999999999999999.99", at=moment)])
+    frame = synapse.query("SELECT total, created_at, created_day FROM dbo.vw_order_summary")
+    assert rows(frame) == [(Decimal("9999999999999999.99"), moment, date(2026, 1, 5))]
+
+
+def test_the_day_of_an_order_is_the_one_in_its_id_even_when_it_was_made_after_midnight(
+    synapse: Synapse, tables: Any
+) -> None:
+    tables.write([tables.an_order("late", day=5, at=datetime(2026, 1, 6, 0, 30, tzinfo=UTC))])
+    assert rows(synapse.query("SELECT day, orders FROM dbo.vw_daily_order_metrics")) == [(date(2026, 1, 5), 1)]
+
+
+def test_a_day_whose_orders_are_all_cancelled_has_revenue_zero_and_no_average(synapse: Synapse, tables: Any) -> None:
+    tables.write([tables.an_order("a", status="Cancelled")])
+    frame = synapse.query("SELECT orders, cancelled, revenue, average_order_value FROM dbo.vw_daily_order_metrics")
+    assert rows(frame) == [(1, 1, Decimal("0.00"), None)]
+
+
+def test_the_view_of_the_days_equals_the_derived_table(synapse: Synapse, tables: Any) -> None:
+    statuses = ["Created", "Cancelled", "Paid"]
+    tables.write(
+        tables.an_order(f"{n}", f"{n}.0{n % 10}", day=5 + n % 3, customer=f"customer-{n % 4}", status=statuses[n % 3])
+        for n in range(30)
+    )
+    columns = columns_of("dbo.vw_daily_order_metrics")
+    asked = synapse.query(f"SELECT {columns} FROM dbo.vw_daily_order_metrics ORDER BY day")
+    derived = """OPENROWSET(BULK 'daily_order_metrics', DATA_SOURCE = 'read_store', FORMAT = 'DELTA') WITH (day DATE,
+        orders BIGINT, cancelled BIGINT, revenue DECIMAL(18, 2), average_order_value DECIMAL(18, 2),
+        distinct_customers BIGINT) AS m"""
+    assert len(asked) == 3
+    pd.testing.assert_frame_equal(asked, synapse.query(f"SELECT {columns} FROM {derived} ORDER BY day"))
+
+
+@given(st.lists(st.integers(-(10**15), 10**15), max_size=20))
+def test_an_average_is_exact_and_rounds_half_away_from_zero(cents: list[int]) -> None:
+    amounts = [Decimal(n).scaleb(-2) for n in cents]
+    average = "CAST(average_of_cents(SUM(x), COUNT(x)) AS DECIMAL(18, 2))"
+    (found,) = PLAIN.execute(f"SELECT {average} FROM unnest($1::DECIMAL(18, 2)[]) AS t(x)", [amounts]).fetchone()
+    exact = Decimal(sum(cents)).scaleb(-2) / len(cents) if cents else None
+    assert found == (None if exact is None else exact.quantize(Decimal("0.01"), ROUND_HALF_UP))
+
+
+def test_a_query_sees_what_was_committed_after_the_one_before(synapse: Synapse, tables: Any) -> None:
+    tables.write([tables.an_order("a")])
+    first = synapse.query("SELECT order_id FROM dbo.vw_order_summary")
+    tables.write([tables.an_order("b")])
+    second = synapse.query("SELECT order_id FROM dbo.vw_order_summary")
+    assert (len(first), len(second)) == (1, 2)
+    assert second.attrs["table_versions"]["orders"] == first.attrs["table_versions"]["orders"] + 1
+
+
+def test_a_relation_is_made_again_only_when_the_table_has_a_new_version(
+    synapse: Synapse, tables: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed: list[int] = []
+    file_uris = DeltaTable.file_uris
+    monkeypatch.setattr(DeltaTable, "file_uris", lambda table: listed.append(table.version()) or file_uris(table))
+    tables.write([tables.an_order("a")])
+    for _ in range(3):
+        synapse.query("SELECT day FROM dbo.vw_daily_order_metrics")
+    tables.write([tables.an_order("b")])
+    synapse.query("SELECT day FROM dbo.vw_daily_order_metrics")
+    assert listed == [1, 2]
+
+
+def test_a_condition_on_the_day_leaves_files_out_and_one_on_the_timestamp_reads_them_all(
+    synapse: Synapse, tables: Any
+) -> None:
+    tables.write(tables.an_order("a", day=day) for day in range(1, 11))
+    select = "SELECT order_id FROM dbo.vw_order_summary"
+    day = {"day": date(2026, 1, 3)}
+    assert synapse.files_read(f"{select} WHERE created_day = @day", day) == FilesRead(1, 10)
+    naive = f"{select} WHERE CAST(created_at AS DATE) = @day"
+    assert synapse.files_read(naive, day, waive=["date-from-timestamp"]) == FilesRead(10, 10)
+
+
+def test_parameters_are_bound_and_never_pasted(synapse: Synapse, tables: Any) -> None:
+    tables.write([tables.an_order("a")])
+    question = "SELECT order_id FROM dbo.vw_order_summary WHERE customer_id = @customer_id"
+    assert len(synapse.query(question, {"customer_id": "customer-1"})) == 1
+    assert len(synapse.query(question, {"customer_id": "x' OR '1' = '1"})) == 0
+
+
+@pytest.mark.parametrize("table", ["dbo.vw_nothing", "orders", "read_store.orders", "information_schema.tables"])
+def test_only_the_views_of_the_folder_can_be_named(table: str, synapse: Synapse) -> None:
+    with pytest.raises(OutsideSubset, match="no view"):
+        synapse.query(f"SELECT a FROM {table}")
+
+
+def test_a_question_cannot_make_a_view(synapse: Synapse) -> None:
+    with pytest.raises(OutsideSubset, match="views are made by the files"):
+        synapse.query(ALL["dbo.vw_order_summary"])
+
+
+def test_a_column_that_the_view_does_not_declare_does_not_exist_though_the_table_has_it(
+    synapse: Synapse, tables: Any
+) -> None:
+    tables.write([tables.an_order("a")])
+    with pytest.raises(duckdb.BinderException, match="updated_at"):
+        synapse.query("SELECT updated_at FROM dbo.vw_daily_order_metrics")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [("total DECIMAL(18, 2)", "total BIGINT", "decimal"), ("status VARCHAR", "state VARCHAR", "missing")],
+)
+def test_a_declared_column_that_the_table_does_not_have_is_refused_with_its_line(
+    old: str, new: str, reason: str, tmp_path: Path, tables: Any
+) -> None:
+    view = "dbo.vw_daily_order_metrics"
+    assert old in ALL[view]
+    (tmp_path / f"{view}.sql").write_text(ALL[view].replace(old, new), encoding="utf-8")
+    with Synapse(str(tables.folder), sql_folder=tmp_path) as synapse, pytest.raises(OutsideSubset, match=reason) as no:
+        synapse.query(f"SELECT day FROM {view}")
+    line = next(n for n, text in enumerate(ALL[view].splitlines(), 1) if old in text)
+    assert [(finding.file, finding.line) for finding in no.value.findings] == [(f"sql/{view}.sql", line)]
+
+
+def test_every_text_column_of_the_views_can_hold_the_longest_id() -> None:
+    longest = len("order-20260105-") + 63
+    for text in ALL.values():
+        for rowset in take_rowsets(text, "view")[1]:
+            for column in rowset.columns:
+                if column.name.endswith("_id"):
+                    assert int(column.type.removeprefix("VARCHAR(").removesuffix(")")) >= longest
+
+
+def test_a_read_store_without_tables_says_who_makes_them(tmp_path: Path) -> None:
+    with Synapse(str(tmp_path)) as synapse, pytest.raises(TableMissing, match="start the projector"):
+        synapse.query("SELECT day FROM dbo.vw_daily_order_metrics")
+
+
+def test_tables_at_a_url_are_read_without_an_extension_and_answer_the_same(tables: Any) -> None:
+    folder = Path(str(tables.folder).replace(" ", "-"))
+    tables.write(tables.an_order(f"{day}", day=day, total=f"{day}.05") for day in range(1, 4))
+    shutil.copytree(tables.folder, folder)
+    question = "SELECT order_id, total, created_at, created_day FROM dbo.vw_order_summary ORDER BY order_id"
+    with Synapse(str(folder)) as by_path, Synapse(folder.as_uri()) as by_url:
+        assert len(by_path.query(question)) == 3
+        pd.testing.assert_frame_equal(by_url.query(question), by_path.query(question))
+
+
+def test_the_text_that_runs_here_holds_no_openrowset_and_that_of_sql_is_shown_as_it_is(synapse: Synapse) -> None:
+    for view in synapse.views:
+        assert "OPENROWSET" not in synapse.runs_as(view).upper()
+        assert synapse.tsql(view) == ALL[view]
+    with pytest.raises(LookupError, match=r"dbo\.vw_order_summary"):
+        synapse.tsql("dbo.vw_nothing")
