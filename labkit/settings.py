@@ -15,10 +15,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
 
-from labkit.errors import LocalOnly, RoleError, SettingsError
+from labkit.errors import LabError, LocalOnly, RoleError, SettingsError
 
 if TYPE_CHECKING:
     from localazure import LocalAzure
+    from localazure.daemon import Running
     from localazure.faults import Faults
 
 COSMOS = "COSMOS_CONNECTION"
@@ -173,6 +174,37 @@ def data_dir(environ: Mapping[str, str]) -> Path:
     """Where the embedded Azure keeps its data: absolute, as notebooks run in different working folders."""
     beside_the_package = Path(__file__).resolve().parent.parent / ".lab"
     return Path(environ.get(DATA_DIR) or beside_the_package).resolve()
+
+
+def start_embedded(folder: Path) -> Running:
+    """The embedded Azure of `folder`, started unless it runs. Raises: `LabError` with its own reason."""
+    from localazure import daemon, errors
+
+    try:
+        daemon.attach(folder).close()
+    except errors.LocalAzureError as error:
+        raise LabError(str(error)) from error
+    running = daemon.status(folder)
+    if running is None:
+        raise LabError("the embedded Azure stopped again as soon as it had started")
+    return running
+
+
+def embedded_status(folder: Path) -> Running | None:
+    """The embedded Azure of `folder`, if it answers."""
+    from localazure import daemon
+
+    return daemon.status(folder)
+
+
+def stop_embedded(folder: Path) -> bool:
+    """Stop the embedded Azure of `folder`; False if it did not run. Raises: `LabError` if it does not stop in time."""
+    from localazure import daemon, errors
+
+    try:
+        return daemon.stop(folder)
+    except errors.LocalAzureError as error:
+        raise LabError(str(error)) from error
 
 
 def spare_loopback_the_proxy() -> None:

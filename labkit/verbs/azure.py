@@ -1,0 +1,66 @@
+"""`up`, `down`, `status`, `reset`: the embedded Azure of this folder."""
+
+from __future__ import annotations
+
+import shutil
+
+import click
+
+from labkit import settings
+from labkit.verbs import places
+
+KEPT = ("setup.lock", "setup.log")
+"""What set-up keeps in the state folder: not the embedded Azure's, so `reset` leaves it."""
+
+
+@click.command()
+def up() -> None:
+    """Start the embedded Azure, unless it runs; it stays until `down`, or until nobody has used it for a while."""
+    running = settings.start_embedded(places.state())
+    click.echo(_line(running.pid, running.cosmos_port, running.eventhubs_port))
+
+
+@click.command()
+def down() -> None:
+    """Stop the embedded Azure. Its data stay."""
+    if settings.stop_embedded(places.state()):
+        click.echo("The embedded Azure has stopped; its data are kept.")
+    else:
+        click.echo("The embedded Azure was not running.")
+
+
+@click.command()
+def status() -> None:
+    """Say whether the embedded Azure runs, and where."""
+    running = settings.embedded_status(places.state())
+    if running is None:
+        click.echo("The embedded Azure is not running. A notebook starts it on its own; so does `lab.py up`.")
+    else:
+        click.echo(_line(running.pid, running.cosmos_port, running.eventhubs_port))
+
+
+@click.command()
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def reset(yes: bool) -> None:
+    """Stop the embedded Azure and delete what it holds: events, documents, tables, keys, executed copies."""
+    folder = places.state()
+    doomed = sorted(path for path in folder.glob("*") if path.name not in KEPT)
+    if not doomed:
+        click.echo("Nothing is kept; there is nothing to delete.")
+        return
+    if not yes:
+        click.confirm(f"Delete {', '.join(path.name for path in doomed)} in {folder}?", abort=True)
+    settings.stop_embedded(folder)
+    for path in doomed:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    click.echo("Deleted. The next notebook starts afresh.")
+
+
+def _line(pid: int, cosmos_port: int, eventhubs_port: int) -> str:
+    return (
+        f"The embedded Azure runs (process {pid}): Cosmos DB on http://127.0.0.1:{cosmos_port}/, "
+        f"Event Hubs on 127.0.0.1:{eventhubs_port}."
+    )

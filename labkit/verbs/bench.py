@@ -1,0 +1,26 @@
+"""`bench NAME`: run one benchmark of bench/, which prints a table and writes its figures."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from labkit.errors import LabError
+from labkit.verbs import places
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures here.")
+def bench(name: str | None, file: Path | None) -> None:
+    """Measure: NAME is a file of bench/. Exit code 1 on errors or missed load."""
+    known = sorted(path.stem for path in (places.ROOT / "bench").glob("*.py") if path.stem != "measure")
+    if name not in known:
+        what = f"there is no benchmark {name!r}" if name else "name a benchmark"
+        raise LabError(f"{what}; there are: {', '.join(known)}")
+    command = [sys.executable, str(places.ROOT / "bench" / f"{name}.py")]
+    command += ["--json", str(file.resolve())] if file else []
+    raise SystemExit(subprocess.call(command, cwd=places.ROOT))

@@ -1,0 +1,74 @@
+"""Where things are: the repository, its notebooks, the untracked state; and the surroundings a kernel starts in.
+
+Kernels are kept to this environment: its own `python3` kernel, settings and caches below the state folder, so that a
+run neither depends on the user's home nor writes to it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from labkit import settings
+from labkit.errors import LabError
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+NOTEBOOKS: Final = ROOT / "notebooks"
+
+
+def state() -> Path:
+    """`.lab`, or what the environment names instead."""
+    return settings.data_dir(os.environ)
+
+
+def notebooks(chosen: Sequence[str] = ()) -> list[Path]:
+    """The notebooks in teaching order, or those whose file names begin with one of `chosen`: "03", "03_projections".
+
+    Raises: `LabError` for a choice that matches none.
+    """
+    paths = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+    if not paths:
+        raise LabError(f"no notebooks in {NOTEBOOKS.name}/: is this the whole repository?")
+    found: list[Path] = []
+    for name in chosen:
+        stem = Path(name).stem
+        matching = [path for path in paths if path.stem.startswith(stem)]
+        if not stem or not matching:
+            raise LabError(f"no notebook {name!r}; there are {', '.join(path.stem for path in paths)}")
+        found += [path for path in matching if path not in found]
+    return found or paths
+
+
+def secrets() -> list[str]:
+    """The embedded Azure's keys, so that outputs can be searched for them; none before its first start."""
+    try:
+        keys = json.loads((state() / "keys.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    values = [value for kind in keys.values() for value in (kind.values() if isinstance(kind, dict) else [kind])]
+    return [value for value in values if isinstance(value, str)]
+
+
+def kernel_environment(folder: Path) -> dict[str, str]:
+    """What to set for a process that starts kernels; `folder` takes what they would write to the user's home."""
+    own = folder / "kernels"
+    folders = {
+        "IPYTHONDIR": own / "ipython",
+        "JUPYTER_CONFIG_DIR": own / "config",
+        "JUPYTER_DATA_DIR": own / "data",
+        "JUPYTER_RUNTIME_DIR": own / "runtime",
+        "MPLCONFIGDIR": own / "matplotlib",
+    }
+    for path in folders.values():
+        path.mkdir(parents=True, exist_ok=True)
+    scripts = str(Path(sys.executable).parent)
+    return {
+        **{name: str(path) for name, path in folders.items()},
+        "JUPYTER_PREFER_ENV_PATH": "1",
+        "PATH": os.pathsep.join([scripts, os.environ.get("PATH", "")]),
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }

@@ -1,0 +1,87 @@
+"""`run`: execute notebooks with papermill, each in a kernel of its own, into copies that are not tracked."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from labkit.errors import LabError
+from labkit.verbs import parameters, places
+
+CELL_SECONDS = 180
+"""Time limit of one cell. There is one for all cells: papermill has no other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    copy: Path
+    cells: int
+    seconds: float
+    error: str | None
+    """What went wrong, in a line; None: every cell ran."""
+
+
+@click.command()
+@click.argument("notebooks", nargs=-1)
+@click.option("-p", "--parameter", "assignments", multiple=True, metavar="NAME=VALUE", help="Set a parameter.")
+def run(notebooks: tuple[str, ...], assignments: tuple[str, ...]) -> None:
+    """Execute the notebooks (or those named, such as 03) and say where the executed copies are."""
+    import nbformat
+
+    paths = places.notebooks(notebooks)
+    books = {path.stem: parameters.declared(nbformat.read(path, as_version=4)) for path in paths}
+    values = parameters.assign(parameters.split(assignments), books)
+    out = places.state() / "out"
+    out.mkdir(parents=True, exist_ok=True)
+    os.environ.update(places.kernel_environment(places.state()))
+    began = time.monotonic()
+    failures = 0
+    for path in paths:
+        outcome = execute(path, out / path.name, values[path.stem])
+        failures += outcome.error is not None
+        what = outcome.error or "all cells ran"
+        click.echo(f"{path.stem:<20} {outcome.cells:>3} cells {outcome.seconds:6.1f} s  {what}")
+    click.echo(f"{len(paths)} notebooks in {time.monotonic() - began:.1f} s. Executed copies: {_shown(out)}")
+    if failures:
+        raise LabError(f"{failures} of {len(paths)} notebooks failed; their copies show the cell and the error")
+
+
+def execute(path: Path, copy: Path, values: dict[str, parameters.Value]) -> Executed:
+    """Run one notebook to its end or its first error. The copy is written in both cases."""
+    import papermill
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    began = time.monotonic()
+    error = None
+    try:
+        papermill.execute_notebook(
+            str(path),
+            str(copy),
+            parameters=values,
+            kernel_name="python3",
+            cwd=str(places.NOTEBOOKS),
+            execution_timeout=CELL_SECONDS,
+            progress_bar={"desc": path.stem, "unit": "cell", "leave": False, "disable": not sys.stderr.isatty()},
+        )
+    except PapermillExecutionError as stopped:
+        error = f"cell {stopped.cell_index + 1}: {stopped.ename}: {stopped.evalue}"
+    except CellTimeoutError:
+        error = f"a cell took longer than {CELL_SECONDS} s"
+    except DeadKernelError as died:
+        error = f"the kernel died: {died}"
+    import nbformat
+
+    cells = len(nbformat.read(copy, as_version=4).cells)
+    return Executed(copy, cells, time.monotonic() - began, error)
+
+
+def _shown(path: Path) -> str:
+    """Relative to the caller where that is shorter."""
+    relative = os.path.relpath(path)
+    return relative if len(relative) < len(str(path)) else str(path)
