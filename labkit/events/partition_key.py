@@ -1,11 +1,14 @@
-"""Which hub partition Event Hubs chooses for a partition key: the service's own hash. Pure.
+"""Which hub partition a partition key belongs to: the hash of Azure's SDKs. Pure.
 
 One batch of the SDK holds one partition key or goes to one partition id. Whoever wants many aggregates in one batch
-must know their partition beforehand, and agree with every producer that sends by key.
+must know their partition beforehand, and then sends by partition id.
 
 Bob Jenkins' lookup3 (`hashlittle2`, both seeds 0) over the key's UTF-8; the two halves are folded to a signed 16-bit
-number, and its remainder, taken as C# and Java take it (towards zero), names the partition.
-Source: burtleburtle.net/bob/c/lookup3.c; `PartitionResolver` in Azure's SDKs, whose test vectors the unit test uses.
+number, and its remainder names the partition, as in azure-eventhub's buffered producer. The rule by which the service
+itself spreads keys is documented only as stable: on Azure, one producer by key and another by this hash may choose
+different partitions for one aggregate. So all events of an aggregate go through the relay.
+Source: burtleburtle.net/bob/c/lookup3.c; the `PartitionResolver` of Azure's SDKs, whose test vectors the unit test uses;
+learn.microsoft.com/dotnet/api/azure.messaging.eventhubs.producer.eventhubbufferedproducerclient (the warning)
 """
 
 from __future__ import annotations
@@ -67,7 +70,7 @@ def hash_code(partition_key: str) -> int:
 
 @lru_cache(maxsize=65_536)
 def _index(partition_key: str, partition_count: int) -> int:
-    return abs(hash_code(partition_key)) % partition_count
+    return hash_code(partition_key) % partition_count
 
 
 def partition_of(partition_key: str, partition_ids: Sequence[str]) -> str:

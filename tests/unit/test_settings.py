@@ -1,0 +1,120 @@
+"""The environment decides which Azure; the roles decide who may do what there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from labkit import settings
+from labkit.clock import LESSONS_START, SteppingClock
+from labkit.errors import LocalOnly, RoleError, SettingsError
+from labkit.settings import Role
+
+ALL = {
+    "COSMOS_CONNECTION": "cosmos-rw",
+    "COSMOS_READONLY_CONNECTION": "cosmos-ro",
+    "EVENTHUB_SEND_CONNECTION": "hub-send",
+    "EVENTHUB_LISTEN_CONNECTION": "hub-listen",
+    "EVENTHUB_NAME": "orders",
+    "READ_STORE_URL": "abfss://lake@account/lab/",
+}
+
+
+def azure(**changes: str) -> settings.Target:
+    target = settings.azure_of({**ALL, **changes})
+    assert target is not None
+    return target
+
+
+@pytest.mark.parametrize("environ", [{}, {"PATH": "/bin"}, {"COSMOS_CONNECTION": ""}])
+def test_no_connection_means_the_embedded_azure(environ: dict[str, str]) -> None:
+    assert settings.azure_of(environ) is None
+
+
+def test_all_connections_mean_azure() -> None:
+    target = azure()
+    assert target.name == "Azure"
+    assert (target.hub, target.database, target.tables_root) == ("orders", "cqrs-lab", "abfss://lake@account/lab")
+
+
+@pytest.mark.parametrize("left_out", sorted(ALL))
+def test_some_connections_but_not_all_is_an_error_that_names_the_missing_one(left_out: str) -> None:
+    some = {name: value for name, value in ALL.items() if name != left_out}
+    with pytest.raises(SettingsError, match=rf"set {left_out} too"):
+        settings.azure_of(some)
+
+
+def test_all_that_is_missing_is_named_at_once() -> None:
+    with pytest.raises(SettingsError) as refused:
+        settings.azure_of({"EVENTHUB_NAME": "orders"})
+    assert all(name in str(refused.value) for name in ALL if name != "EVENTHUB_NAME")
+
+
+def test_one_connection_may_serve_for_sending_and_listening() -> None:
+    both = {name: value for name, value in ALL.items() if "SEND" not in name and "LISTEN" not in name}
+    target = settings.azure_of({**both, "EVENTHUB_CONNECTION": "hub-both"})
+    assert target is not None
+    assert (target.send, target.listen) == ("hub-both", "hub-both")
+
+
+@pytest.mark.parametrize(
+    ("role", "cosmos", "may_send", "may_listen"),
+    [
+        (Role.COMMAND, "cosmos-rw", False, False),
+        (Role.RELAY, "cosmos-rw", True, False),
+        (Role.PROJECTOR, "cosmos-rw", False, True),
+        (Role.QUERY, "cosmos-ro", False, False),
+        (Role.MONITOR, "cosmos-ro", False, True),
+    ],
+)
+def test_each_role_gets_the_keys_of_its_rights_and_no_other(
+    role: Role, cosmos: str, may_send: bool, may_listen: bool
+) -> None:
+    target = azure()
+    assert target.cosmos_for(role) == cosmos
+    if may_send:
+        assert target.event_hubs_for(role, "send") == "hub-send"
+    else:
+        with pytest.raises(RoleError, match=f"{role.value}.*may not send"):
+            target.event_hubs_for(role, "send")
+    if may_listen:
+        assert target.event_hubs_for(role, "listen") == "hub-listen"
+    else:
+        with pytest.raises(RoleError, match=f"{role.value}.*may not listen"):
+            target.event_hubs_for(role, "listen")
+
+
+def test_a_role_that_nobody_defined_is_refused() -> None:
+    with pytest.raises(RoleError, match="no role 'admin'"):
+        settings.the_role("admin")
+
+
+def test_faults_on_azure_are_refused_and_the_way_there_is_told() -> None:
+    with pytest.raises(LocalOnly, match="embedded Azure only; on Azure, cut the network"):
+        azure().faults()
+
+
+def test_the_data_folder_is_absolute_wherever_the_notebook_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert settings.data_dir({"LAB_DATA_DIR": "here"}) == (tmp_path / "here").resolve()
+    assert settings.data_dir({}).is_absolute()
+
+
+def test_loopback_never_goes_through_a_proxy_and_other_exceptions_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "intranet,localhost")
+    monkeypatch.delenv("no_proxy", raising=False)
+    settings.spare_loopback_the_proxy()
+    assert os.environ["NO_PROXY"].split(",") == ["intranet", "localhost", "127.0.0.1"]
+    assert set(os.environ["no_proxy"].split(",")) >= {"127.0.0.1", "localhost"}
+
+
+def test_the_lessons_clock_steps_by_a_fixed_amount_in_utc() -> None:
+    clock = SteppingClock()
+    first, second = clock.now(), clock.now()
+    assert first == LESSONS_START
+    assert (second - first).total_seconds() == 1
+    assert first.utcoffset() is not None
