@@ -20,8 +20,7 @@ from decimal import Decimal, InvalidOperation
 
 import msgspec
 
-from labkit.errors import EnvelopeError
-from labkit.events.envelope import CATALOGUE, EventEnvelope, from_json
+from labkit.events.envelope import CATALOGUE, EnvelopeError, EventEnvelope, from_json
 from labkit.events.ids import order_day
 
 MONEY_PLACES = Decimal("0.01")

@@ -1,0 +1,283 @@
+"""The projector: the process that reads Event Hubs and writes the read models.
+
+Owns the loop: receive, gather into batches by count and time, project one batch, say that it is visible. Refuses to
+know what an event means (`folds`), how tables are written (`read_store`) and how parked events are kept (`parking`).
+
+The tables are the only authority for positions. Reading starts behind the lowest position of the three tables, and
+each table takes only what is new to it; nothing else is remembered, so a projector that died is replaced by starting
+another one. What one batch does is `projection.project`.
+
+The worker thread has an event loop of its own for the SDK's asyncio client; commits run beside it in one thread, so
+that receiving goes on meanwhile.
+
+Known gaps: no standby; parked events replayed by another process are noticed at the next start only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import cast
+
+from azure.eventhub import EventData
+from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
+from azure.eventhub.amqp import AmqpMessageBodyType
+from deltalake.exceptions import CommitFailedError
+
+from labkit.errors import LabError, NotYet
+from labkit.events.ids import parse_token
+from labkit.projections.folds import Arrival, Folded
+from labkit.projections.parking import ParkingLane
+from labkit.projections.projection import project
+from labkit.projections.read_store import NOTHING_APPLIED, ReadStore
+
+logger = logging.getLogger(__name__)
+
+CONFLICT_RETRIES = 5
+PREFETCH = 300
+RECONNECT_SECONDS = 1.0
+IDLE_SECONDS = 0.5
+"""The heart beats at least this often, and a waiter looks again at least this often."""
+
+
+Chunk = list[tuple[Arrival, datetime | None]]
+"""What one callback of the SDK brought, each event with the time at which the hub took it."""
+Arrived = asyncio.Queue[Chunk]
+
+
+class AggregateParked(LabError):
+    """The write cannot become visible: an event of its aggregate is parked. The message names it."""
+
+
+def arrival_of(hub_partition: str, event: EventData) -> Arrival:
+    """The SDK's event as the folds take it. Property names and values come as bytes from the wire."""
+    properties = event.properties or {}
+    named = properties.get(b"aggregateId", properties.get("aggregateId", ""))
+    text = named.decode("utf-8", "replace") if isinstance(named, bytes) else str(named)
+    return Arrival(hub_partition, event.sequence_number or 0, body_of(event), text)
+
+
+def body_of(event: EventData) -> bytes:
+    """The body's bytes; of a body that is none (an AMQP value or sequence), its text: nothing can be read from it."""
+    if event.body_type is AmqpMessageBodyType.DATA:
+        return b"".join(cast(Iterable[bytes], event.body))
+    return repr(event.body).encode()
+
+
+class Projector:
+    """One projector, running in a thread between `start` and `stop`; may be started again.
+
+    `open_consumer` makes a new asyncio consumer client (`lab.async_consumer`). `first` says where to begin in a hub
+    partition that the tables know nothing of (`lab.start_positions`). A batch is committed when it holds
+    `commit_events`, or `commit_interval_seconds` after its first event: the knob between freshness, cost and files.
+    """
+
+    def __init__(
+        self,
+        open_consumer: Callable[..., EventHubConsumerClient],
+        store: ReadStore,
+        parking: ParkingLane,
+        *,
+        first: Mapping[str, int] | None = None,
+        commit_events: int = 1000,
+        commit_interval_seconds: float = 0.1,
+    ) -> None:
+        self.error: BaseException | None = None
+        self.counters = {"received": 0, "applied": 0, "dropped": 0, "parked": 0, "commits": 0, "receive_errors": 0}
+        self.heartbeat = 0.0
+        """Wall time of the last turn of the loop, in seconds since 1970; 0 before the first."""
+        self.applied_after_seconds: deque[float] = deque(maxlen=10_000)
+        """Of the last events: committed minus enqueued, wall time."""
+        self._open_consumer = open_consumer
+        self._store = store
+        self._parking = parking
+        self._first = dict(first or {})
+        self._commit_events = commit_events
+        self._commit_interval_seconds = commit_interval_seconds
+        self._hub = ""
+        self._lane: dict[str, int] = {}
+        self._partitions: list[str] = []
+        self._turned = threading.Condition()
+        self._projecting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether the worker is alive."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self) -> None:
+        """Begin where the tables end. Starting a running projector does nothing."""
+        if self.running:
+            return
+        self.error = None
+        ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(ready,), name="projector", daemon=True)
+        self._thread.start()
+        ready.wait()
+
+    def stop(self, timeout_seconds: float = 30.0) -> None:
+        """Commit what has been received, close the client, end the worker. The worker's error stays in `error`."""
+        thread, loop, stopping = self._thread, self._loop, self._stopping
+        if thread is None:
+            return
+        if loop is not None and stopping is not None and thread.is_alive():
+            loop.call_soon_threadsafe(stopping.set)
+        thread.join(timeout_seconds)
+        if thread.is_alive():
+            raise NotYet(f"the projector did not end within {timeout_seconds} s")
+
+    def positions(self) -> dict[str, int]:
+        """Hub partition -> the last sequence number that every table has applied (-1: none)."""
+        tables = self._store.positions(self._hub, self._partitions)
+        return {part: min(positions[part] for positions in tables.values()) for part in self._partitions}
+
+    def wait_until_visible(self, token: str, timeout_seconds: float) -> None:
+        """Return once the tables show this version of the aggregate, or a later one.
+
+        Raises: the worker's own error if it has failed; `AggregateParked`; `NotYet` when the time is over.
+        """
+        aggregate_id, version = parse_token(token)
+        until = time.monotonic() + timeout_seconds
+        while True:
+            commits, parked = self.counters["commits"], aggregate_id in self._lane
+            with self._projecting:
+                visible = self._store.version_of(aggregate_id)
+            if visible >= version:
+                return
+            if self.error is not None:
+                raise self.error
+            if parked:
+                raise AggregateParked(f"{aggregate_id} shows version {visible}: an event behind it is parked")
+            left = until - time.monotonic()
+            if left <= 0:
+                state = "running" if self.running else "not running"
+                raise NotYet(f"{token} after {timeout_seconds} s: version {visible} is visible, the projector {state}")
+            with self._turned:
+                if self.counters["commits"] == commits:
+                    self._turned.wait(min(left, IDLE_SECONDS))
+
+    def _run(self, ready: threading.Event) -> None:
+        try:
+            asyncio.run(self._work(ready))
+        except BaseException as error:
+            logger.exception("the projector ends")
+            self.error = error
+        finally:
+            ready.set()
+            with self._turned:
+                self._turned.notify_all()
+
+    async def _work(self, ready: threading.Event) -> None:
+        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+        arrived: Arrived = asyncio.Queue(maxsize=16)
+        with ThreadPoolExecutor(1, "projector-commit") as commits:
+            async with self._open_consumer(load_balancing_interval=RECONNECT_SECONDS) as consumer:
+                begin = await self._begin(consumer, commits)
+                ready.set()
+                receiving = asyncio.create_task(self._receive(consumer, begin, arrived))
+                committing = asyncio.create_task(self._commit_all(arrived, commits))
+                stopping = asyncio.create_task(self._stopping.wait())
+                await asyncio.wait({receiving, committing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                drained = asyncio.create_task(arrived.join())
+                await asyncio.wait({drained, committing}, return_when=asyncio.FIRST_COMPLETED)
+                tasks = (receiving, committing, stopping, drained)
+                for task in tasks:
+                    task.cancel()
+                ends = await asyncio.gather(*tasks, return_exceptions=True)
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end
+
+    async def _begin(self, consumer: EventHubConsumerClient, commits: Executor) -> dict[str, int]:
+        """Where to read on in each hub partition: behind what every table has."""
+        loop = asyncio.get_running_loop()
+        self._hub = consumer.eventhub_name
+        self._partitions = list(await consumer.get_partition_ids())
+        self._lane = await loop.run_in_executor(commits, self._parking.firsts, self._hub)
+        applied = await loop.run_in_executor(commits, self.positions)
+        return {
+            part: self._first.get(part, NOTHING_APPLIED) if number == NOTHING_APPLIED else number
+            for part, number in applied.items()
+        }
+
+    async def _receive(self, consumer: EventHubConsumerClient, begin: Mapping[str, int], arrived: Arrived) -> None:
+        """Put what arrives into the queue, each event once: after a lost connection the SDK starts again at `begin`."""
+        ends = dict(begin)
+
+        async def on_event_batch(context: PartitionContext, events: list[EventData]) -> None:
+            part = context.partition_id
+            new = [event for event in events if (event.sequence_number or 0) > ends[part]]
+            if new:
+                ends[part] = new[-1].sequence_number or 0
+                self.counters["received"] += len(new)
+                await arrived.put([(arrival_of(part, event), event.enqueued_time) for event in new])
+
+        async def on_error(context: PartitionContext | None, error: Exception) -> None:
+            self.counters["receive_errors"] += 1
+            logger.warning("receiving from %s: %r", context.partition_id if context else "the hub", error)
+
+        await consumer.receive_batch(
+            on_event_batch=on_event_batch,
+            on_error=on_error,
+            starting_position={part: "-1" if number < 0 else number for part, number in begin.items()},
+            max_batch_size=min(self._commit_events, PREFETCH),
+            prefetch=PREFETCH,
+        )
+
+    async def _commit_all(self, arrived: Arrived, commits: Executor) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            self.heartbeat = time.time()
+            chunks = await self._gather(arrived)
+            if chunks:
+                batch = [arrival for chunk in chunks for arrival, _ in chunk]
+                await loop.run_in_executor(commits, self._commit, batch)
+                now = datetime.now(UTC)
+                self.applied_after_seconds.extend(
+                    (now - enqueued).total_seconds() for chunk in chunks for _, enqueued in chunk if enqueued
+                )
+                for _ in chunks:
+                    arrived.task_done()
+
+    async def _gather(self, arrived: Arrived) -> list[Chunk]:
+        """Chunks until they hold `commit_events` or `commit_interval_seconds` are over; none after an idle time."""
+        chunks: list[Chunk] = []
+        until = time.monotonic() + IDLE_SECONDS
+        while sum(map(len, chunks)) < self._commit_events:
+            try:
+                chunks.append(await asyncio.wait_for(arrived.get(), max(until - time.monotonic(), 0)))
+            except TimeoutError:
+                break
+            if len(chunks) == 1:
+                until = time.monotonic() + self._commit_interval_seconds
+        return chunks
+
+    def _commit(self, batch: list[Arrival]) -> None:
+        with self._projecting:
+            folded = self._project(batch)
+        for event in folded.parked:
+            if event.aggregate_id:
+                self._lane.setdefault(event.aggregate_id, event.arrival.sequence_number)
+        with self._turned:
+            for name, count in (("applied", folded.applied), ("dropped", folded.dropped), ("commits", 1)):
+                self.counters[name] += count
+            self.counters["parked"] += len(folded.parked)
+            self._turned.notify_all()
+
+    def _project(self, batch: list[Arrival]) -> Folded:
+        """Project, and again on what another writer left behind when that one was faster."""
+        for attempt in range(CONFLICT_RETRIES):
+            try:
+                return project(batch, self._store, self._parking, self._hub, self._lane)
+            except CommitFailedError:
+                logger.info("another writer was faster, attempt %d of %d", attempt + 1, CONFLICT_RETRIES)
+        return project(batch, self._store, self._parking, self._hub, self._lane)

@@ -1,0 +1,140 @@
+"""The fold, given what arrived: which rows, what is dropped, what is parked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labkit.events.envelope import to_json
+from labkit.projections.folds import Arrival, CannotApply, Folded, OrderRow, Row, fold, money, read
+from tests.unit.projections.streams import CREATED, CUSTOMER, NINE, ORDER, arrivals, event, life_of
+
+
+def folded(arrived: list[Arrival], current: dict[str, Row] | None = None, lane: dict[str, int] | None = None) -> Folded:
+    return fold([read(arrival) for arrival in arrived], current or {}, lane or {})
+
+
+def test_a_whole_life_folds_to_one_row() -> None:
+    outcome = folded(arrivals(*life_of()))
+    assert outcome.rows == {
+        ORDER: OrderRow(
+            ORDER, CUSTOMER, "Shipped", 1, Decimal("4.00"), life_of()[0].timestamp, life_of()[3].timestamp, 4
+        )
+    }
+    assert (outcome.applied, outcome.dropped, outcome.parked) == (4, 0, [])
+    assert outcome.rows[ORDER].created_day == date(2026, 1, 5)
+
+
+def test_a_batch_in_the_middle_of_a_life_goes_on_from_the_current_row() -> None:
+    life = life_of()
+    before = folded(arrivals(*life[:2])).rows
+    assert folded(arrivals(*life[2:], first=2), before).rows == folded(arrivals(*life)).rows
+
+
+def test_a_re_sent_event_is_dropped_though_its_sequence_number_is_new() -> None:
+    life = life_of()
+    outcome = folded(arrivals(*life, *life[1:3]))
+    assert (outcome.applied, outcome.dropped, outcome.parked) == (4, 2, [])
+
+
+def test_a_gap_parks_its_aggregate_and_all_behind_it_while_others_go_on() -> None:
+    life, other = life_of(), life_of("order-20260105-b")
+    outcome = folded(arrivals(life[0], other[0], life[2], life[3], other[1]))
+    assert [(parked.arrival.sequence_number, parked.aggregate_id) for parked in outcome.parked] == [
+        (2, ORDER),
+        (3, ORDER),
+    ]
+    assert "version 3 arrived while the row holds version 1" in outcome.parked[0].reason
+    assert "behind" in outcome.parked[1].reason
+    assert {who: row.version for who, row in outcome.rows.items()} == {ORDER: 1, "order-20260105-b": 2}
+
+
+def test_bytes_that_are_no_event_park_the_aggregate_that_their_properties_name() -> None:
+    life = life_of()
+    broken = Arrival("0", 1, b'{"eventId": ', ORDER)
+    outcome = folded([*arrivals(life[0]), broken, *arrivals(life[1], first=2)])
+    assert [parked.aggregate_id for parked in outcome.parked] == [ORDER, ORDER]
+    assert outcome.parked[0].reason.startswith("cannot be read")
+    assert outcome.rows[ORDER].version == 1
+
+
+def test_bytes_that_name_no_aggregate_are_parked_alone() -> None:
+    outcome = folded(arrivals(b"\xff", *life_of(), b"\xff"))
+    assert [parked.aggregate_id for parked in outcome.parked] == ["", ""]
+    assert outcome.applied == 4
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (event(ORDER, 2, "OrderTeleported"), "OrderTeleported is in no catalogue"),
+        (event(ORDER, 2, "OrderCreated", CREATED), "OrderCreated does not follow the row"),
+        (event(ORDER, 2, "OrderUpdated", {"items": [], "total": 4.0}), "total"),
+        (event(ORDER, 2, "OrderUpdated", {"items": [], "total": "4.005"}), "at most two places"),
+        (event(ORDER, 2, "OrderUpdated", {"total": "4.00"}), "items"),
+    ],
+)
+def test_an_event_that_does_not_fit_is_parked_and_says_why(wrong, says) -> None:
+    outcome = folded(arrivals(life_of()[0], wrong))
+    assert [parked.arrival.sequence_number for parked in outcome.parked] == [1]
+    assert says in outcome.parked[0].reason
+    assert outcome.rows[ORDER].version == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        to_json(replace(life_of()[0], aggregate_id="order-20261305-a")),
+        to_json(life_of()[0]).replace(b"2026-01-05T", b"0001-01-01T").replace(b'Z"', b'+14:00"'),
+        to_json(life_of()[0]).replace(b'"29.00"', b"[" * 100_000 + b"]" * 100_000),
+    ],
+    ids=["no such day", "a time before the calendar", "nested without end"],
+)
+def test_what_would_break_the_reader_is_parked_instead(body: bytes) -> None:
+    outcome = folded([Arrival("0", 0, body, ORDER)])
+    assert [(parked.arrival.body, parked.reason[:14]) for parked in outcome.parked] == [(body, "cannot be read")]
+
+
+def test_behind_a_parked_event_means_after_it_so_a_redelivered_predecessor_is_applied() -> None:
+    life = life_of()
+    outcome = folded(arrivals(*life), lane={ORDER: 2})
+    assert outcome.rows[ORDER].version == 2
+    assert [parked.arrival.sequence_number for parked in outcome.parked] == [2, 3]
+
+
+def test_the_day_is_the_one_in_the_id_even_when_the_order_was_written_after_midnight() -> None:
+    row = folded(arrivals(life_of("order-20260104-late")[0])).rows["order-20260104-late"]
+    assert (row.created_day, row.created_at.date()) == (date(2026, 1, 4), NINE.date())
+
+
+@pytest.mark.parametrize("wrong", ["NaN", "Infinity", "1e40", "0.001", "", "ten", 12.5, None, 17 * "9"])
+def test_money_is_a_string_with_at_most_two_places(wrong: object) -> None:
+    with pytest.raises(CannotApply):
+        money(wrong)
+
+
+@given(st.data())
+def test_any_cut_into_batches_with_any_repeats_gives_the_rows_of_the_history(data: st.DataObject) -> None:
+    lives = [life_of(f"order-20260105-{name}") for name in "abc"]
+    order = data.draw(st.permutations([index for index, life in enumerate(lives) for _ in life]))
+    nexts = [iter(life) for life in lives]
+    history = [next(nexts[index]) for index in order]
+    sent = []
+    for position, one in enumerate(history):
+        sent.append(one)
+        back = data.draw(st.integers(0, 3))
+        sent.extend(history[max(0, position + 1 - back) : position + 1])
+    rows: dict[str, Row] = {}
+    arrived = arrivals(*sent)
+    while arrived:
+        size = data.draw(st.integers(1, len(arrived)))
+        outcome = folded(arrived[:size], rows)
+        assert outcome.parked == []
+        rows |= outcome.rows
+        arrived = arrived[size:]
+    assert rows == folded(arrivals(*history)).rows

@@ -1,0 +1,234 @@
+"""The tables, on disk: what one commit holds, what a reader sees, and what a crash between two commits leaves."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+from deltalake.exceptions import CommitFailedError
+
+from labkit.projections.folds import Arrival, CustomerRow, DayRow, OrderRow, Row, fold, read
+from labkit.projections.projection import project
+from labkit.projections.read_store import (
+    CUSTOMERS,
+    DAILY_ORDER_METRICS,
+    ORDERS,
+    READ_MODELS,
+    Batch,
+    ReadModel,
+    ReadStore,
+    average,
+    day_bound,
+    merge,
+    to_table,
+)
+from tests.unit.projections.streams import CUSTOMER, NINE, ORDER, arrivals, event, life_of
+
+MONDAY = date(2026, 1, 5)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ReadStore:
+    return ReadStore(str(tmp_path))
+
+
+def order(
+    suffix: str, total: str = "10.00", version: int = 1, status: str = "Created", day: str = "20260105"
+) -> OrderRow:
+    return OrderRow(f"order-{day}-{suffix}", CUSTOMER, status, 1, Decimal(total), NINE, NINE, version)
+
+
+def rows(store: ReadStore, model: ReadModel) -> list[dict[str, object]]:
+    return pa.table(store.table(model).scan()).cast(model.schema).sort_by(model.key).to_pylist()
+
+
+def test_a_new_store_has_the_three_tables_with_their_schemas_and_no_positions(store: ReadStore) -> None:
+    for model in READ_MODELS:
+        table = store.table(model)
+        assert pa.schema(table.schema().to_arrow()).equals(model.schema)
+        assert table.metadata().partition_columns == list(model.partition_by)
+    assert store.positions("hub", ["0"]) == {model.name: {"0": -1} for model in READ_MODELS}
+
+
+def test_opening_a_store_again_keeps_what_is_there(store: ReadStore) -> None:
+    store.commit(Batch("hub", {"0": 7}, [order("a")], {MONDAY}))
+    again = ReadStore(store.tables_url)
+    assert again.version_of("order-20260105-a") == 1
+    assert again.positions("hub", ["0"])["orders"] == {"0": 7}
+
+
+def test_rows_and_positions_are_in_one_delta_commit(store: ReadStore) -> None:
+    before = store.table(ORDERS).version()
+    store.commit(Batch("hub", {"0": 7, "1": 3}, [order("a")], {MONDAY}))
+    assert store.table(ORDERS).version() == before + 1
+    log = Path(store.url(ORDERS)) / "_delta_log" / f"{before + 1:020}.json"
+    actions = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    assert {a["txn"]["appId"]: a["txn"]["version"] for a in actions if "txn" in a} == {
+        "orders/hub/0": 7,
+        "orders/hub/1": 3,
+    }
+    assert any("add" in action for action in actions)
+
+
+def test_a_batch_that_changes_no_row_moves_the_positions_all_the_same(store: ReadStore) -> None:
+    store.commit(Batch("hub", {"0": 7}, [order("a", version=2)], {MONDAY}))
+    store.commit(Batch("hub", {"0": 8}, [order("a", total="99.00", version=2)], {MONDAY}))
+    store.commit(Batch("hub", {"0": 9}))
+    assert store.positions("hub", ["0"]) == {model.name: {"0": 9} for model in READ_MODELS}
+    assert rows(store, ORDERS)[0]["total"] == Decimal("10.00")
+
+
+def test_positions_are_kept_per_hub_and_never_move_back(store: ReadStore) -> None:
+    store.commit(Batch("hub", {"0": 7, "1": 2}))
+    store.commit(Batch("hub", {"0": 5, "1": 4}))
+    store.commit(Batch("other", {"0": 1}))
+    assert store.positions("hub", ["0", "1"])["orders"] == {"0": 7, "1": 4}
+    assert store.positions("other", ["0", "1"])["orders"] == {"0": 1, "1": -1}
+
+
+def test_the_merge_takes_the_newer_version_only(store: ReadStore) -> None:
+    store.commit(Batch("hub", {"0": 1}, [order("a", version=3, status="Shipped"), order("b")], {MONDAY}))
+    store.commit(Batch("hub", {"0": 2}, [order("a", version=2), order("b", version=2, status="Paid")], {MONDAY}))
+    assert [(row["status"], row["version"]) for row in rows(store, ORDERS)] == [("Shipped", 3), ("Paid", 2)]
+
+
+def test_the_literal_day_bound_leaves_the_files_of_other_days_unread(store: ReadStore) -> None:
+    days = [MONDAY + timedelta(days=index) for index in range(5)]
+    many = [order("a", day=f"{day:%Y%m%d}") for day in days]
+    store.commit(Batch("hub", {"0": 1}, many, set(days)))
+    newer = to_table(ORDERS, [msgspec.structs.replace(many[2], version=2)])
+    bounded = f"t.order_id = s.order_id AND {day_bound('t.created_day', {days[2]})}"
+    table = store.table(ORDERS)
+    seen = table.merge(newer, bounded, source_alias="s", target_alias="t").when_matched_update_all().execute()
+    assert (seen["num_target_files_scanned"], seen["num_target_files_skipped_during_scan"]) == (1, 4)
+
+
+def test_a_writer_that_has_not_seen_the_others_commit_is_refused(store: ReadStore) -> None:
+    late = DeltaTable(store.url(ORDERS))
+    store.commit(Batch("hub", {"0": 7}, [order("a")], {MONDAY}))
+    with pytest.raises(CommitFailedError):
+        merge(late, ORDERS.schema.empty_table(), "false", None, {"orders/hub/0": 6})
+    assert store.positions("hub", ["0"])["orders"] == {"0": 7}
+
+
+def test_the_days_figures_are_those_of_the_orders_that_carry_it(store: ReadStore) -> None:
+    others = [
+        order("c", "5.01", status="Cancelled"),
+        msgspec.structs.replace(order("d", "0.02"), customer_id="customer-b"),
+    ]
+    tuesday = order("e", "7.00", status="Cancelled", day="20260106")
+    batch = [order("a"), order("b", "2.99"), *others, tuesday]
+    store.commit(Batch("hub", {"0": 1}, batch, {MONDAY, tuesday.created_day}))
+    assert rows(store, DAILY_ORDER_METRICS) == [
+        msgspec.structs.asdict(DayRow(MONDAY, 4, 1, Decimal("13.01"), Decimal("4.34"), 2)),
+        msgspec.structs.asdict(DayRow(tuesday.created_day, 1, 1, Decimal("0.00"), None, 1)),
+    ]
+
+
+def test_the_average_rounds_halves_up_and_a_day_without_revenue_has_none() -> None:
+    assert average(Decimal("0.05"), 2) == Decimal("0.03")
+    assert average(Decimal(0), 0) is None
+
+
+def test_customers_have_a_table_of_their_own(store: ReadStore) -> None:
+    store.commit(Batch("hub", {"0": 1}, [CustomerRow(CUSTOMER, "Ada", NINE, 1)]))
+    assert rows(store, CUSTOMERS) == [{"customer_id": CUSTOMER, "name": "Ada", "registered_at": NINE, "version": 1}]
+    assert (store.version_of(CUSTOMER), store.version_of("customer-b")) == (1, 0)
+
+
+class Killed(Exception):
+    """The process ends here."""
+
+
+class Lane:
+    """A lane that expects nothing."""
+
+    def park(self, hub: str, events: list[object]) -> None:
+        assert not events
+
+
+HISTORY = arrivals(
+    event(CUSTOMER, 1, "CustomerRegistered", {"name": "Ada"}),
+    *life_of(),
+    *life_of("order-20260106-b")[:2],
+    event("order-20260106-b", 3, "OrderCancelled", {"reason": "changed mind"}),
+    *life_of()[1:3],
+)
+
+
+def expected() -> dict[str, Row]:
+    return fold([read(arrival) for arrival in HISTORY], {}, {}).rows
+
+
+def shown(store: ReadStore) -> dict[str, list[dict[str, object]]]:
+    return {model.name: rows(store, model) for model in READ_MODELS}
+
+
+@pytest.mark.parametrize("dies_after", [0, 1, 2], ids=["before the first commit", "after orders", "after customers"])
+@pytest.mark.parametrize("batch", [1, 4, 6])
+def test_a_crash_between_two_commits_is_healed_by_reading_on_from_the_lowest_position(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dies_after: int, batch: int
+) -> None:
+    whole = ReadStore(str(tmp_path / "whole"))
+    project(HISTORY, whole, Lane(), "hub", {})
+    store = ReadStore(str(tmp_path / "killed"))
+    project(HISTORY[:batch], store, Lane(), "hub", {})
+    commit, left = ReadStore._commit, [dies_after]
+
+    def dying(self: ReadStore, *args: object) -> None:
+        if left[0] == 0:
+            raise Killed
+        left[0] -= 1
+        commit(self, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ReadStore, "_commit", dying)
+        with pytest.raises(Killed):
+            project(HISTORY[batch : batch + 4], store, Lane(), "hub", {})
+
+    again = ReadStore(store.tables_url)
+    begin = min(positions["0"] for positions in again.positions("hub", ["0"]).values())
+    assert begin < len(HISTORY) - 1
+    project(HISTORY[begin + 1 :][:3], again, Lane(), "hub", {})
+    project(HISTORY[begin + 1 :], again, Lane(), "hub", {})
+    assert shown(again) == shown(whole)
+    assert again.orders(list(expected()), {MONDAY, MONDAY + timedelta(days=1)}) == {
+        who: row for who, row in expected().items() if isinstance(row, OrderRow)
+    }
+
+
+def test_the_same_batch_twice_changes_no_table_and_makes_no_commit(store: ReadStore) -> None:
+    project(HISTORY, store, Lane(), "hub", {})
+    versions = {model.name: store.table(model).version() for model in READ_MODELS}
+    outcome = project(HISTORY, store, Lane(), "hub", {})
+    assert (outcome.applied, outcome.dropped) == (0, 0)
+    assert {model.name: store.table(model).version() for model in READ_MODELS} == versions
+
+
+def test_events_sent_again_under_new_sequence_numbers_change_no_figure(store: ReadStore) -> None:
+    project(HISTORY, store, Lane(), "hub", {})
+    before = shown(store)
+    again = [Arrival(one.hub_partition, one.sequence_number + len(HISTORY), one.body, one.named) for one in HISTORY]
+    outcome = project(again, store, Lane(), "hub", {})
+    assert (outcome.applied, outcome.dropped) == (0, len(HISTORY))
+    assert shown(store) == before
+
+
+def test_each_hub_partition_moves_by_itself(store: ReadStore) -> None:
+    left, right = arrivals(*life_of()), arrivals(*life_of("order-20260105-b"), partition="1", first=40)
+    project([*left[:2], *right], store, Lane(), "hub", {})
+    project(left[2:], store, Lane(), "hub", {})
+    assert store.positions("hub", ["0", "1"])["daily_order_metrics"] == {"0": 3, "1": 43}
+    assert [row["version"] for row in rows(store, ORDERS)] == [4, 4]
+
+
+def test_the_order_of_ids_asked_for_does_not_matter(store: ReadStore) -> None:
+    project(HISTORY, store, Lane(), "hub", {})
+    assert set(store.orders([ORDER, "order-20260105-none"], {MONDAY})) == {ORDER}
+    assert store.orders([], set()) == {}
