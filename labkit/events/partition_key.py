@@ -7,7 +7,7 @@ Bob Jenkins' lookup3 (`hashlittle2`, both seeds 0) over the key's UTF-8; the two
 number, and its remainder names the partition, as in azure-eventhub's buffered producer. The rule by which the service
 itself spreads keys is documented only as stable: on Azure, one producer by key and another by this hash may choose
 different partitions for one aggregate. So all events of an aggregate go through the relay.
-Source: burtleburtle.net/bob/c/lookup3.c; the `PartitionResolver` of Azure's SDKs, whose test vectors the unit test uses;
+Source: burtleburtle.net/bob/c/lookup3.c; `PartitionResolver` in Azure's SDKs, whose test vectors the unit test uses;
 learn.microsoft.com/dotnet/api/azure.messaging.eventhubs.producer.eventhubbufferedproducerclient (the warning)
 """
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
 from typing import Any
@@ -45,6 +45,10 @@ from labkit.write_model.orders import (
 
 RECEIPT_TTL_SECONDS = 30 * 24 * 60 * 60
 ATTEMPTS = 5
+
+Transaction = list[tuple[Any, ...]]
+"""The operations of one transactional batch, as the SDK takes them."""
+
 CONFLICTS = (409, 412, 449)
 """Exists already, stale etag, lost a race inside the service: none of them wrote anything."""
 
@@ -72,14 +76,14 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The command happened, now or at the first time of asking (`repeated`)."""
+    """The command happened: now, or at the first time of asking (`repeated`)."""
 
     aggregate_id: str
     version: int
     event_id: str
-    charge_ru: float
     attempts: int
-    repeated: bool
+    charge_ru: float
+    repeated: bool = False
 
     @property
     def token(self) -> Token:
@@ -105,8 +109,9 @@ class Loaded:
 
 @dataclass(slots=True)
 class Bill:
-    """The request charge (RU) of one command so far."""
+    """What one command has used so far."""
 
+    attempts: int = 0
     charge_ru: float = 0.0
 
     def add(self, headers: Mapping[str, Any] | None) -> None:
@@ -115,82 +120,90 @@ class Bill:
 
 @dataclass(frozen=True, slots=True)
 class CommandHandler:
-    """Carries out commands on the write model. Threads may share it."""
+    """Carries out commands on one write model. Threads may share it."""
 
     write_model: ContainerProxy
     clock: Clock
-    attempts: int = field(default=ATTEMPTS, kw_only=True)
+    attempts: int = ATTEMPTS
 
     def handle(self, command: Command, context: Context) -> Accepted | Refused:
-        """Carry out the command once, however often it is asked under the same key.
+        return handle(self.write_model, self.clock, command, context, self.attempts)
 
-        Raises: the SDK's errors, when the service cannot answer; ask again with the same key then.
-        """
-        bill = Bill()
-        if KEY.fullmatch(context.idempotency_key) is None:
-            return Refused(Refusal(RefusalCode.INVALID_KEY, "An idempotency key is 1 to 200 plain characters."), 0.0)
-        for attempt in range(1, self.attempts + 1):
-            now = self.clock.now()
-            loaded = self.load(command.aggregate_id, bill)
-            event = decide(loaded.state, command, now)
-            if isinstance(event, Refusal):
-                return self._answered_before(command, context, bill, attempt) or Refused(event, bill.charge_ru)
-            envelope = enclose(event, command.aggregate_id, loaded.version + 1, now, context)
-            if self._written(transaction(loaded, event, envelope, command, context), command.aggregate_id, bill):
-                return Accepted(
-                    command.aggregate_id, envelope.version, envelope.event_id, bill.charge_ru, attempt, repeated=False
-                )
-            answer = self._answered_before(command, context, bill, attempt)
-            if answer is not None:
-                return answer
-        sentence = f"{command.aggregate_id} was changed by others {self.attempts} times meanwhile; ask again."
-        return Refused(Refusal(RefusalCode.CONTENDED, sentence), bill.charge_ru)
 
-    def load(self, aggregate_id: str, bill: Bill) -> Loaded:
-        """One point read."""
-        try:
-            document = self.write_model.read_item("state", partition_key=aggregate_id)
-        except CosmosResourceNotFoundError as error:
-            bill.add(error.headers)
-            return Loaded(None, 0, None)
-        bill.add(document.get_response_headers())
-        state = state_from(document["aggregateType"], document["state"])
-        return Loaded(state, document["version"], document["_etag"])
+def handle(
+    write_model: ContainerProxy, clock: Clock, command: Command, context: Context, attempts: int = ATTEMPTS
+) -> Accepted | Refused:
+    """Carry out the command once, however often it is asked under the same key.
 
-    def _written(self, operations: list[tuple[Any, ...]], aggregate_id: str, bill: Bill) -> bool:
-        """Whether the whole batch is on disk; False if another writer was faster, and nothing is."""
-        try:
-            result = self.write_model.execute_item_batch(operations, partition_key=aggregate_id)
-        except (CosmosBatchOperationError, CosmosHttpResponseError) as error:
-            if error.status_code not in CONFLICTS:
-                raise
-            bill.add(error.headers)
-            return False
-        bill.add(result.get_response_headers())
-        return True
+    Raises: the SDK's errors, when the service cannot answer; ask again with the same key then.
+    """
+    bill = Bill()
+    if KEY.fullmatch(context.idempotency_key) is None:
+        return Refused(Refusal(RefusalCode.INVALID_KEY, "An idempotency key is 1 to 200 plain characters."), 0.0)
+    while bill.attempts < attempts:
+        bill.attempts += 1
+        now = clock.now()
+        loaded = load(write_model, command.aggregate_id, bill)
+        event = decide(loaded.state, command, now)
+        if isinstance(event, Refusal):
+            return first_answer(write_model, command, context, bill) or Refused(event, bill.charge_ru)
+        envelope = enclose(event, command.aggregate_id, loaded.version + 1, now, context)
+        if write(write_model, command.aggregate_id, transaction(loaded, event, envelope, command, context), bill):
+            return Accepted(envelope.aggregate_id, envelope.version, envelope.event_id, bill.attempts, bill.charge_ru)
+        answer = first_answer(write_model, command, context, bill)
+        if answer is not None:
+            return answer
+    sentence = f"Others changed {command.aggregate_id} {attempts} times meanwhile; ask again."
+    return Refused(Refusal(RefusalCode.CONTENDED, sentence), bill.charge_ru)
 
-    def _answered_before(
-        self, command: Command, context: Context, bill: Bill, attempt: int
-    ) -> Accepted | Refused | None:
-        """What this idempotency key was answered at the first time; None if it is new."""
-        try:
-            receipt = self.write_model.read_item(receipt_id(context), partition_key=command.aggregate_id)
-        except CosmosResourceNotFoundError as error:
-            bill.add(error.headers)
-            return None
-        bill.add(receipt.get_response_headers())
-        if receipt["payloadHash"] != payload_hash(command):
-            sentence = f"The key {context.idempotency_key} was used for another command; a new command needs a new key."
-            return Refused(Refusal(RefusalCode.KEY_REUSED, sentence), bill.charge_ru)
-        first = receipt["result"]
-        return Accepted(
-            command.aggregate_id, first["version"], first["eventId"], bill.charge_ru, attempt, repeated=True
-        )
+
+def load(write_model: ContainerProxy, aggregate_id: str, bill: Bill) -> Loaded:
+    """The state to decide on, with the etag that guards its replacement: one point read."""
+    try:
+        document = write_model.read_item("state", partition_key=aggregate_id)
+    except CosmosResourceNotFoundError as error:
+        bill.add(error.headers)
+        return Loaded(None, 0, None)
+    bill.add(document.get_response_headers())
+    state = state_from(document["aggregateType"], document["state"])
+    return Loaded(state, document["version"], document["_etag"])
+
+
+def write(write_model: ContainerProxy, aggregate_id: str, operations: Transaction, bill: Bill) -> bool:
+    """Whether the whole batch is on disk; False if another writer was faster, and nothing of it is."""
+    try:
+        result = write_model.execute_item_batch(operations, partition_key=aggregate_id)
+    except (CosmosBatchOperationError, CosmosHttpResponseError) as error:
+        if error.status_code not in CONFLICTS:
+            raise
+        bill.add(error.headers)
+        return False
+    bill.add(result.get_response_headers())
+    return True
+
+
+def first_answer(
+    write_model: ContainerProxy, command: Command, context: Context, bill: Bill
+) -> Accepted | Refused | None:
+    """What this idempotency key was answered at the first time of asking; None if it is new."""
+    try:
+        receipt = write_model.read_item(receipt_id(context), partition_key=command.aggregate_id)
+    except CosmosResourceNotFoundError as error:
+        bill.add(error.headers)
+        return None
+    bill.add(receipt.get_response_headers())
+    if receipt["payloadHash"] != payload_hash(command):
+        sentence = f"The key {context.idempotency_key} was used for another command; a new command needs a new key."
+        return Refused(Refusal(RefusalCode.KEY_REUSED, sentence), bill.charge_ru)
+    first = receipt["result"]
+    return Accepted(
+        command.aggregate_id, first["version"], first["eventId"], bill.attempts, bill.charge_ru, repeated=True
+    )
 
 
 def transaction(
     loaded: Loaded, event: Event, envelope: EventEnvelope, command: Command, context: Context
-) -> list[tuple[Any, ...]]:
+) -> Transaction:
     """State, event and receipt: the operations of one batch, all in the aggregate's logical partition."""
     state = evolve(loaded.state, event)
     state_document = {
