@@ -17,7 +17,7 @@ import sys
 
 NEEDED = (3, 11)
 VERBS = (
-    # verb, locks it needs, what it does
+    # verb, the locks it needs, what it does
     ("run", ("requirements",), "execute the notebooks into .lab/out; `-p name=value` sets a parameter"),
     ("lab", ("requirements",), "open JupyterLab on the notebooks"),
     ("test", ("requirements", "requirements-dev"), "run every check"),
@@ -70,6 +70,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 STAMP = VENV / "lab-stamp.json"
+PROJECT = "pyproject.toml"
 STATE = ROOT / ".lab"
 LOG = STATE / "setup.log"
 WINDOWS = os.name == "nt"
@@ -119,7 +120,7 @@ def main(argv):
     verb = argv[0]
     if verb == "lock":
         return write_locks(argv[1:])
-    locks = {name: wanted for name, wanted, _ in VERBS}.get(verb)
+    locks = {name: needs for name, needs, _ in VERBS}.get(verb)
     if locks is None:
         return complain("There is no verb `{0}`.\n\n{1}".format(verb, usage()), 2)
     if verb in ("down", "status", "reset") and not VENV.exists() and not STATE.exists():
@@ -154,28 +155,28 @@ def complain(text, code):
 # ---- Is it there? ---------------------------------------------------------------------------------------------------
 
 
-def wanted_hash(lock):
-    """What the stamp must hold for a lock: the lock, and what the project says of itself."""
-    content = (ROOT / (lock + ".lock")).read_bytes() + (ROOT / "pyproject.toml").read_bytes()
-    return hashlib.sha256(content).hexdigest()
+def wanted(locks):
+    """What the stamp must hold: the hash of each lock, and of what the project says of itself."""
+    files = {lock: ROOT / (lock + ".lock") for lock in locks}
+    files[PROJECT] = ROOT / PROJECT
+    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
 
 
 def read_stamp():
-    """The locks installed whole, by name, with their hashes: empty for a `.venv` that is absent, half-made or moved."""
+    """What is installed whole, by name, with its hash: empty for a `.venv` that is absent, half-made or moved."""
     try:
         stamp = json.loads(STAMP.read_text(encoding="utf-8"))
-        return dict(stamp["locks"]) if stamp["folder"] == str(ROOT) else {}
+        return dict(stamp["installed"]) if stamp["folder"] == str(ROOT) else {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
 
 def is_ready(locks):
-    stamp = read_stamp()
-    return PYTHON.exists() and all(stamp.get(lock) == wanted_hash(lock) for lock in locks)
+    return PYTHON.exists() and wanted(locks).items() <= read_stamp().items()
 
 
 def write_stamp(installed):
-    text = json.dumps({"folder": str(ROOT), "locks": installed}, indent=1) + "\n"
+    text = json.dumps({"folder": str(ROOT), "installed": installed}, indent=1) + "\n"
     beside = STAMP.with_suffix(".new")
     beside.write_text(text, encoding="utf-8")
     os.replace(str(beside), str(STAMP))
@@ -229,21 +230,21 @@ def set_up(locks, lock_fd):
     if is_ready(locks):
         return
     uv = shutil.which("uv")
-    installed = read_stamp()
-    first = locks[0]
-    if installed.get(first) != wanted_hash(first):
+    installed, goal = read_stamp(), wanted(locks)
+    if installed.get(locks[0]) != goal[locks[0]]:
         if installed or not works(uv):
             make_venv(uv, lock_fd)
         else:
             print("Going on with a set-up that was interrupted.")
             forget_half_installed()
         installed = {}
-    for lock in locks:
-        if installed.get(lock) != wanted_hash(lock):
-            install_lock(lock, uv, lock_fd)
-            if lock == first:
+    for name in (locks[0], PROJECT) + locks[1:]:
+        if installed.get(name) != goal[name]:
+            if name == PROJECT:
                 install_project(uv, lock_fd)
-            installed[lock] = wanted_hash(lock)
+            else:
+                install_lock(name, uv, lock_fd)
+            installed[name] = goal[name]
             write_stamp(installed)
 
 
@@ -272,7 +273,7 @@ def make_venv(uv, lock_fd):
             )
     for old in ROOT.glob(".venv-old-*"):
         shutil.rmtree(str(old), ignore_errors=True)
-    command = [uv, "venv", "--quiet", "--python", sys.executable, str(VENV)]
+    command = [uv, "venv", "--quiet", "--seed", "--python", sys.executable, str(VENV)]
     if not uv:
         command = [sys.executable, "-m", "venv", str(VENV)]
     step("Python environment", command, lock_fd)

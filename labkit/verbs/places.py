@@ -11,10 +11,13 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from labkit import settings
 from labkit.errors import LabError
+
+if TYPE_CHECKING:
+    from traitlets.config import Config
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 NOTEBOOKS: Final = ROOT / "notebooks"
@@ -72,3 +75,13 @@ def kernel_environment(folder: Path) -> dict[str, str]:
         "PATH": os.pathsep.join([scripts, os.environ.get("PATH", "")]),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
+
+
+def kernel_config() -> Config:
+    """How kernels are started: what goes to and from them is encrypted, for other users of the machine share its ports.
+
+    Source: jupyter_client, `KernelManager.transport_encryption`.
+    """
+    from traitlets.config import Config
+
+    return Config({"KernelManager": {"transport_encryption": "auto"}})

@@ -74,6 +74,7 @@ def executed(path: Path) -> NotebookNode:
         timeout=CELL_SECONDS,
         kernel_name="python3",
         record_timing=False,
+        config=places.kernel_config(),
         resources={"metadata": {"path": str(path.parent)}},
         on_cell_complete=lambda cell, cell_index: bar.update(cell_index + 1 - bar.n),
     )

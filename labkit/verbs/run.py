@@ -67,6 +67,7 @@ def execute(path: Path, copy: Path, values: dict[str, parameters.Value]) -> Exec
             kernel_name="python3",
             cwd=str(places.NOTEBOOKS),
             execution_timeout=CELL_SECONDS,
+            config=places.kernel_config(),
             progress_bar={"desc": path.stem, "unit": "cell", "leave": False, "disable": not sys.stderr.isatty()},
         )
     except PapermillExecutionError as stopped:
