@@ -1,0 +1,179 @@
+"""`LagMonitor`: takes a sample every so often in a thread of its own, and keeps them as a tidy frame.
+
+Owns the loop and the clients it reads with. Refuses to know how a figure is read (`sources`) or what it means
+(`measures`). It may read everything and write nothing: role "monitor", consumer group "monitor".
+
+A sample that fails ends the monitor, and `error` says why: a monitor that guesses is worse than one that is missing.
+Known gaps: the history is in memory only; the projector's heartbeat is known in the projector's own process only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+import pandas as pd
+from azure.cosmos import ContainerProxy
+from azure.eventhub.aio import EventHubConsumerClient
+
+from labkit.errors import NotYet
+from labkit.lag_monitoring.measures import LagSample
+from labkit.lag_monitoring.sources import (
+    HubReader,
+    applied_positions,
+    newest_update,
+    outbox_lag,
+    parked,
+    relay_beat,
+)
+from labkit.projections.read_store import ReadStore
+
+log = logging.getLogger(__name__)
+
+INTERVAL_SECONDS = 1.0
+
+
+class LagMonitor:
+    """Samples between `start` and `stop`; may be started again and keeps what it has seen.
+
+    `open_consumer` makes a new asyncio consumer client of the monitor's consumer group. `first` says what was in the
+    hub before the lab was opened (`lab.start_positions`). `projector_beat` gives the projector's last sign of life in
+    seconds since 1970 (`lambda: projector.heartbeat`), if this process knows it.
+    """
+
+    def __init__(
+        self,
+        open_consumer: Callable[[], EventHubConsumerClient],
+        store: ReadStore,
+        write_model: ContainerProxy,
+        relay_state: ContainerProxy,
+        parked_events: ContainerProxy,
+        *,
+        first: Mapping[str, int] | None = None,
+        projector_beat: Callable[[], float] | None = None,
+        interval_seconds: float = INTERVAL_SECONDS,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.error: BaseException | None = None
+        self._open_consumer = open_consumer
+        self._store = store
+        self._positions = applied_positions(store, first)
+        self._containers = (write_model, relay_state, parked_events)
+        self._projector_beat = projector_beat
+        self._interval_seconds = interval_seconds
+        self._now = now
+        self._samples: list[LagSample] = []
+        self._sampled = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+
+    @property
+    def running(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def samples(self) -> tuple[LagSample, ...]:
+        """All samples so far, oldest first."""
+        with self._sampled:
+            return tuple(self._samples)
+
+    def frame(self) -> pd.DataFrame:
+        """One row per sample (see `LagSample.as_row`), and `seconds` since the first one."""
+        frame = pd.DataFrame([sample.as_row() for sample in self.samples])
+        if len(frame):
+            frame.insert(1, "seconds", (frame["at"] - frame["at"].iloc[0]).dt.total_seconds())
+        return frame
+
+    def start(self) -> None:
+        """Begin to sample. Starting a running monitor does nothing."""
+        if self.running:
+            return
+        self.error = None
+        ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(ready,), name="lag-monitor", daemon=True)
+        self._thread.start()
+        ready.wait()
+
+    def stop(self) -> None:
+        """End after the sample at hand. Stopping a monitor that does not run is fine."""
+        if self._thread is None:
+            return
+        if self._loop is not None and self._stopping is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join()
+        self._thread = None
+
+    def wait_until(self, holds: Callable[[LagSample], bool], timeout_seconds: float) -> LagSample:
+        """The first sample taken from now on for which `holds` is true.
+
+        Raises: the worker's error; `NotYet` after `timeout_seconds`.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        asked_at = self._now()
+        with self._sampled:
+            while True:
+                for sample in self._samples:
+                    if sample.at >= asked_at and holds(sample):
+                        return sample
+                if self.error is not None:
+                    raise self.error
+                left = deadline - time.monotonic()
+                if left <= 0 or not self.running:
+                    last = self._samples[-1] if self._samples else "none was taken"
+                    raise NotYet(f"no such sample within {timeout_seconds} s; the last: {last}")
+                self._sampled.wait(left)
+
+    def _run(self, ready: threading.Event) -> None:
+        try:
+            asyncio.run(self._work(ready))
+        except BaseException as error:
+            log.exception("the lag monitor ends")
+            self.error = error
+        finally:
+            ready.set()
+            with self._sampled:
+                self._sampled.notify_all()
+
+    async def _work(self, ready: threading.Event) -> None:
+        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+        async with self._open_consumer() as consumer:
+            hub = HubReader(consumer, self._positions)
+            ready.set()
+            try:
+                while not self._stopping.is_set():
+                    turn = asyncio.create_task(self._stopping.wait())
+                    await self._sample(hub, consumer.eventhub_name)
+                    await asyncio.wait({turn}, timeout=self._interval_seconds)
+                    turn.cancel()
+            finally:
+                await hub.close()
+
+    async def _sample(self, hub: HubReader, name: str) -> None:
+        """Read all once, in the order in which events travel: one on the move may count twice, never not at all."""
+        write_model, relay_state, parked_events = self._containers
+        outbox = await asyncio.to_thread(outbox_lag, write_model, relay_state)
+        partitions = await hub.partitions(self._interval_seconds)
+        count, oldest = await asyncio.to_thread(parked, parked_events, name)
+        sample = LagSample(
+            at=self._now(),
+            partitions=partitions,
+            outbox=outbox,
+            parked_events=count,
+            oldest_parked_at=oldest,
+            relay_beat_at=await asyncio.to_thread(relay_beat, relay_state),
+            projector_beat_at=self._last_projector_beat(),
+            newest_event_at=hub.newest_event_at,
+            newest_update_at=await asyncio.to_thread(newest_update, self._store),
+        )
+        with self._sampled:
+            self._samples.append(sample)
+            self._sampled.notify_all()
+
+    def _last_projector_beat(self) -> datetime | None:
+        beat = self._projector_beat() if self._projector_beat else 0.0
+        return datetime.fromtimestamp(beat, UTC) if beat else None

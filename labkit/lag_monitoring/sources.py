@@ -1,0 +1,196 @@
+"""Where the figures of a sample are read: Event Hubs, Cosmos DB and the tables, with the monitor's read-only rights.
+
+Owns: how the oldest unapplied event is found without disturbing the projector, and how the outbox is counted without
+moving the relay. Refuses to know what the figures mean (`measures`).
+
+The hub is read through a consumer group of the monitor's own. While a hub partition lags, one receiver stands in front
+of the first event that is not applied and holds it; it moves on when that event has been applied. A hub partition that
+does not lag has no receiver. So a lagging hub is read a second time, with Event Hubs' egress to match, but never faster
+than the projector reads it.
+
+The outbox is what the change feed holds behind the relay's saved continuations. Nothing is written.
+
+Known gaps: behind a projector that runs far ahead of the receiver, the receiver reads all between them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from azure.cosmos import ContainerProxy
+from azure.cosmos.exceptions import CosmosResourceNotFoundError
+from azure.eventhub import EventData
+from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
+
+from labkit.lag_monitoring.measures import NOTHING, OutboxLag, PartitionLag
+from labkit.projections.read_store import ORDERS, ReadStore
+
+log = logging.getLogger(__name__)
+
+COUNT_AT_MOST = 10_000
+"""A longer outbox is reported as at least this long."""
+
+
+class HubReader:
+    """Ends and oldest unapplied events of one hub, through one asyncio consumer client of the monitor's group."""
+
+    def __init__(
+        self, consumer: EventHubConsumerClient, positions: Callable[[str, list[str]], Mapping[str, int]]
+    ) -> None:
+        self._consumer = consumer
+        self._positions = positions
+        self._held: dict[str, _Held] = {}
+        self.newest_event_at: datetime | None = None
+
+    async def partitions(self, wait_seconds: float) -> tuple[PartitionLag, ...]:
+        """All hub partitions, the ends first and what is applied afterwards.
+
+        Waits up to `wait_seconds` for the age of events that nothing is known of yet.
+        """
+        ids = await self._consumer.get_partition_ids()
+        ends = await asyncio.gather(*map(self._consumer.get_partition_properties, ids))
+        self.newest_event_at = max((end["last_enqueued_time_utc"] for end in ends if not end["is_empty"]), default=None)
+        applied = await asyncio.to_thread(self._positions, self._consumer.eventhub_name, list(ids))
+        return tuple(await asyncio.gather(*(self._partition(end, applied[end["id"]], wait_seconds) for end in ends)))
+
+    async def close(self) -> None:
+        for partition_id in list(self._held):
+            await self._let_go(partition_id)
+
+    async def _partition(self, end: Mapping[str, Any], applied: int, wait_seconds: float) -> PartitionLag:
+        partition_id = str(end["id"])
+        first, last = int(end["beginning_sequence_number"]), int(end["last_enqueued_sequence_number"])
+        if end["is_empty"] or last <= applied:
+            await self._let_go(partition_id)
+            return PartitionLag(partition_id, first, NOTHING if end["is_empty"] else last, applied)
+        held = self._held.get(partition_id) or self._hold(partition_id, applied)
+        at = await held.after(applied, wait_seconds)
+        return PartitionLag(partition_id, first, last, applied, at)
+
+    def _hold(self, partition_id: str, applied: int) -> _Held:
+        held = self._held[partition_id] = _Held(applied)
+        held.task = asyncio.create_task(
+            self._consumer.receive(
+                on_event=held.on_event,
+                on_error=_on_error,
+                partition_id=partition_id,
+                starting_position="-1" if applied < 0 else applied,
+            )
+        )
+        return held
+
+    async def _let_go(self, partition_id: str) -> None:
+        held = self._held.pop(partition_id, None)
+        if held is not None and held.task is not None:
+            held.task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await held.task
+
+
+@dataclass(slots=True)
+class _Held:
+    """The receiver of one hub partition: the event in its hands, and what it may let pass."""
+
+    applied: int
+    sequence_number: int = NOTHING
+    enqueued_at: datetime | None = None
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    task: asyncio.Task[None] | None = None
+
+    async def on_event(self, context: PartitionContext, event: EventData | None) -> None:
+        if event is None or event.sequence_number is None:
+            return
+        async with self.changed:
+            self.sequence_number, self.enqueued_at = event.sequence_number, event.enqueued_time
+            self.changed.notify_all()
+            await self.changed.wait_for(lambda: self.applied >= self.sequence_number)
+
+    async def after(self, applied: int, wait_seconds: float) -> datetime | None:
+        """When the hub took the first event after `applied`; None if the hub did not hand it out in time."""
+        async with self.changed:
+            self.applied = applied
+            self.changed.notify_all()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_seconds):
+                    await self.changed.wait_for(lambda: self.sequence_number > applied)
+            return self.enqueued_at if self.sequence_number > applied else None
+
+
+async def _on_error(context: PartitionContext | None, error: Exception) -> None:
+    log.warning("monitor receiving from %s: %r", context.partition_id if context else "the hub", error)
+
+
+def applied_positions(
+    store: ReadStore, first: Mapping[str, int] | None = None
+) -> Callable[[str, list[str]], dict[str, int]]:
+    """The last sequence number that every table has applied; where none has, what was there when the lab was opened."""
+    beginnings = dict(first or {})
+
+    def positions(hub: str, partition_ids: list[str]) -> dict[str, int]:
+        tables = store.positions(hub, partition_ids).values()
+        lowest = {part: min(table[part] for table in tables) for part in partition_ids}
+        return {part: max(number, beginnings.get(part, NOTHING)) for part, number in lowest.items()}
+
+    return positions
+
+
+def newest_update(store: ReadStore) -> datetime | None:
+    """When the newest commit to `orders` was made: `updated_at` as MERGE statements usually write it."""
+    (commit,) = store.table(ORDERS).history(1)
+    return datetime.fromtimestamp(commit["timestamp"] / 1000, UTC) if "timestamp" in commit else None
+
+
+def outbox_lag(write_model: ContainerProxy, relay_state: ContainerProxy) -> OutboxLag:
+    """Events behind the relay's continuations. Ages are in whole seconds, because `_ts` is."""
+    events, oldest = 0, None
+    for where in _unpublished(relay_state, write_model):
+        for document in write_model.query_items_change_feed(**where):
+            if document.get("kind") == "event":
+                events += 1
+                oldest = min(oldest or document["_ts"], document["_ts"])
+            if events == COUNT_AT_MOST:
+                return OutboxLag(events, datetime.fromtimestamp(oldest or 0, UTC), is_at_least=True)
+    return OutboxLag(events, None if oldest is None else datetime.fromtimestamp(oldest, UTC))
+
+
+def _unpublished(relay_state: ContainerProxy, write_model: ContainerProxy) -> list[dict[str, Any]]:
+    """Where to read the change feed from, one part per feed range of the relay (see `events.relay`)."""
+    known = _document(relay_state, "feed-ranges")
+    ranges = known["feedRanges"] if known else list(write_model.read_feed_ranges())
+    parts: list[dict[str, Any]] = []
+    for number, feed_range in enumerate(ranges):
+        saved = _document(relay_state, f"continuation-{number}")
+        beginning = {"feed_range": feed_range, "start_time": "Beginning"}
+        parts.append({"continuation": saved["continuation"]} if saved else beginning)
+    return parts
+
+
+def relay_beat(relay_state: ContainerProxy) -> datetime | None:
+    """The relay's last sign of life."""
+    beat = _document(relay_state, "heartbeat")
+    return datetime.fromisoformat(beat["at"]) if beat else None
+
+
+def parked(parked_events: ContainerProxy, hub: str) -> tuple[int, datetime | None]:
+    """How many events of this hub are parked, and since when the oldest."""
+    found = parked_events.query_items(
+        "SELECT VALUE c.parkedAt FROM c WHERE c.hub = @hub",
+        parameters=[{"name": "@hub", "value": hub}],
+        enable_cross_partition_query=True,
+    )
+    moments = [datetime.fromisoformat(str(moment)) for moment in found]
+    return len(moments), min(moments, default=None)
+
+
+def _document(container: ContainerProxy, name: str) -> Mapping[str, Any] | None:
+    try:
+        found: Mapping[str, Any] = container.read_item(name, partition_key=name)
+    except CosmosResourceNotFoundError:
+        return None
+    return found
