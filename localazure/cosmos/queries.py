@@ -1,21 +1,33 @@
 """One query request against one container -> one page, or the plan that a client fans out by.
 
 Owns: the gateway's rules for queries (what needs the cross-partition flag, what is answered 400/1004 so that the client
-asks for a plan), pages (item count, 4 MB), continuation tokens, query metrics. Refuses to know: HTTP routing, keys and
-signatures, where documents are kept (`QueriedContainer`), what SQL means (`localazure.cosmos.sql`).
+asks for a plan) and the form of the answers. Refuses to know: HTTP routing, keys and signatures, where documents are
+kept (`QueriedContainer`), what SQL means (`localazure.cosmos.sql`), how a page is filled (`pages`).
 
 How: `answer_query` takes the request's headers (any mapping with lower-case names) and JSON body and is synchronous:
 it reads through the container's own snapshot, so a caller may run it in a worker thread. Every refusal is a
-`QueryRefused` with status, sub-status and the service's text; the caller turns it into wire form like any other.
+`QueryRefused` with status, sub-status and the service's text; the caller turns it into wire form like any other. A
+query without partition key and range is served range after range, one range to a page, as far as the gateway serves it.
 
 Source: learn.microsoft.com/rest/api/cosmos-db/querying-cosmosdb-resources-using-the-rest-api
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from functools import lru_cache
+from typing import Any, Final, NamedTuple, Protocol
+
+from localazure.cosmos import continuations, pages
+from localazure.cosmos.sql import UNDEFINED, CompiledQuery, DivisionByZero, SqlRefused, compile_query, parse, plan
+
+CROSS_PARTITION_NOT_SERVABLE: Final = 1004
+DIVISION_BY_ZERO: Final = 4001
+PARTITION_KEY_RANGE_GONE: Final = 1002
+DEFAULT_PAGE_ITEMS: Final = 1000
+MOST_PARAMETERS: Final = 2_100
 
 
 class KeyRange(NamedTuple):
@@ -126,6 +138,10 @@ class QueryRefused(Exception):
         self.additional_error_info = additional_error_info
 
 
+def bad_request(message: str, substatus: int | None = None) -> QueryRefused:
+    return QueryRefused(400, "BadRequest", message, substatus=substatus)
+
+
 def answer_query(container: QueriedContainer, headers: Mapping[str, str], body: bytes) -> QueryAnswer:
     """Answer one POST to `/docs` that is a query (`x-ms-documentdb-isquery`) or asks for a query plan
     (`x-ms-cosmos-is-query-plan-request`).
@@ -135,4 +151,203 @@ def answer_query(container: QueriedContainer, headers: Mapping[str, str], body: 
 
     Raises: QueryRefused.
     """
-    raise NotImplementedError
+    try:
+        text, parameters = _read_body(body)
+        query = _compiled(text)
+        if _is_true(headers, "x-ms-cosmos-is-query-plan-request"):
+            return _plan_answer(container, query, text, parameters, headers)
+        targets = _targets(container, query, text, parameters, headers)
+        page = pages.fill(container, query, targets, _page_request(text, parameters, headers))
+    except SqlRefused as refusal:
+        raise bad_request(refusal.as_service_text()) from refusal
+    except DivisionByZero as refusal:
+        raise bad_request(
+            '{"errors":[{"severity":"Error","code":4001,"message":"Division by zero."}]}', 4001
+        ) from refusal
+    except RecursionError as refusal:
+        raise bad_request(SqlRefused("SC3003", "The SQL query is nested too deeply.").as_service_text()) from refusal
+    except continuations.InvalidContinuation as refusal:
+        raise bad_request("Invalid Continuation Token") from refusal
+    return _page_answer(container, page, headers)
+
+
+@lru_cache(maxsize=512)
+def _compiled(text: str) -> CompiledQuery:
+    return compile_query(parse(text))
+
+
+def _is_true(headers: Mapping[str, str], name: str) -> bool:
+    return headers.get(name, "").lower() == "true"
+
+
+def _read_body(body: bytes) -> tuple[str, dict[str, Any]]:
+    """The text and the parameters by name; a parameter without a value is undefined."""
+    try:
+        request = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise bad_request("The request payload is invalid. Ensure to provide a valid request payload.") from error
+    if not isinstance(request, dict) or not isinstance(request.get("query"), str):
+        raise bad_request("The request payload is invalid. Ensure to provide a valid request payload.")
+    given = request.get("parameters") or []
+    if not isinstance(given, list) or not all(isinstance(item, dict) for item in given):
+        raise bad_request("The request payload is invalid. Ensure to provide a valid request payload.")
+    if len(given) > MOST_PARAMETERS:
+        raise bad_request(f"The query has {len(given)} parameters; the most a query may have is {MOST_PARAMETERS}.")
+    parameters: dict[str, Any] = {}
+    for item in given:
+        name = item.get("name")
+        if not isinstance(name, str) or name[:1] != "@" or not name[1:].isidentifier():
+            raise bad_request("Parameter names should be in the format of symbol '@' followed by a valid identifier.")
+        if name in parameters:
+            raise bad_request(f"Specified duplicate parameter name '{name}'.")
+        parameters[name] = item.get("value", UNDEFINED)
+    return request["query"], parameters
+
+
+def _page_request(text: str, parameters: Mapping[str, Any], headers: Mapping[str, str]) -> pages.PageRequest:
+    digest = continuations.digest(text, parameters)
+    token = headers.get("x-ms-continuation")
+    place = continuations.read(token, digest) if token else None
+    return pages.PageRequest(dict(parameters), _item_limit(headers.get("x-ms-max-item-count")), digest, place)
+
+
+def _item_limit(value: str | None) -> int | None:
+    """The most items of a page; None: as many as 4 MB hold."""
+    if value is None:
+        return DEFAULT_PAGE_ITEMS
+    try:
+        wanted = int(value)
+    except ValueError:
+        wanted = -2
+    if wanted < -1:
+        raise bad_request(
+            f"The input PageSize {value} is invalid. Ensure to pass a valid page size which must be a positive integer "
+            "or -1 for a dynamic page size."
+        )
+    return None if wanted == -1 else wanted or DEFAULT_PAGE_ITEMS
+
+
+# Which documents a request asks
+
+
+def _targets(
+    container: QueriedContainer,
+    query: CompiledQuery,
+    text: str,
+    parameters: Mapping[str, Any],
+    headers: Mapping[str, str],
+) -> list[pages.Target]:
+    """The ranges to read, in order. Raises: QueryRefused for what the gateway does not serve."""
+    ranges = container.ranges()
+    range_id = headers.get("x-ms-documentdb-partitionkeyrangeid")
+    if range_id is not None:
+        return [_range_target(ranges, range_id, headers)]
+    key = headers.get("x-ms-documentdb-partitionkey")
+    if key is not None:
+        return [_key_target(container, ranges, _read_key(key, len(container.partition_key_paths)))]
+    pinned = plan.key_values(query.tree, container.partition_key_paths, parameters)
+    if not _is_true(headers, "x-ms-documentdb-query-enablecrosspartition") and (pinned is None or len(pinned) != 1):
+        raise bad_request(
+            "Cross partition query is required but disabled. Please set x-ms-documentdb-query-enablecrosspartition to "
+            "true, specify x-ms-documentdb-partitionkey, or revise your query to avoid this exception."
+        )
+    if plan.has_bare_aggregate(query.tree):
+        raise bad_request("Cross partition query only supports 'VALUE <AggregateFunc>' for aggregates.")
+    if plan.needs_plan(query.tree):
+        raise QueryRefused(
+            400,
+            "BadRequest",
+            "The provided cross partition query can not be directly served by the gateway. This is a first chance "
+            "(internal) exception that all newer clients will know how to handle gracefully. This exception is traced, "
+            "but unless you see it bubble up as an exception (which only happens on older SDK clients), then you can "
+            "safely ignore this message.",
+            substatus=CROSS_PARTITION_NOT_SERVABLE,
+            additional_error_info=json.dumps(_plan_of(container, query, text, parameters)),
+        )
+    if pinned is not None:
+        found = {target.id: target for target in (_key_target(container, ranges, key) for key in pinned)}
+        wanted = [part for part in ranges if part.id in found]
+        return [pages.Target(part.id, part.minimum, part.maximum) for part in wanted]
+    return [pages.Target(part.id, part.minimum, part.maximum) for part in ranges]
+
+
+def _range_target(ranges: Sequence[KeyRange], range_id: str, headers: Mapping[str, str]) -> pages.Target:
+    wanted = range_id.rpartition(",")[2]
+    for part in ranges:
+        if part.id == wanted:
+            low = max(part.minimum, headers.get("x-ms-start-epk") or part.minimum)
+            high = min(part.maximum, headers.get("x-ms-end-epk") or part.maximum)
+            return pages.Target(part.id, low, high)
+    raise QueryRefused(410, "Gone", "The requested partition key range is gone.", substatus=PARTITION_KEY_RANGE_GONE)
+
+
+def _key_target(container: QueriedContainer, ranges: Sequence[KeyRange], key: tuple[Any, ...]) -> pages.Target:
+    effective = container.effective_key(key)
+    part = next(part for part in reversed(ranges) if part.minimum <= effective)
+    if len(key) < len(container.partition_key_paths):
+        return pages.Target(part.id, effective, effective + "FF")
+    return pages.Target(part.id, effective, effective, key)
+
+
+def _read_key(header: str, path_count: int) -> tuple[Any, ...]:
+    """The header's JSON array; an empty object in it stands for undefined."""
+    try:
+        values = json.loads(header)
+    except ValueError:
+        values = None
+    if not isinstance(values, list) or not 0 < len(values) <= path_count:
+        raise bad_request(f"Partition key {header} is invalid.")
+    return tuple(UNDEFINED if value == {} else value for value in values)
+
+
+# Answers
+
+
+def _page_answer(container: QueriedContainer, page: pages.Page, headers: Mapping[str, str]) -> QueryAnswer:
+    answer_headers = {
+        "x-ms-item-count": str(len(page.items)),
+        "x-ms-documentdb-partitionkeyrangeid": page.range_id,
+    }
+    if page.continuation is not None:
+        answer_headers["x-ms-continuation"] = page.continuation
+    if _is_true(headers, "x-ms-documentdb-populatequerymetrics"):
+        answer_headers["x-ms-documentdb-query-metrics"] = page.metrics()
+    body = b'{"_rid":%s,"Documents":[%s],"_count":%d}' % (
+        json.dumps(container.rid).encode(),
+        b",".join(page.items),
+        len(page.items),
+    )
+    return QueryAnswer(body, answer_headers, page.range_id, page.retrieved_documents, page.retrieved_bytes)
+
+
+def _plan_of(
+    container: QueriedContainer, query: CompiledQuery, text: str, parameters: Mapping[str, Any]
+) -> dict[str, Any]:
+    keys = plan.key_values(query.tree, container.partition_key_paths, parameters)
+    ranges = [{"min": "", "max": "FF", "isMinInclusive": True, "isMaxInclusive": False}]
+    if keys is not None:
+        points = sorted({container.effective_key(key) for key in keys})
+        ranges = [{"min": at, "max": at, "isMinInclusive": True, "isMaxInclusive": True} for at in points]
+    return {
+        "partitionedQueryExecutionInfoVersion": 2,
+        "queryInfo": plan.query_info(query.tree, text, parameters),
+        "queryRanges": ranges,
+        "hybridSearchQueryInfo": None,
+    }
+
+
+def _plan_answer(
+    container: QueriedContainer,
+    query: CompiledQuery,
+    text: str,
+    parameters: Mapping[str, Any],
+    headers: Mapping[str, str],
+) -> QueryAnswer:
+    offered = {name.strip() for name in headers.get("x-ms-cosmos-supported-query-features", "").split(",")}
+    missing = [name for name in plan.features(query.tree) if name not in offered]
+    if missing:
+        raise bad_request(
+            "Query contains the following features, which the calling client does not support: " + " ".join(missing)
+        )
+    body = json.dumps(_plan_of(container, query, text, parameters)).encode()
+    return QueryAnswer(body, {}, None, 0, 0)

@@ -3,14 +3,28 @@
 Owns: what a query means. Refuses to know: HTTP, stores, partitions' contents, pages (`localazure.cosmos.queries`).
 
 How: `parse` reads the text (`parser`), `compile_query` turns the tree into closures once (`compiler`, `functions`),
-`plan` says what a client must do to run it over several ranges (`plan`). One evaluator owns the meaning: whatever a
-store filters beforehand is a superset of the answer.
+`plan` says what a client must do to run it over several ranges. One evaluator owns the meaning: whatever a store
+filters beforehand is a superset of the answer.
 
 Source: learn.microsoft.com/azure/cosmos-db/nosql/query/
 """
 
 from __future__ import annotations
 
-from localazure.cosmos.sql.errors import SqlRefused
+from collections.abc import Iterable, Mapping
 
-__all__ = ["SqlRefused"]
+from localazure.cosmos.sql.compiler import CompiledQuery, compile_query
+from localazure.cosmos.sql.errors import DivisionByZero, SqlRefused
+from localazure.cosmos.sql.parser import parse
+from localazure.cosmos.sql.values import UNDEFINED, Value
+
+__all__ = ["UNDEFINED", "CompiledQuery", "DivisionByZero", "SqlRefused", "compile_query", "evaluate", "parse"]
+
+
+def evaluate(text: str, documents: Iterable[Value], parameters: Mapping[str, Value] | None = None) -> list[Value]:
+    """The whole result of a query over `documents`, without partitions or pages.
+
+    Raises: SqlRefused, DivisionByZero.
+    """
+    execution = compile_query(parse(text)).start(dict(parameters or {}))
+    return list(execution.results(documents))

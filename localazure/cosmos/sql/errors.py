@@ -26,3 +26,7 @@ class SqlRefused(Exception):
             error["location"] = {"start": self.start, "end": self.end}
         error |= {"code": self.code, "message": self.message}
         return json.dumps({"errors": [error]}, separators=(",", ":"), ensure_ascii=False)
+
+
+class DivisionByZero(Exception):
+    """`/` or `%` by zero: the service answers the whole query with 400, sub-status 4001."""

@@ -1,18 +1,26 @@
 """The values of the language: JSON's, and `undefined`, which is not null.
 
-Owns: types, their order, equality and comparison. Refuses to know: syntax, functions.
+Owns: types and their order, equality, comparison, the keys that ORDER BY sorts by and that GROUP BY and DISTINCT
+compare by. Refuses to know: syntax, functions.
+
+How: documents are what a JSON decoder gives (dict, list, str, int, float, bool, None); `type(x)` decides, never
+`isinstance`, so that true is not 1. Equality across types is false and order across types is undefined, as in the
+service's own reference evaluator; so `c.x != null` keeps every document whose x is defined and not null. (The page on
+equality writes "undefined" for both; in a WHERE the two differ for `!=` and NOT only.)
 
 Source: learn.microsoft.com/azure/cosmos-db/nosql/query/equality-comparison-operators,
-learn.microsoft.com/azure/cosmos-db/nosql/query/order-by (order of types)
+learn.microsoft.com/azure/cosmos-db/nosql/query/order-by (order of types),
+github.com/Azure/azure-cosmos-dotnet-v3 (tests, Query/OfflineEngine/ScalarExpressionEvaluator.cs)
 """
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 
 class Undefined:
-    """The absence of a value: what a missing property, a type error and a division by zero give. One instance."""
+    """The absence of a value: what a missing property or an operand of the wrong type gives. One instance."""
 
     __slots__ = ()
 
@@ -24,4 +32,108 @@ class Undefined:
 
 
 UNDEFINED: Final = Undefined()
-Value = Any  # JSON as `json.loads` gives it, or UNDEFINED
+Value = Any  # JSON as a decoder gives it, or UNDEFINED
+
+_RANK: Final[dict[type, int]] = {Undefined: 0, type(None): 1, bool: 2, int: 4, float: 4, str: 5, list: 6, dict: 7}
+_LARGEST_EXACT: Final = 2**53
+
+
+def rank(value: Value) -> int:
+    """The place of the value's type: undefined, null, boolean, number, string, array, object."""
+    return _RANK[type(value)]
+
+
+def is_number(value: Value) -> bool:
+    return type(value) is int or type(value) is float
+
+
+def number(value: float) -> Value:
+    """A computed number: whole ones without a fraction; what no JSON number can hold is undefined."""
+    if type(value) is int:
+        return value if -_LARGEST_EXACT <= value <= _LARGEST_EXACT else number(_as_double(value))
+    if value != value or value in (float("inf"), float("-inf")):
+        return UNDEFINED
+    if value == int(value) and abs(value) <= _LARGEST_EXACT:
+        return int(value)
+    return value
+
+
+def _as_double(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf")
+
+
+def same(left: Value, right: Value) -> bool:
+    """Whether two defined values are equal, deep and without mixing types."""
+    kind = type(left)
+    if kind is type(right):
+        if kind is list:
+            return len(left) == len(right) and all(map(same, left, right))
+        if kind is dict:
+            return left.keys() == right.keys() and all(same(value, right[name]) for name, value in left.items())
+        return bool(left == right)
+    return is_number(left) and is_number(right) and bool(left == right)
+
+
+def equal(left: Value, right: Value) -> Value:
+    """`=`: true, false, or undefined when a side is."""
+    if left is UNDEFINED or right is UNDEFINED:
+        return UNDEFINED
+    return same(left, right)
+
+
+def less(left: Value, right: Value) -> Value:
+    """`<`: undefined across types, between arrays and between objects."""
+    place = _RANK[type(left)]
+    if place == 0 or place > 5 or place != _RANK[type(right)]:
+        return UNDEFINED
+    if place == 1:
+        return False
+    return bool(left < right)
+
+
+def at_most(left: Value, right: Value) -> Value:
+    """`<=`, as `less`."""
+    place = _RANK[type(left)]
+    if place == 0 or place > 5 or place != _RANK[type(right)]:
+        return UNDEFINED
+    if place == 1:
+        return True
+    return bool(left <= right)
+
+
+def order_key(value: Value) -> tuple[Any, ...]:
+    """What ORDER BY, MIN and MAX sort by: comparable between any two values."""
+    place = _RANK[type(value)]
+    if place <= 1:
+        return (place,)
+    if place <= 5:
+        return (place, value)
+    return (place, canonical(value))
+
+
+def identity_key(value: Value) -> Any:
+    """What GROUP BY and DISTINCT compare by: hashable, equal exactly when the values are the same."""
+    kind = type(value)
+    if kind is str or value is None or value is UNDEFINED:
+        return value
+    if kind is int or kind is float:
+        return (4, value)
+    return (_RANK[kind], canonical(value))
+
+
+def canonical(value: Value) -> str:
+    """One text per value, whatever the order of its properties and the way its numbers are written."""
+    return json.dumps(_plain(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def _plain(value: Value) -> Value:
+    if type(value) is float:
+        return number(value)
+    if type(value) is list:
+        return [_plain(item) for item in value]
+    if type(value) is dict:
+        return {name: _plain(item) for name, item in value.items()}
+    return value

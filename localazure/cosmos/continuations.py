@@ -1,0 +1,69 @@
+"""Continuation tokens of queries: where the next page begins, in a text the client hands back.
+
+Owns: the form of the token and the refusal of one that this query did not give. Refuses to know: what is in a page.
+
+How: JSON with `token` and `range`, as the gateway's is; the token inside is opaque to clients and good across restarts,
+because it names document positions, not server state. It carries a digest of query and parameters.
+
+Source: learn.microsoft.com/azure/cosmos-db/nosql/query/pagination (tokens are opaque and do not expire)
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+class InvalidContinuation(ValueError):
+    """The text is no token of this query."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far a query has come.
+
+    `minimum`: start of the range being read. `after`: the last document used up (None: none yet); `row`: results of
+    the next one that are given already. `skipped`, `taken`: counted for OFFSET, LIMIT and TOP. `last`: the ORDER BY
+    values of the last result given, each in a list that is empty for undefined, when sorted.
+    """
+
+    minimum: str = ""
+    after: str | None = None
+    row: int = 0
+    skipped: int = 0
+    taken: int = 0
+    last: list[list[Any]] | None = None
+
+
+def digest(query: str, parameters: Any) -> int:
+    return zlib.crc32(json.dumps([query, parameters], sort_keys=True, default=str).encode())
+
+
+def write(place: Place, query_digest: int, minimum: str, maximum: str) -> str:
+    state = {"q": query_digest, **{name: value for name, value in asdict(place).items() if value not in (None, 0, "")}}
+    raw = json.dumps(state, separators=(",", ":"), ensure_ascii=False).encode()
+    token = base64.urlsafe_b64encode(zlib.compress(raw)).decode("ascii")
+    return json.dumps({"token": token, "range": {"min": minimum, "max": maximum}}, separators=(",", ":"))
+
+
+def read(text: str, query_digest: int) -> Place:
+    """Raises: InvalidContinuation."""
+    try:
+        state = json.loads(zlib.decompress(base64.urlsafe_b64decode(json.loads(text)["token"])))
+        if state.pop("q") != query_digest:
+            raise InvalidContinuation("the token belongs to another query")
+        return _checked(Place(**state))
+    except (ValueError, TypeError, KeyError, zlib.error, RecursionError) as error:
+        raise InvalidContinuation(str(error)) from error
+
+
+def _checked(place: Place) -> Place:
+    counts = (place.row, place.skipped, place.taken)
+    texts_fit = isinstance(place.minimum, str) and (place.after is None or isinstance(place.after, str))
+    counts_fit = all(type(count) is int and count >= 0 for count in counts)
+    if not (texts_fit and counts_fit and (place.after is None or place.after.isdigit() or place.last is not None)):
+        raise InvalidContinuation("the token's fields do not fit")
+    return place

@@ -1,0 +1,215 @@
+"""Filling one page: documents of one range in, results and the place to go on from out.
+
+Owns: how many results a page takes (items, 4 MB), TOP, OFFSET and LIMIT across pages, query metrics. Refuses to know:
+the gateway's rules and answers (`queries`), the meaning of queries (`sql`), the form of tokens (`continuations`).
+
+How: three ways. A streaming query goes on after the last document used up. A sorted one sorts again and goes on after
+the last result given. All others (aggregates, groups, DISTINCT) run again and skip what was given. A page reads one
+range; what was counted (skipped, taken) travels in the token.
+
+Source: learn.microsoft.com/azure/cosmos-db/nosql/query/pagination,
+learn.microsoft.com/azure/cosmos-db/nosql/query-metrics
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from localazure.cosmos import continuations
+from localazure.cosmos.continuations import Place
+from localazure.cosmos.sql import CompiledQuery, prefilter
+from localazure.cosmos.sql.compiler import Execution, OrderedResult
+from localazure.cosmos.sql.values import UNDEFINED, Value, order_key
+
+if TYPE_CHECKING:
+    from localazure.cosmos.queries import QueriedContainer
+
+LARGEST_PAGE_BYTES: Final = 4 * 1024 * 1024
+
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A range, or the part of it, that a request reads; `key` for one partition key value."""
+
+    id: str
+    minimum: str
+    maximum: str
+    key: tuple[Any, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """`most_items` None: as many as fit. `place` None: from the beginning."""
+
+    parameters: dict[str, Value]
+    most_items: int | None
+    digest: int
+    place: Place | None
+
+
+@dataclass(slots=True)
+class Page:
+    """Encoded results of one range, and what reading them took."""
+
+    range_id: str
+    items: list[bytes] = field(default_factory=list)
+    continuation: str | None = None
+    output_bytes: int = 0
+    retrieved_documents: int = 0
+    retrieved_bytes: int = 0
+    started: float = field(default_factory=time.perf_counter)
+
+    def metrics(self) -> str:
+        """`name=value` pairs; only what was counted or measured."""
+        used = len(self.items) / self.retrieved_documents if self.retrieved_documents else 1.0
+        return (
+            f"totalExecutionTimeInMs={(time.perf_counter() - self.started) * 1000:.2f};"
+            f"retrievedDocumentCount={self.retrieved_documents};retrievedDocumentSize={self.retrieved_bytes};"
+            f"outputDocumentCount={len(self.items)};outputDocumentSize={self.output_bytes};"
+            f"indexUtilizationRatio={min(used, 1.0):.2f}"
+        )
+
+    def add(self, item: bytes) -> None:
+        self.items.append(item)
+        self.output_bytes += len(item)
+
+    def is_full(self, most_items: int | None, item_bytes: int) -> bool:
+        """Whether one more item of that size has no place."""
+        if most_items is not None and len(self.items) >= most_items:
+            return True
+        return bool(self.items) and self.output_bytes + item_bytes > LARGEST_PAGE_BYTES
+
+
+def fill(container: QueriedContainer, query: CompiledQuery, targets: list[Target], request: PageRequest) -> Page:
+    """The next page of `query` over `targets` (in order).
+
+    Raises: SqlRefused, DivisionByZero, InvalidContinuation.
+    """
+    place = request.place or Place(minimum=targets[0].minimum)
+    at = next((at for at, target in enumerate(targets) if target.minimum == place.minimum), None)
+    if at is None:
+        raise continuations.InvalidContinuation("the token's range is not among those asked")
+    page = Page(targets[at].id)
+    execution = query.start(request.parameters)
+    reader = _Reader(container, query, request.parameters, targets[at], page)
+    if query.streaming:
+        following = _stream(query, execution, reader, page, request.most_items, place)
+    elif query.ordered:
+        following = _sorted(execution, reader, page, request.most_items, place)
+    else:
+        following = _repeated(execution, reader, page, request.most_items, place)
+    if following is _RANGE_DONE and at + 1 < len(targets):
+        at += 1
+        following = Place(targets[at].minimum, skipped=place.skipped, taken=place.taken)
+    if following is not None and following is not _RANGE_DONE:
+        page.continuation = continuations.write(following, request.digest, targets[at].minimum, targets[at].maximum)
+    return page
+
+
+_RANGE_DONE: Final = Place(minimum="-")
+
+
+class _Reader:
+    """The documents of one target, counted into the page as they are read."""
+
+    def __init__(
+        self,
+        container: QueriedContainer,
+        query: CompiledQuery,
+        parameters: dict[str, Value],
+        target: Target,
+        page: Page,
+    ) -> None:
+        self._container = container
+        self._filter = prefilter.of(query.tree, parameters)
+        self._target = target
+        self._page = page
+        self.positions: list[str] = []
+
+    def stored(self, after: str | None) -> Iterator[tuple[str, bytes]]:
+        from localazure.cosmos.queries import Prefilter, Scope
+
+        target, page = self._target, self._page
+        condition = Prefilter(*self._filter) if self._filter is not None else None
+        scope = Scope(target.minimum, target.maximum, target.key)
+        for position, body in self._container.scan(scope, after, condition):
+            raw = body.encode() if isinstance(body, str) else body
+            page.retrieved_documents += 1
+            page.retrieved_bytes += len(raw)
+            yield position, raw
+
+    def documents(self) -> Iterator[Value]:
+        """All of them, decoded; `positions` tells where each was."""
+        for position, raw in self.stored(None):
+            self.positions.append(position)
+            yield _decode(raw)
+
+
+def _stream(
+    query: CompiledQuery, execution: Execution, reader: _Reader, page: Page, most_items: int | None, place: Place
+) -> Place | None:
+    skip, most = execution.bounds()
+    for position, raw in reader.stored(place.after):
+        results = execution.outputs(_decode(raw))
+        for row, result in enumerate(results):
+            if row < place.row:
+                continue
+            if most is not None and place.taken >= most:
+                return None
+            if place.skipped < skip:
+                place = replace(place, skipped=place.skipped + 1)
+                continue
+            item = raw if query.whole_document else _encode(result)
+            if page.is_full(most_items, len(item)):
+                return replace(place, row=row)
+            page.add(item)
+            place = replace(place, taken=place.taken + 1)
+        place = replace(place, after=position, row=0)
+    return None if most is not None and place.taken >= most else _RANGE_DONE
+
+
+def _sorted(execution: Execution, reader: _Reader, page: Page, most_items: int | None, place: Place) -> Place | None:
+    skip, most = execution.bounds()
+    results = execution.ordered(reader.documents())
+    if most is not None:
+        results = results[: skip + most]
+    begin = _after_last(results, reader.positions, place) if place.last is not None else skip
+    for at in range(begin, len(results)):
+        item = _encode(results[at].value)
+        if page.is_full(most_items, len(item)):
+            given = results[at - 1]
+            last = [[] if value is UNDEFINED else [value] for value in given.keys]
+            return Place(place.minimum, after=reader.positions[given.document], row=given.row, last=last)
+        page.add(item)
+    return _RANGE_DONE
+
+
+def _after_last(results: list[OrderedResult], positions: list[str], place: Place) -> int:
+    """The index of the first result after the one `place` names."""
+    for at, result in enumerate(results):
+        if result.row == place.row and positions[result.document] == place.after:
+            return at + 1
+    wanted = [order_key(held[0] if held else UNDEFINED) for held in place.last or []]
+    for at, result in enumerate(results):
+        if [order_key(value) for value in result.keys] == wanted:
+            return at
+    return len(results)
+
+
+def _repeated(execution: Execution, reader: _Reader, page: Page, most_items: int | None, place: Place) -> Place | None:
+    for at, result in enumerate(execution.results(reader.documents())):
+        if at < place.taken:
+            continue
+        item = _encode(result)
+        if page.is_full(most_items, len(item)):
+            return replace(place, taken=at)
+        page.add(item)
+    return _RANGE_DONE

@@ -1,0 +1,373 @@
+"""A syntax tree -> a function from documents to results.
+
+Owns: the clauses: what FROM binds, WHERE keeps, GROUP BY folds, ORDER BY sorts, SELECT builds, and in which order; the
+rules that tie clauses together. Refuses to know: text, pages, partitions.
+
+How: FROM becomes nested loops that set slots of the environment, everything else closures over it. A query of the
+"streaming" shape answers document by document (`Execution.outputs`); the others read everything first
+(`Execution.ordered`, `Execution.results`).
+
+Source: learn.microsoft.com/azure/cosmos-db/nosql/query/select, /from, /join, /where, /group-by, /order-by, /subquery,
+/offset-limit
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from localazure.cosmos.sql import rules
+from localazure.cosmos.sql.aggregates import Accumulator
+from localazure.cosmos.sql.errors import SqlRefused
+from localazure.cosmos.sql.expressions import ExpressionCompiler
+from localazure.cosmos.sql.scope import Environment, Evaluate, Grouping, Scope, Slots
+from localazure.cosmos.sql.tree import Expression, Identifier, Member, Query, Source, Subquery
+from localazure.cosmos.sql.values import UNDEFINED, Value, identity_key, order_key
+
+Rows: TypeAlias = Callable[[Environment], Iterable[None]]
+Step: TypeAlias = tuple[int, Callable[[Environment], Iterable[Value]]]
+SortKey: TypeAlias = tuple[Any, ...]
+
+_DOCUMENT: Final = 0  # the slot of the document a row comes from
+
+
+class OrderedResult(NamedTuple):
+    """A result of an ORDER BY: the values it was sorted by, which document and which of its rows it came from."""
+
+    keys: tuple[Value, ...]
+    document: int
+    row: int
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """One compiled SELECT, of the query itself or of a subquery."""
+
+    rows: Rows
+    where: Evaluate | None
+    project: Evaluate
+    grouping: Grouping | None
+    order: tuple[tuple[Evaluate, bool], ...]
+    distinct: bool
+    top: Evaluate | None
+    offset: Evaluate | None
+    limit: Evaluate | None
+
+    def kept(self, env: Environment) -> Iterator[None]:
+        """One step for each row that WHERE keeps; the row is in the environment until the next step."""
+        where = self.where
+        for _ in self.rows(env):
+            if where is None or where(env) is True:
+                yield None
+
+    def unsorted(self, env: Environment) -> Iterator[Value]:
+        """The defined results before ORDER BY, DISTINCT and the counts."""
+        if self.grouping is not None:
+            yield from self._folded(env, self.grouping)
+            return
+        project = self.project
+        for _ in self.kept(env):
+            value = project(env)
+            if value is not UNDEFINED:
+                yield value
+
+    def _folded(self, env: Environment, grouping: Grouping) -> Iterator[Value]:
+        groups: dict[Any, tuple[list[Value], list[Accumulator]]] = {}
+        key_functions = [evaluate for _, _, evaluate in grouping.keys]
+        arguments = [argument for _, _, argument in grouping.aggregates]
+        if not key_functions:
+            groups[()] = ([], [make() for _, make, _ in grouping.aggregates])
+        for _ in self.kept(env):
+            values = [evaluate(env) for evaluate in key_functions]
+            identity = tuple(map(identity_key, values))
+            group = groups.get(identity)
+            if group is None:
+                group = groups[identity] = (values, [make() for _, make, _ in grouping.aggregates])
+            for accumulator, argument in zip(group[1], arguments, strict=True):
+                accumulator.add(argument(env))
+        for values, accumulators in groups.values():
+            for (_, slot, _), value in zip(grouping.keys, values, strict=True):
+                env[slot] = value
+            for (slot, _, _), accumulator in zip(grouping.aggregates, accumulators, strict=True):
+                env[slot] = accumulator.result()
+            result = self.project(env)
+            if result is not UNDEFINED:
+                yield result
+
+    def results(self, env: Environment) -> Iterator[Value]:
+        """Everything this SELECT gives, in order."""
+        values: Iterator[Value] = (
+            (ordered.value for ordered in self.sorted(env, lambda: 0)) if self.order else self.unsorted(env)
+        )
+        if self.distinct:
+            values = _distinct(values)
+        return self.counted(env, values)
+
+    def counted(self, env: Environment, values: Iterator[Any]) -> Iterator[Any]:
+        """`values` cut by TOP or by OFFSET and LIMIT."""
+        skip, most = self.bounds(env)
+        for at, value in enumerate(values):
+            if most is not None and at >= skip + most:
+                return
+            if at >= skip:
+                yield value
+
+    def bounds(self, env: Environment) -> tuple[int, int | None]:
+        """How many results to skip, and the most to give after that."""
+        skip = rules.count(self.offset(env), "OFFSET") if self.offset is not None else 0
+        if self.top is not None:
+            return skip, rules.count(self.top(env), "TOP")
+        return skip, rules.count(self.limit(env), "LIMIT") if self.limit is not None else None
+
+    def sorted(self, env: Environment, document: Callable[[], int]) -> list[OrderedResult]:
+        """All results by ORDER BY; ties as they came, the other way round when the first key descends."""
+        found: list[OrderedResult] = []
+        keys = [evaluate for evaluate, _ in self.order]
+        last, row = -1, 0
+        for _ in self.kept(env):
+            at = document()
+            last, row = at, row + 1 if at == last else 0
+            value = self.project(env)
+            if value is not UNDEFINED:
+                found.append(OrderedResult(tuple(key(env) for key in keys), at, row, value))
+        if self.order and self.order[0][1]:
+            found.reverse()
+        for at, (_, descending) in reversed(list(enumerate(self.order))):
+            if descending:
+                found.reverse()
+            found.sort(key=lambda result, at=at: order_key(result.keys[at]))  # type: ignore[misc]
+            if descending:
+                found.reverse()
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledQuery:
+    """A query ready to run any number of times, over any documents, with any parameters.
+
+    `streaming`: each document gives its results by itself. `ordered`: sorted by ORDER BY, without DISTINCT.
+    `whole_document`: the result of a row is the document itself.
+    """
+
+    tree: Query
+    select: Select
+    slots: Slots
+    streaming: bool
+    ordered: bool
+    whole_document: bool
+
+    def start(self, parameters: dict[str, Value]) -> Execution:
+        return Execution(self, self.slots.environment(parameters))
+
+
+class Execution:
+    """One run of a query with its parameters; not for two threads at a time.
+
+    Raises, while running: SqlRefused, DivisionByZero.
+    """
+
+    def __init__(self, query: CompiledQuery, env: Environment) -> None:
+        self._select = query.select
+        self._env = env
+        self._documents: Iterable[Value] = ()
+        self._at = -1
+
+    def bounds(self) -> tuple[int, int | None]:
+        return self._select.bounds(self._env)
+
+    def outputs(self, document: Value) -> list[Value]:
+        """What one document of a streaming query gives, before TOP, OFFSET and LIMIT."""
+        self._feed((document,))
+        return list(self._select.unsorted(self._env))
+
+    def ordered(self, documents: Iterable[Value]) -> list[OrderedResult]:
+        """All results by ORDER BY, before TOP, OFFSET and LIMIT."""
+        self._feed(documents)
+        return self._select.sorted(self._env, lambda: self._at)
+
+    def results(self, documents: Iterable[Value]) -> Iterator[Value]:
+        """Everything the query gives over all documents."""
+        self._feed(documents)
+        return self._select.results(self._env)
+
+    def _feed(self, documents: Iterable[Value]) -> None:
+        self._env[_DOCUMENT] = self._numbered(documents)
+
+    def _numbered(self, documents: Iterable[Value]) -> Iterator[Value]:
+        for self._at, document in enumerate(documents):
+            yield document
+
+
+def compile_query(tree: Query) -> CompiledQuery:
+    """Raises: SqlRefused for a name that is unknown and a rule between clauses that is broken."""
+    slots = Slots()
+    slots.new()
+    select = _QueryCompiler().select(tree, Scope(slots), container=True)
+    folded = select.grouping is not None
+    streaming = bool(tree.sources) and not (folded or select.order or select.distinct)
+    return CompiledQuery(
+        tree,
+        select,
+        slots,
+        streaming=streaming,
+        ordered=bool(select.order) and not select.distinct and not folded,
+        whole_document=streaming and _is_whole_document(tree),
+    )
+
+
+def _is_whole_document(tree: Query) -> bool:
+    if len(tree.sources) != 1 or tree.sources[0].iterates or not isinstance(tree.sources[0].origin, Identifier):
+        return False
+    if tree.star:
+        return True
+    return tree.value and tree.items[0].expression == Identifier(str(tree.sources[0].alias), tree.span)
+
+
+class _QueryCompiler:
+    def __init__(self) -> None:
+        self._expressions = ExpressionCompiler(self._subquery)
+
+    def select(self, tree: Query, scope: Scope, *, container: bool) -> Select:
+        """`container`: whether the first name of FROM may be the container."""
+        rules.check(tree)
+        rows = self._rows(tree.sources, scope, container=container)
+        where = self._expressions.compile(tree.where, scope) if tree.where is not None else None
+        order = tuple((self._expressions.compile(item.expression, scope), item.descending) for item in tree.order_by)
+        grouping = self._grouping(tree, scope)
+        scope.grouping = grouping
+        project = self._projection(tree, scope)
+        top, offset, limit = (
+            self._expressions.compile(count, scope) if count is not None else None
+            for count in (tree.top, tree.offset, tree.limit)
+        )
+        return Select(rows, where, project, grouping, order, tree.distinct, top, offset, limit)
+
+    def _grouping(self, tree: Query, scope: Scope) -> Grouping | None:
+        if not tree.group_by and not rules.aggregates_of(tree):
+            return None
+        grouping = Grouping()
+        for key in tree.group_by:
+            grouping.keys.append((key, scope.slots.new(), self._expressions.compile(key, scope)))
+        return grouping
+
+    # FROM
+
+    def _rows(self, sources: tuple[Source, ...], scope: Scope, *, container: bool) -> Rows:
+        if not sources:
+            return lambda env: (None,)
+        steps = [self._step(source, scope, container=container and at == 0) for at, source in enumerate(sources)]
+        if len(steps) == 1:
+            return _single(steps[0])
+        return lambda env: _nested(env, steps, 0)
+
+    def _step(self, source: Source, scope: Scope, *, container: bool) -> Step:
+        if isinstance(source.origin, Query):
+            values = self._derived(source.origin, scope, container=container)
+        else:
+            values = self._path(source.origin, scope, container=container)
+        if source.iterates:
+            values = _items_of(values)
+        slot = scope.bind(source.alias, source) if source.alias is not None else scope.slots.new()
+        return slot, values
+
+    def _derived(self, tree: Query, scope: Scope, *, container: bool) -> Callable[[Environment], Iterable[Value]]:
+        select = self.select(tree, Scope(scope.slots, scope), container=container)
+        return select.results
+
+    def _path(self, path: Expression, scope: Scope, *, container: bool) -> Callable[[Environment], Iterable[Value]]:
+        root = path
+        while isinstance(root, Member):
+            root = root.source
+        assert isinstance(root, Identifier)
+        if not container or scope.find(root.name) is not None:
+            evaluate = self._expressions.compile(path, scope)
+            return lambda env: () if (value := evaluate(env)) is UNDEFINED else (value,)
+        if path is root:
+            return lambda env: env[_DOCUMENT]
+        inner = Scope(scope.slots, scope)
+        slot = inner.bind(root.name, root)
+        below = self._expressions.compile(path, inner)
+        return lambda env: _below(env, slot, below)
+
+    # SELECT
+
+    def _projection(self, tree: Query, scope: Scope) -> Evaluate:
+        if tree.star:
+            only = next(iter(scope.aliases.values()))
+            return lambda env: env[only]
+        if tree.value:
+            return self._expressions.compile(tree.items[0].expression, scope)
+        names = rules.result_names(tree)
+        values = [self._expressions.compile(item.expression, scope) for item in tree.items]
+        properties = list(zip(names, values, strict=True))
+        return lambda env: {name: value for name, item in properties if (value := item(env)) is not UNDEFINED}
+
+    def _subquery(self, node: Subquery, scope: Scope) -> Evaluate:
+        select = self.select(node.query, Scope(scope.slots, scope), container=False)
+        if node.kind == "EXISTS":
+            return lambda env: next(select.results(env), UNDEFINED) is not UNDEFINED
+        if node.kind == "ARRAY":
+            return lambda env: list(select.results(env))
+
+        def single(env: Environment) -> Value:
+            found = list(select.results(env))
+            if len(found) > 1:
+                raise SqlRefused(
+                    "SC2212",
+                    "The cardinality of a scalar subquery result set cannot be greater than one.",
+                    node.span.start,
+                    node.span.end,
+                )
+            return found[0] if found else UNDEFINED
+
+        return single
+
+
+def _single(step: Step) -> Rows:
+    slot, values = step
+
+    def rows(env: Environment) -> Iterator[None]:
+        for value in values(env):
+            env[slot] = value
+            yield None
+
+    return rows
+
+
+def _nested(env: Environment, steps: list[Step], at: int) -> Iterator[None]:
+    slot, values = steps[at]
+    last = at + 1 == len(steps)
+    for value in values(env):
+        env[slot] = value
+        if last:
+            yield None
+        else:
+            yield from _nested(env, steps, at + 1)
+
+
+def _items_of(values: Callable[[Environment], Iterable[Value]]) -> Callable[[Environment], Iterator[Value]]:
+    def items(env: Environment) -> Iterator[Value]:
+        for value in values(env):
+            if type(value) is list:
+                yield from value
+
+    return items
+
+
+def _below(env: Environment, slot: int, path: Evaluate) -> Iterator[Value]:
+    for document in env[_DOCUMENT]:
+        env[slot] = document
+        value = path(env)
+        if value is not UNDEFINED:
+            yield value
+
+
+def _distinct(values: Iterator[Value]) -> Iterator[Value]:
+    seen: set[Any] = set()
+    for value in values:
+        key = identity_key(value)
+        if key not in seen:
+            seen.add(key)
+            yield value

@@ -1,0 +1,38 @@
+"""How a built-in function is declared: its argument counts and its meaning over values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from localazure.cosmos.sql.scope import Environment, Evaluate
+from localazure.cosmos.sql.values import UNDEFINED, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """`apply` gets the values of the arguments; with `defined` (the rule) it is asked only when none is undefined.
+
+    `least`..`most` arguments (`most` None: any number).
+    """
+
+    least: int
+    most: int | None
+    apply: Callable[..., Value]
+    defined: bool = True
+
+    def bind(self, arguments: list[Evaluate]) -> Evaluate:
+        apply = self.apply
+        if len(arguments) == 1:
+            only = arguments[0]
+            if not self.defined:
+                return lambda env: apply(only(env))
+            return lambda env: UNDEFINED if (value := only(env)) is UNDEFINED else apply(value)
+        if not self.defined:
+            return lambda env: apply(*[argument(env) for argument in arguments])
+
+        def call(env: Environment) -> Value:
+            values = [argument(env) for argument in arguments]
+            return UNDEFINED if UNDEFINED in values else apply(*values)
+
+        return call

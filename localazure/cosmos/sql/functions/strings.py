@@ -1,0 +1,203 @@
+"""String functions, and those that read a value from text.
+
+Owns: their meaning; a wrong type gives undefined. Refuses to know: evaluation.
+
+Source: learn.microsoft.com/azure/cosmos-db/nosql/query/concat and its neighbours contains, endswith, index-of, left,
+length, lower, ltrim, regexmatch, replace, replicate, reverse, right, rtrim, startswith, stringequals, stringjoin,
+stringsplit, stringtoarray, stringtoboolean, stringtonull, stringtonumber, stringtoobject, substring, tostring, trim,
+upper
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Final
+
+from localazure.cosmos.sql.functions.signature import Function
+from localazure.cosmos.sql.values import UNDEFINED, Value, is_number, number
+
+LONGEST_REPLICATION_CHARACTERS: Final = 10_000
+_JSON_NUMBER: Final = re.compile(r"\s*-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?\s*", re.ASCII)
+
+
+def _are_text(*values: Value) -> bool:
+    return all(type(value) is str for value in values)
+
+
+def _text_only(function: Callable[[str], Value]) -> Callable[[Value], Value]:
+    return lambda value: function(value) if type(value) is str else UNDEFINED
+
+
+def concat(*values: Value) -> Value:
+    return "".join(values) if _are_text(*values) else UNDEFINED
+
+
+def _comparison(test: Callable[[str, str], bool]) -> Callable[..., Value]:
+    """A test of two texts with an optional third argument: ignore case."""
+
+    def compare(text: Value, other: Value, ignore_case: Value = False) -> Value:
+        if not _are_text(text, other) or type(ignore_case) is not bool:
+            return UNDEFINED
+        return test(text.lower(), other.lower()) if ignore_case else test(text, other)
+
+    return compare
+
+
+def index_of(text: Value, sought: Value, start: Value = 0) -> Value:
+    """The first place of `sought` from `start`, -1 if there is none."""
+    if not _are_text(text, sought) or not is_number(start):
+        return UNDEFINED
+    return text.find(sought, max(int(start), 0))
+
+
+def left(text: Value, count: Value) -> Value:
+    if type(text) is not str or not is_number(count):
+        return UNDEFINED
+    return text[: max(int(count), 0)]
+
+
+def right(text: Value, count: Value) -> Value:
+    if type(text) is not str or not is_number(count):
+        return UNDEFINED
+    return text[-int(count) :] if count >= 1 else ""
+
+
+def _trim(strip: Callable[[str, str | None], str]) -> Callable[..., Value]:
+    def trim(text: Value, characters: Value = None) -> Value:
+        if type(text) is not str or not (characters is None or type(characters) is str):
+            return UNDEFINED
+        return strip(text, characters)
+
+    return trim
+
+
+def replace(text: Value, old: Value, new: Value) -> Value:
+    if not _are_text(text, old, new):
+        return UNDEFINED
+    return text.replace(old, new) if old else text
+
+
+def replicate(text: Value, times: Value) -> Value:
+    """Undefined beyond 10,000 characters, and for a negative or fractional count."""
+    if type(text) is not str or not is_number(times) or times < 0 or times != int(times):
+        return UNDEFINED
+    if len(text) * int(times) > LONGEST_REPLICATION_CHARACTERS:
+        return UNDEFINED
+    return text * int(times)
+
+
+def substring(text: Value, start: Value, length: Value) -> Value:
+    """Zero-based; a start or length outside the text is cut to it."""
+    if type(text) is not str or not is_number(start) or not is_number(length):
+        return UNDEFINED
+    begin = max(int(start), 0)
+    return text[begin : begin + max(int(length), 0)]
+
+
+def regex_match(text: Value, pattern: Value, modifiers: Value = "") -> Value:
+    """`modifiers`: m, s, i, x. A pattern that is none gives undefined."""
+    if not _are_text(text, pattern, modifiers) or not set(modifiers) <= set("msix"):
+        return UNDEFINED
+    compiled = _regex(pattern, modifiers)
+    return UNDEFINED if compiled is None else compiled.search(text) is not None
+
+
+@lru_cache(maxsize=256)
+def _regex(pattern: str, modifiers: str) -> re.Pattern[str] | None:
+    flags = {"m": re.MULTILINE, "s": re.DOTALL, "i": re.IGNORECASE, "x": re.VERBOSE}
+    chosen = re.RegexFlag(0)
+    for modifier in modifiers:
+        chosen |= flags[modifier]
+    try:
+        return re.compile(pattern, chosen)
+    except (re.error, OverflowError, RecursionError):
+        return None
+
+
+def string_join(items: Value, separator: Value) -> Value:
+    if type(items) is not list or type(separator) is not str or not _are_text(*items):
+        return UNDEFINED
+    return separator.join(items)
+
+
+def string_split(text: Value, separator: Value) -> Value:
+    if not _are_text(text, separator):
+        return UNDEFINED
+    return text.split(separator) if separator else [text]
+
+
+def to_string(value: Value) -> Value:
+    """A string as it is, a number as short as possible, everything else as JSON."""
+    if type(value) is str:
+        return value
+    return json.dumps(number(value) if type(value) is float else value, separators=(",", ":"), ensure_ascii=False)
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(name)
+
+
+def _read_json(text: str) -> Value:
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return UNDEFINED
+
+
+def string_to_array(text: str) -> Value:
+    value = _read_json(text)
+    return value if type(value) is list else UNDEFINED
+
+
+def string_to_object(text: str) -> Value:
+    value = _read_json(text)
+    return value if type(value) is dict else UNDEFINED
+
+
+def string_to_boolean(text: str) -> Value:
+    return {"true": True, "false": False}.get(text.strip(), UNDEFINED)
+
+
+def string_to_null(text: str) -> Value:
+    return None if text.strip() == "null" else UNDEFINED
+
+
+def string_to_number(text: str) -> Value:
+    if _JSON_NUMBER.fullmatch(text) is None:
+        return UNDEFINED
+    value = _read_json(text.strip())
+    return number(value) if type(value) is float else value
+
+
+FUNCTIONS: Final = {
+    "CONCAT": Function(2, None, concat),
+    "CONTAINS": Function(2, 3, _comparison(lambda text, other: other in text)),
+    "ENDSWITH": Function(2, 3, _comparison(lambda text, other: text.endswith(other))),
+    "INDEX_OF": Function(2, 3, index_of),
+    "LEFT": Function(2, 2, left),
+    "LENGTH": Function(1, 1, _text_only(len)),
+    "LOWER": Function(1, 1, _text_only(str.lower)),
+    "LTRIM": Function(1, 2, _trim(str.lstrip)),
+    "REGEXMATCH": Function(2, 3, regex_match),
+    "REPLACE": Function(3, 3, replace),
+    "REPLICATE": Function(2, 2, replicate),
+    "REVERSE": Function(1, 1, _text_only(lambda text: text[::-1])),
+    "RIGHT": Function(2, 2, right),
+    "RTRIM": Function(1, 2, _trim(str.rstrip)),
+    "STARTSWITH": Function(2, 3, _comparison(lambda text, other: text.startswith(other))),
+    "STRINGEQUALS": Function(2, 3, _comparison(lambda text, other: text == other)),
+    "STRINGJOIN": Function(2, 2, string_join),
+    "STRINGSPLIT": Function(2, 2, string_split),
+    "STRINGTOARRAY": Function(1, 1, _text_only(string_to_array)),
+    "STRINGTOBOOLEAN": Function(1, 1, _text_only(string_to_boolean)),
+    "STRINGTONULL": Function(1, 1, _text_only(string_to_null)),
+    "STRINGTONUMBER": Function(1, 1, _text_only(string_to_number)),
+    "STRINGTOOBJECT": Function(1, 1, _text_only(string_to_object)),
+    "SUBSTRING": Function(3, 3, substring),
+    "TOSTRING": Function(1, 1, to_string),
+    "TRIM": Function(1, 2, _trim(str.strip)),
+    "UPPER": Function(1, 1, _text_only(str.upper)),
+}

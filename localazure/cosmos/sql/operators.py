@@ -1,0 +1,193 @@
+"""What the operators mean: one function each over values that may be undefined.
+
+Owns: arithmetic, logic, text concatenation, bits, LIKE. Refuses to know: syntax, documents.
+
+How: an operand of the wrong type makes the result undefined. AND and OR are three-valued: false AND anything is false,
+true OR anything is true. Bits are those of a 32-bit integer, as JavaScript has them.
+
+Source: learn.microsoft.com/azure/cosmos-db/nosql/query/arithmetic-operators, /logical-operators, /bitwise-operators,
+/equality-comparison-operators, /like, /ternary-coalesce-operators
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final
+
+from localazure.cosmos.sql.errors import DivisionByZero
+from localazure.cosmos.sql.values import UNDEFINED, Value, at_most, equal, is_number, less, number
+
+
+def add(left: Value, right: Value) -> Value:
+    return number(left + right) if is_number(left) and is_number(right) else UNDEFINED
+
+
+def subtract(left: Value, right: Value) -> Value:
+    return number(left - right) if is_number(left) and is_number(right) else UNDEFINED
+
+
+def multiply(left: Value, right: Value) -> Value:
+    return number(left * right) if is_number(left) and is_number(right) else UNDEFINED
+
+
+def divide(left: Value, right: Value) -> Value:
+    """Raises: DivisionByZero."""
+    if not (is_number(left) and is_number(right)):
+        return UNDEFINED
+    if right == 0:
+        raise DivisionByZero
+    return number(left / right)
+
+
+def modulo(left: Value, right: Value) -> Value:
+    """The remainder with the sign of the dividend. Raises: DivisionByZero."""
+    if not (is_number(left) and is_number(right)):
+        return UNDEFINED
+    if right == 0:
+        raise DivisionByZero
+    return number(math.fmod(left, right))
+
+
+def negate(operand: Value) -> Value:
+    return number(-operand) if is_number(operand) else UNDEFINED
+
+
+def plus(operand: Value) -> Value:
+    return operand if is_number(operand) else UNDEFINED
+
+
+def logical_not(operand: Value) -> Value:
+    return not operand if type(operand) is bool else UNDEFINED
+
+
+def logical_and(left: Value, right: Value) -> Value:
+    if left is False or right is False:
+        return False
+    return True if left is True and right is True else UNDEFINED
+
+
+def logical_or(left: Value, right: Value) -> Value:
+    if left is True or right is True:
+        return True
+    return False if left is False and right is False else UNDEFINED
+
+
+def concatenate(left: Value, right: Value) -> Value:
+    return left + right if type(left) is str and type(right) is str else UNDEFINED
+
+
+def not_equal(left: Value, right: Value) -> Value:
+    result = equal(left, right)
+    return UNDEFINED if result is UNDEFINED else not result
+
+
+def greater(left: Value, right: Value) -> Value:
+    return less(right, left)
+
+
+def at_least(left: Value, right: Value) -> Value:
+    return at_most(right, left)
+
+
+def coalesce(left: Value, right: Value) -> Value:
+    return right if left is UNDEFINED else left
+
+
+def between(subject: Value, low: Value, high: Value) -> Value:
+    return logical_and(at_most(low, subject), at_most(subject, high))
+
+
+def as_int32(value: float) -> int:
+    """The 32 low bits of the truncated number, signed."""
+    bits = int(value) & 0xFFFFFFFF
+    return bits - (1 << 32) if bits & 0x80000000 else bits
+
+
+def _bits(operation: Callable[[int, int], int]) -> Callable[[Value, Value], Value]:
+    def apply(left: Value, right: Value) -> Value:
+        if not (is_number(left) and is_number(right)):
+            return UNDEFINED
+        return as_int32(operation(as_int32(left), as_int32(right)))
+
+    return apply
+
+
+def shift_right_unsigned(left: Value, right: Value) -> Value:
+    if not (is_number(left) and is_number(right)):
+        return UNDEFINED
+    return (as_int32(left) & 0xFFFFFFFF) >> (as_int32(right) & 31)
+
+
+def complement(operand: Value) -> Value:
+    return ~as_int32(operand) if is_number(operand) else UNDEFINED
+
+
+BINARY: Final[dict[str, Callable[[Value, Value], Value]]] = {
+    "+": add,
+    "-": subtract,
+    "*": multiply,
+    "/": divide,
+    "%": modulo,
+    "||": concatenate,
+    "=": equal,
+    "!=": not_equal,
+    "<": less,
+    "<=": at_most,
+    ">": greater,
+    ">=": at_least,
+    "&": _bits(lambda left, right: left & right),
+    "|": _bits(lambda left, right: left | right),
+    "^": _bits(lambda left, right: left ^ right),
+    "<<": _bits(lambda left, right: left << (right & 31)),
+    ">>": _bits(lambda left, right: left >> (right & 31)),
+    ">>>": shift_right_unsigned,
+    "AND": logical_and,
+    "OR": logical_or,
+    "??": coalesce,
+}
+UNARY: Final[dict[str, Callable[[Value], Value]]] = {"NOT": logical_not, "-": negate, "+": plus, "~": complement}
+
+
+def like(subject: Value, pattern: Value, escape: Value = None) -> Value:
+    """LIKE: `%` any text, `_` one character, `[a-c]` one of, `[^a-c]` one other; after `escape` one as it is."""
+    if type(subject) is not str or type(pattern) is not str or (escape is not None and type(escape) is not str):
+        return UNDEFINED
+    return _like_pattern(pattern, escape).fullmatch(subject) is not None
+
+
+@lru_cache(maxsize=256)
+def _like_pattern(pattern: str, escape: str | None) -> re.Pattern[str]:
+    parts: list[str] = []
+    at = 0
+    while at < len(pattern):
+        character = pattern[at]
+        closing = pattern.find("]", at + 2) if character == "[" else -1
+        if character == escape and at + 1 < len(pattern):
+            at += 1
+            parts.append(re.escape(pattern[at]))
+        elif character == "%":
+            parts.append("" if parts[-1:] == [".*"] else ".*")
+        elif character == "_":
+            parts.append(".")
+        elif closing > 0:
+            parts.append(_one_of(pattern[at + 1 : closing]))
+            at = closing
+        else:
+            parts.append(re.escape(character))
+        at += 1
+    return re.compile("".join(parts), re.DOTALL)
+
+
+def _one_of(members: str) -> str:
+    negated = members.startswith("^") and len(members) > 1
+    listed = members[1:] if negated else members
+    safe = re.sub(r"([\\\[\]^&~|])", r"\\\1", listed)
+    text = f"[{'^' if negated else ''}{safe}]"
+    try:
+        re.compile(text)
+    except re.error:
+        return f"[{'^' if negated else ''}{re.escape(listed)}]"
+    return text

@@ -1,0 +1,92 @@
+"""The rules between the clauses of one SELECT, and the names its results get.
+
+Owns: which clauses exclude each other, what a count may be, `$1` and duplicate names. Refuses to know: evaluation.
+
+Source: learn.microsoft.com/azure/cosmos-db/nosql/query/select, /group-by, /order-by, /offset-limit
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from localazure.cosmos.sql.aggregates import AGGREGATES
+from localazure.cosmos.sql.errors import SqlRefused
+from localazure.cosmos.sql.tree import Call, Expression, Identifier, Literal, Member, Query, Subquery
+from localazure.cosmos.sql.values import Value
+
+LARGEST_COUNT = 2**31 - 1
+
+
+def check(tree: Query) -> None:
+    """Raises: SqlRefused for clauses that do not go together."""
+    if tree.star and not tree.sources:
+        raise _refusal("SC2046", "'SELECT *' is not valid if FROM clause is omitted.", tree)
+    if tree.star and len(tree.sources) > 1:
+        raise _refusal("SC2047", "'SELECT *' is only valid with a single input set.", tree)
+    if tree.group_by and tree.order_by:
+        raise _refusal("SC2103", "'ORDER BY' is not allowed in presence of GROUP BY.", tree)
+    if tree.group_by and tree.star:
+        raise _refusal("SC2104", "'SELECT *' is not allowed in presence of GROUP BY.", tree)
+    if tree.order_by and not tree.sources:
+        raise _refusal("SC2048", "'ORDER BY' is not valid if FROM clause is omitted.", tree)
+
+
+def _refusal(code: str, message: str, tree: Query) -> SqlRefused:
+    return SqlRefused(code, message, tree.span.start, tree.span.end)
+
+
+def count(value: Value, clause: str) -> int:
+    """The number of TOP, OFFSET or LIMIT. Raises: SqlRefused for anything but a whole number from zero."""
+    if type(value) is int and 0 <= value <= LARGEST_COUNT:
+        return value
+    raise SqlRefused("SC2062", f"The {clause} clause value must be a non-negative integer.")
+
+
+def aggregates_of(tree: Query) -> list[Call]:
+    """The aggregate calls of SELECT, outermost only; those of subqueries belong to the subqueries."""
+    return [call for item in tree.items for call in _aggregate_calls(item.expression)]
+
+
+def _aggregate_calls(node: Any) -> Iterator[Call]:
+    if isinstance(node, Call) and not node.user_defined and node.name in AGGREGATES:
+        yield node
+    elif isinstance(node, tuple):
+        for part in node:
+            yield from _aggregate_calls(part)
+    elif is_dataclass(node) and not isinstance(node, Subquery):
+        for field in fields(node):
+            if field.name != "span":
+                yield from _aggregate_calls(getattr(node, field.name))
+
+
+def result_names(tree: Query) -> list[str]:
+    """The property of each item of SELECT: its alias, else the last name of its path, else $1, $2 ...
+
+    Raises: SqlRefused SC2022 when two items have one name.
+    """
+    names: list[str] = []
+    unnamed = 0
+    for item in tree.items:
+        name = item.alias if item.alias is not None else path_name(item.expression)
+        if name is None:
+            unnamed += 1
+            name = f"${unnamed}"
+        if name in names:
+            raise SqlRefused(
+                "SC2022",
+                f"The property name '{name}' is specified more than once in the SELECT clause.",
+                item.span.start,
+                item.span.end,
+            )
+        names.append(name)
+    return names
+
+
+def path_name(node: Expression) -> str | None:
+    if isinstance(node, Identifier):
+        return node.name
+    if isinstance(node, Member) and isinstance(node.index, Literal) and isinstance(node.index.value, str):
+        return node.index.value
+    return None
