@@ -1,0 +1,115 @@
+"""Event Hubs as one object: hubs, and a connection per client.
+
+Owns: creating and deleting hubs, the service's clock, keys and faults, and what was counted. Refuses to know: sockets;
+whoever owns one moves its bytes through `HubConnection`.
+
+How: everything but `create_hub` and `delete_hub` is called from one thread, the one that `post` calls back on.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from localazure.eventhubs.connection import HubConnection
+from localazure.eventhubs.hub import Hub, check_new_hub
+from localazure.eventhubs.log import DEFAULT_RETENTION_HOURS, Log
+from localazure.eventhubs.refusals import EntityGone
+from localazure.eventhubs.world import World
+from localazure.faults import FaultBook
+from localazure.journal import Post
+
+FILE_NAME = "eventhubs.sqlite"
+__all__ = ["EventHubs", "HubConnection"]
+
+
+class EventHubs:
+    """One Event Hubs namespace on disk below `data_dir`. `keys`: policy name -> key."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        keys: Mapping[str, str],
+        post: Post,
+        faults: FaultBook,
+        now: Callable[[], float] = time.time,
+        bearer_token: str | None = None,
+    ) -> None:
+        self._post = post
+        self._log = Log(data_dir / FILE_NAME, post)
+        self._world = World(self._log, keys, bearer_token, now, faults)
+        self._world.hubs.update((hub.key, hub) for hub in map(Hub.from_record, self._log.hubs()))
+        self._container_id = f"localazure-{uuid.uuid4().hex[:12]}"
+        self._connections: list[_Registered] = []
+
+    def connect(self, wake: Callable[[], None]) -> HubConnection:
+        """A new client. `wake` is called when there is something to send that no call has asked for."""
+        connection = _Registered(self._world, self._container_id, wake)
+        connection.forget = self._connections.remove
+        self._connections.append(connection)
+        return connection
+
+    def create_hub(
+        self,
+        name: str,
+        partition_count: int,
+        consumer_groups: Sequence[str] = (),
+        *,
+        retention_hours: float = DEFAULT_RETENTION_HOURS,
+        retention_bytes: int | None = None,
+    ) -> Hub:
+        """Durable when it returns. Raises: `ValueError` for a taken name, and for what Azure does not allow."""
+        check_new_hub(name, partition_count, consumer_groups)
+        if name.lower() in self._world.hubs:
+            raise ValueError(f"the hub {name!r} exists")
+        try:
+            record = self._log.create_hub(
+                name,
+                partition_count,
+                tuple(consumer_groups),
+                created_ms=int(self._world.now() * 1000),
+                retention_ms=int(retention_hours * 3_600_000),
+                retention_bytes=retention_bytes,
+            )
+        except sqlite3.IntegrityError:
+            raise ValueError(f"the hub {name!r} exists") from None
+        hub = Hub.from_record(record)
+        self._world.hubs[hub.key] = hub
+        return hub
+
+    def delete_hub(self, name: str) -> None:
+        """Durable when it returns; its links are detached. Raises: `EntityNotFound`, a `LookupError`."""
+        hub = self._world.hub(name)
+        del self._world.hubs[hub.key]
+        self._log.drop_hub(hub.record)
+        self._post(lambda: self._end_links(hub))
+
+    def hubs(self) -> list[Hub]:
+        return sorted(self._world.hubs.values(), key=lambda hub: hub.key)
+
+    def counters(self) -> dict[str, int]:
+        """What was done since the start, and how many connections are open now."""
+        return {**asdict(self._world.counters), "connections_open": len(self._connections)}
+
+    def close(self) -> None:
+        """Finish what is being written. Connections must not be used any more."""
+        self._log.close()
+
+    def _end_links(self, hub: Hub) -> None:
+        for connection in list(self._connections):
+            connection.end_links(hub, EntityGone(f"The messaging entity '{hub.name}' has been deleted."))
+
+
+class _Registered(HubConnection):
+    """A connection that the service knows until it is lost."""
+
+    forget: Callable[[_Registered], None]
+
+    def connection_lost(self) -> None:
+        super().connection_lost()
+        self.forget(self)
