@@ -73,22 +73,24 @@ def money(text: object) -> Decimal:
     return amount.quantize(MONEY_PLACES)
 
 
-class _Line(msgspec.Struct, frozen=True):
+class LineData(msgspec.Struct, frozen=True):
+    """What the projections read of an order's line; likewise of each event's data below."""
+
     quantity: int
 
 
-class _Created(msgspec.Struct, frozen=True, rename="camel"):
+class CreatedData(msgspec.Struct, frozen=True, rename="camel"):
     customer_id: str
-    items: list[_Line]
+    items: list[LineData]
     total: str
 
 
-class _Updated(msgspec.Struct, frozen=True):
-    items: list[_Line]
+class UpdatedData(msgspec.Struct, frozen=True):
+    items: list[LineData]
     total: str
 
 
-class _Registered(msgspec.Struct, frozen=True):
+class RegisteredData(msgspec.Struct, frozen=True):
     name: str
 
 
@@ -100,17 +102,17 @@ def apply(row: Row | None, event: EventEnvelope) -> Row:
     changed = {"version": event.version, "updated_at": event.timestamp}
     match event.event_type, row:
         case "OrderCreated", None:
-            data = msgspec.convert(event.data, _Created)
+            data = msgspec.convert(event.data, CreatedData)
             who, when = event.aggregate_id, event.timestamp
             total = money(data.total)
             return OrderRow(who, data.customer_id, "Created", len(data.items), total, when, when, event.version)
         case "OrderUpdated", OrderRow():
-            new = msgspec.convert(event.data, _Updated)
+            new = msgspec.convert(event.data, UpdatedData)
             return msgspec.structs.replace(row, item_count=len(new.items), total=money(new.total), **changed)
         case ("OrderPaid" | "OrderShipped" | "OrderCancelled") as event_type, OrderRow():
             return msgspec.structs.replace(row, status=STATUS_AFTER[event_type], **changed)
         case "CustomerRegistered", None:
-            name = msgspec.convert(event.data, _Registered).name
+            name = msgspec.convert(event.data, RegisteredData).name
             return CustomerRow(event.aggregate_id, name, event.timestamp, event.version)
     if event.event_type not in CATALOGUE:
         raise CannotApply(f"{event.event_type} is in no catalogue; deploy readers before writers")
@@ -173,35 +175,41 @@ class Folded:
     dropped: int = 0
 
 
-def fold(readings: Iterable[Reading], current: Mapping[str, Row], lane: Mapping[str, int]) -> Folded:
-    """Fold a batch, in the order in which it arrived, to one row per aggregate.
+def step(row: Row | None, reading: Reading, lane: Mapping[str, int]) -> Row | str | None:
+    """The row that follows; None for an event that was here before; or, as a text, why it must be parked.
 
-    `current` holds the rows there are by aggregate id; `lane` the sequence number of each aggregate's first parked
-    event: whatever arrived before it is not behind it.
+    `lane` holds the sequence number of each aggregate's first parked event: what arrived before it is not behind it.
     """
+    event, version = reading.event, row.version if row else 0
+    if event is not None and event.version <= version:
+        return None
+    if reading.aggregate_id in lane and reading.arrival.sequence_number >= lane[reading.aggregate_id]:
+        return "behind a parked event of the same aggregate"
+    if event is None:
+        return reading.fault
+    if event.version > version + 1:
+        return f"gap: version {event.version} arrived while the row holds version {version}"
+    try:
+        return apply(row, event)
+    except (CannotApply, msgspec.ValidationError) as error:
+        return f"cannot be applied: {error}"
+
+
+def fold(readings: Iterable[Reading], current: Mapping[str, Row], lane: Mapping[str, int]) -> Folded:
+    """Fold a batch, in the order in which it arrived, to one row per aggregate; `current` holds the rows there are."""
     folded, lane = Folded(), dict(lane)
     for reading in readings:
-        who, at, event = reading.aggregate_id, reading.arrival.sequence_number, reading.event
-        row = folded.rows.get(who) or current.get(who)
-        version = row.version if row else 0
-        if event is not None and event.version <= version:
-            folded.dropped += 1
-            continue
-        reason = reading.fault
-        if who in lane and at >= lane[who]:
-            reason = "behind a parked event of the same aggregate"
-        elif event is not None and event.version > version + 1:
-            reason = f"gap: version {event.version} arrived while the row holds version {version}"
-        elif event is not None:
-            try:
-                folded.rows[who] = apply(row, event)
+        who = reading.aggregate_id
+        match step(folded.rows.get(who) or current.get(who), reading, lane):
+            case None:
+                folded.dropped += 1
+            case str() as reason:
+                folded.parked.append(Parked(reading.arrival, who, reason))
+                if who:
+                    lane.setdefault(who, reading.arrival.sequence_number)
+            case row:
+                folded.rows[who] = row
                 folded.applied += 1
-                continue
-            except (CannotApply, msgspec.ValidationError) as error:
-                reason = f"cannot be applied: {error}"
-        folded.parked.append(Parked(reading.arrival, who, reason))
-        if who:
-            lane.setdefault(who, at)
     return folded
 
 
