@@ -217,8 +217,8 @@ class CosmosFaults(_Armer):
         container: str | None = None,
     ) -> FaultHandle:
         """Cut the connection without an answer, before the operation or (`after_commit`) after it is on disk."""
-        where = {"operation": operation, "container": container}
-        return self._arm("cosmos", "drop_connection", times, where, after_commit=after_commit)
+        where = {"operation": operation, "container": container, "after_commit": after_commit}
+        return self._arm("cosmos", "drop_connection", times, where)
 
 
 @dataclass(frozen=True, slots=True)

@@ -313,7 +313,7 @@ def _listen(port: int, retry_seconds: float = 0.0) -> socket.socket:
     """A listening loopback socket. Raises: `OSError` when the port stays busy for so long."""
     deadline = time.monotonic() + retry_seconds
     while True:
-        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         if os.name == "posix":
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,0 +1,146 @@
+"""One Cosmos DB account: its catalog and what can be done with documents. Knows nothing of HTTP.
+
+How: every write becomes a step (or several) run by the store's writer; the answer carries the LSN that makes the
+session token and the physical partition it happened in.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from localazure.cosmos import batches, catalog, charges, documents, feeds, sessions, steps
+from localazure.cosmos.catalog import Catalog
+from localazure.cosmos.documents import Address, Conditions, Turn
+from localazure.cosmos.drafts import read_json
+from localazure.cosmos.errors import NotFound
+from localazure.cosmos.feeds import Page, Slice
+from localazure.cosmos.partitioning import KeyValues, canonical
+from localazure.cosmos.queries import QueryAnswer, answer_query
+from localazure.cosmos.ranges import partition_of
+from localazure.cosmos.resources import Container
+from localazure.cosmos.scans import ContainerScan
+from localazure.cosmos.steps import Done, Step
+from localazure.cosmos.store import Store
+from localazure.journal import Post
+
+FILE_NAME = "cosmos.sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """What a reading request says of itself: its session token and consistency level, None where it does not."""
+
+    session_token: str | None = None
+    consistency: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One operation's result with the place in its container's history."""
+
+    done: Done
+    range_id: str
+    lsn: int
+
+
+class Account:
+    """Raises: as `Journal`."""
+
+    def __init__(self, data_dir: Path, post: Post, fixed_ranges: int | None, now: Callable[[], float]) -> None:
+        self.store = Store(data_dir / FILE_NAME, catalog.SCHEMA + documents.SCHEMA, post, now)
+        self.catalog = Catalog(self.store, fixed_ranges)
+
+    def close(self) -> None:
+        self.store.close()
+
+    async def run(self, container: Container, epk: str, step: Step) -> Outcome:
+        """One step as a write of its own. Raises: what the step raises, `OwnerNotFound`."""
+        now = self.store.now()
+
+        def work(connection: sqlite3.Connection) -> tuple[Done, int]:
+            turn = Turn.take(connection, container.place, now)
+            return step(turn), turn.lsn
+
+        done, lsn = await self.store.write(work)
+        return Outcome(done, partition_of(container.partitions, epk).id, lsn)
+
+    async def run_batch(self, container: Container, key: KeyValues | None, body: bytes) -> tuple[list[Done], str, int]:
+        """Raises: `BadRequest`, `BatchRefused`."""
+        batch = batches.steps_of(container, key, read_json(body))
+        now = self.store.now()
+
+        def work(connection: sqlite3.Connection) -> tuple[list[Done], int]:
+            turn = Turn.take(connection, container.place, now)
+            return batches.run(turn, batch), turn.lsn
+
+        done, lsn = await self.store.write(work)
+        return done, partition_of(container.partitions, container.key.effective_key(key or ())).id, lsn
+
+    def read_item(self, container: Container, address: Address, conditions: Conditions, reader: Reader) -> Outcome:
+        """Raises: `NotFound`, `SessionNotAvailable`."""
+        connection = self.store.reader
+        lsn = documents.current_lsn(connection, container.number)
+        if reader.session_token:
+            sessions.check(reader.session_token, lsn)
+        row = documents.find(connection, container.place, address, self.store.now())
+        if row is None:
+            raise NotFound("Entity with the specified id does not exist in the system.")
+        done = steps.read_outcome(row, conditions, reader.consistency)
+        return Outcome(done, partition_of(container.partitions, address.epk).id, lsn)
+
+    def id_of_rid(self, container: Container, rid: str) -> str:
+        """Raises: `NotFound`."""
+        id = documents.id_of_number(self.store.reader, container.place, rid)
+        if id is None:
+            raise NotFound("Entity with the specified resource id does not exist in the system.")
+        return id
+
+    async def delete_partition(self, container: Container, key: KeyValues) -> Outcome:
+        """All documents of one partition key value."""
+        epk, text = container.key.effective_key(key), canonical(key)
+
+        def step(turn: Turn) -> Done:
+            deleted = documents.delete_partition(turn, epk, text)
+            return Done(steps.OK, None, max(1, deleted) * charges.METADATA_RU)
+
+        return await self.run(container, epk, step)
+
+    async def changes(
+        self, container: Container, slice: Slice, *, after_lsn: int, since: float | None, most_items: int
+    ) -> Page:
+        now = self.store.now()
+        return await self.store.read(
+            lambda connection: feeds.changes(
+                connection,
+                container.place,
+                slice,
+                after_lsn=after_lsn,
+                since=since,
+                most_items=most_items,
+                now=now,
+            )
+        )
+
+    async def living(self, container: Container, slice: Slice, *, after: int, most_items: int) -> Page:
+        now = self.store.now()
+        return await self.store.read(
+            lambda connection: feeds.living(
+                connection, container.place, slice, after=after, most_items=most_items, now=now
+            )
+        )
+
+    async def query(self, container: Container, headers: Mapping[str, str], body: bytes) -> QueryAnswer:
+        """Raises: `QueryRefused`."""
+        now = self.store.now()
+        return await self.store.read(
+            lambda connection: answer_query(ContainerScan(container, connection, now), headers, body)
+        )
+
+    def lsn(self, container: Container, reader: Reader) -> int:
+        """How far this replica is. Raises: `SessionNotAvailable` if the reader has seen more."""
+        lsn = documents.current_lsn(self.store.reader, container.number)
+        sessions.check(reader.session_token, lsn)
+        return lsn

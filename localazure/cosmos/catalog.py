@@ -1,0 +1,321 @@
+"""The databases, containers and offers of one account: kept in SQLite, held in memory.
+
+Owns: their rows, their uniqueness, the cascade of a delete. Refuses to know: HTTP, documents.
+
+How: reads are answered from memory; a change is written first and enters memory once it is on disk, in the order of the
+commits. A deleted container's documents are swept afterwards, a piece at a time, so that nobody waits for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from localazure.cosmos import documents, ranges, resources, rids
+from localazure.cosmos.errors import BadRequest, Conflict, NotFound, OwnerNotFound, PreconditionFailed
+from localazure.cosmos.resources import Container, Database, Offer
+from localazure.cosmos.store import Store
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS databases (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, etag TEXT NOT NULL, ts INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS containers (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, database INTEGER NOT NULL, name TEXT NOT NULL, definition TEXT NOT NULL,
+    etag TEXT NOT NULL, ts INTEGER NOT NULL, partitions TEXT NOT NULL, UNIQUE (database, name)
+);
+CREATE TABLE IF NOT EXISTS offers (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, resource_rid TEXT NOT NULL UNIQUE, resource_link TEXT NOT NULL,
+    content TEXT NOT NULL, etag TEXT NOT NULL, ts INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS condemned (container INTEGER PRIMARY KEY);
+"""
+
+DEFAULT_RU = 400
+ROWS_PER_SWEEP = 2000
+
+
+class Catalog:
+    """`fixed_ranges`: how many physical partitions every container gets, instead of what its throughput needs."""
+
+    def __init__(self, store: Store, fixed_ranges: int | None) -> None:
+        self._store = store
+        self._fixed_ranges = fixed_ranges
+        self._sweeping: asyncio.Task[None] | None = None
+        self.reload()
+
+    def reload(self) -> None:
+        """Forget what is in memory and read it from the file."""
+        connection = self._store.reader
+        self._databases: dict[str, Database] = {}
+        self._containers: dict[tuple[str, str], Container] = {}
+        self._offers: dict[str, Offer] = {}
+        by_number: dict[int, Database] = {}
+        for row in connection.execute("SELECT number, name, etag, ts FROM databases ORDER BY number"):
+            database = by_number[row[0]] = Database(*row)
+            self._databases[database.name] = database
+        for row in connection.execute(
+            "SELECT number, database, definition, etag, ts, partitions FROM containers ORDER BY number"
+        ):
+            number, owner, definition, etag, ts, partitions = row
+            self._remember(
+                Container.make(number, by_number[owner], json.loads(definition), etag, ts, ranges.from_json(partitions))
+            )
+        for row in connection.execute("SELECT number, resource_rid, resource_link, content, etag, ts FROM offers"):
+            offer = Offer(row[0], row[1], row[2], json.loads(row[3]), row[4], row[5])
+            self._offers[offer.resource_rid] = offer
+
+    # Reading, from memory.
+
+    def databases(self) -> list[Database]:
+        return list(self._databases.values())
+
+    def database(self, name: str) -> Database:
+        """By name or resource id. Raises: `NotFound`."""
+        found = self._databases.get(name)
+        if found is None:
+            found = next((entry for entry in self._databases.values() if entry.rid == name), None)
+        if found is None:
+            raise NotFound("Resource Not Found: the database does not exist.")
+        return found
+
+    def containers(self, database: Database) -> list[Container]:
+        return [container for (owner, _), container in self._containers.items() if owner == database.name]
+
+    def container(self, database: str, name: str) -> Container:
+        """Both by name or resource id. Raises: `OwnerNotFound` without its database, `NotFound`."""
+        found = self._containers.get((database, name))
+        if found is not None:
+            return found
+        try:
+            owner = self.database(database)
+        except NotFound:
+            raise OwnerNotFound("Owner resource does not exist: the database.") from None
+        for container in self.containers(owner):
+            if name in (container.name, container.rid):
+                return container
+        raise NotFound("Resource Not Found: the container does not exist.")
+
+    def offers(self) -> list[Offer]:
+        return list(self._offers.values())
+
+    def offer(self, rid: str) -> Offer:
+        """Raises: `NotFound`."""
+        for offer in self._offers.values():
+            if offer.rid == rid:
+                return offer
+        raise NotFound("Resource Not Found: the offer does not exist.")
+
+    def offer_of(self, container: Container) -> Offer | None:
+        """The container's own throughput, else its database's."""
+        return self._offers.get(container.rid) or self._offers.get(container.database.rid)
+
+    # Writing.
+
+    async def create_database(self, name: str, throughput: Mapping[str, Any] | None) -> Database:
+        """Raises: `Conflict`."""
+        resources.check_name(name)
+        etag, ts = _new_etag(), int(self._store.now())
+
+        def work(connection: sqlite3.Connection) -> tuple[Database, Offer | None]:
+            number = _insert(
+                connection, "INSERT INTO databases (name, etag, ts) VALUES (?, ?, ?)", (name, etag, ts), "database"
+            )
+            database = Database(number, name, etag, ts)
+            offer = _insert_offer(connection, database.rid, f"dbs/{database.rid}/", throughput, ts)
+            return database, offer
+
+        database, offer = await self._store.write(work)
+        self._databases[name] = database
+        if offer is not None:
+            self._offers[offer.resource_rid] = offer
+        return database
+
+    async def delete_database(self, name: str) -> None:
+        """With all its containers. Raises: `NotFound`."""
+        database = self.database(name)
+        doomed = self.containers(database)
+
+        def work(connection: sqlite3.Connection) -> None:
+            if not connection.execute("DELETE FROM databases WHERE number = ?", (database.number,)).rowcount:
+                raise NotFound("Resource Not Found: the database does not exist.")
+            numbers = connection.execute("SELECT number FROM containers WHERE database = ?", (database.number,))
+            for (number,) in numbers.fetchall():
+                _delete_container(connection, database, number)
+            connection.execute("DELETE FROM offers WHERE resource_rid = ?", (database.rid,))
+
+        await self._store.write(work)
+        self._databases.pop(database.name, None)
+        self._offers.pop(database.rid, None)
+        for container in doomed:
+            self._forget(container)
+        self.sweep()
+
+    async def create_container(
+        self, database_name: str, wanted: Mapping[str, Any], throughput: Mapping[str, Any] | None
+    ) -> Container:
+        """Raises: `NotFound` without its database, `BadRequest`, `Conflict`."""
+        database = self.database(database_name)
+        definition = resources.container_definition(wanted)
+        if throughput is None and database.rid not in self._offers:
+            throughput = resources.manual_throughput(DEFAULT_RU)
+        partitions = ranges.equal_slices(self._fixed_ranges or ranges.count_for(_most(throughput)))
+        etag, ts = _new_etag(), int(self._store.now())
+
+        def work(connection: sqlite3.Connection) -> tuple[Container, Offer | None]:
+            if connection.execute("SELECT 1 FROM databases WHERE number = ?", (database.number,)).fetchone() is None:
+                raise NotFound("Resource Not Found: the database does not exist.")
+            number = _insert(
+                connection,
+                "INSERT INTO containers (database, name, definition, etag, ts, partitions) VALUES (?, ?, ?, ?, ?, ?)",
+                (database.number, definition["id"], json.dumps(definition), etag, ts, ranges.as_json(partitions)),
+                "container",
+            )
+            connection.execute("INSERT INTO progress VALUES (?, 0)", (number,))
+            container = Container.make(number, database, definition, etag, ts, partitions)
+            return container, _insert_offer(connection, container.rid, container.place.self_link, throughput, ts)
+
+        container, offer = await self._store.write(work)
+        self._remember(container)
+        if offer is not None:
+            self._offers[offer.resource_rid] = offer
+        return container
+
+    async def replace_container(self, current: Container, wanted: Mapping[str, Any]) -> Container:
+        """Raises: `BadRequest`, `NotFound`."""
+        definition = resources.container_definition(wanted)
+        resources.check_replacement(current.definition, definition)
+        return await self._update(current, definition, current.partitions)
+
+    async def delete_container(self, container: Container) -> None:
+        """Raises: `NotFound`."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            if not _delete_container(connection, container.database, container.number):
+                raise NotFound("Resource Not Found: the container does not exist.")
+
+        await self._store.write(work)
+        self._forget(container)
+        self.sweep()
+
+    async def replace_offer(self, rid: str, wanted: Mapping[str, Any], if_match: str | None) -> Offer:
+        """Raises: `NotFound`, `BadRequest`, `PreconditionFailed`."""
+        current = self.offer(rid)
+        if if_match not in (None, "*", current.etag):
+            raise PreconditionFailed(f"The etag given is {if_match}, the offer has {current.etag}.")
+        content = wanted.get("content")
+        if not isinstance(content, dict) or wanted.get("offerResourceId", current.resource_rid) != current.resource_rid:
+            raise BadRequest("The offer's content is missing, or it belongs to another resource.")
+        autoscale = content.get("offerAutopilotSettings")
+        if bool(autoscale) != ("offerAutopilotSettings" in current.content):
+            raise BadRequest("Changing between manual throughput and autoscale is not supported by this account.")
+        new = resources.autoscale_throughput(autoscale) if autoscale else _manual(content)
+        offer = Offer(
+            current.number, current.resource_rid, current.resource_link, new, _new_etag(), int(self._store.now())
+        )
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "UPDATE offers SET content = ?, etag = ?, ts = ? WHERE number = ?",
+                (json.dumps(new), offer.etag, offer.ts, offer.number),
+            )
+
+        await self._store.write(work)
+        self._offers[offer.resource_rid] = offer
+        await self._split_for(offer)
+        return offer
+
+    def sweep(self) -> None:
+        """Start deleting the documents of deleted containers, unless that is under way."""
+        if self._sweeping is None or self._sweeping.done():
+            self._sweeping = asyncio.get_running_loop().create_task(self._sweep())
+
+    async def _sweep(self) -> None:
+        def work(connection: sqlite3.Connection) -> bool:
+            row = connection.execute("SELECT container FROM condemned LIMIT 1").fetchone()
+            if row is None:
+                return False
+            if not documents.sweep_container(connection, row[0], ROWS_PER_SWEEP):
+                connection.execute("DELETE FROM condemned WHERE container = ?", row)
+            return True
+
+        remain = True
+        while remain:
+            remain = await self._store.write(work)
+
+    async def _split_for(self, offer: Offer) -> None:
+        """Split the container of `offer` into as many physical partitions as its throughput needs; never merge."""
+        wanted = self._fixed_ranges or ranges.count_for(offer.most_request_units)
+        for container in list(self._containers.values()):
+            if container.rid == offer.resource_rid and len(container.partitions) < wanted:
+                await self._update(container, dict(container.definition), ranges.split_to(container.partitions, wanted))
+
+    async def _update(self, current: Container, definition: dict[str, Any], partitions: ranges.Partitions) -> Container:
+        etag, ts = _new_etag(), int(self._store.now())
+
+        def work(connection: sqlite3.Connection) -> None:
+            if not connection.execute(
+                "UPDATE containers SET definition = ?, etag = ?, ts = ?, partitions = ? WHERE number = ?",
+                (json.dumps(definition), etag, ts, ranges.as_json(partitions), current.number),
+            ).rowcount:
+                raise NotFound("Resource Not Found: the container does not exist.")
+
+        await self._store.write(work)
+        container = Container.make(current.number, current.database, definition, etag, ts, partitions)
+        self._remember(container)
+        return container
+
+    def _remember(self, container: Container) -> None:
+        self._containers[container.database.name, container.name] = container
+
+    def _forget(self, container: Container) -> None:
+        self._containers.pop((container.database.name, container.name), None)
+        self._offers.pop(container.rid, None)
+
+
+def _new_etag() -> str:
+    return f'"{uuid.uuid4()}"'
+
+
+def _most(throughput: Mapping[str, Any] | None) -> int:
+    if throughput is None:
+        return DEFAULT_RU
+    autoscale = throughput.get("offerAutopilotSettings")
+    return int(autoscale["maxThroughput"] if autoscale else throughput["offerThroughput"])
+
+
+def _manual(content: Mapping[str, Any]) -> dict[str, Any]:
+    return resources.manual_throughput(content.get("offerThroughput"))
+
+
+def _insert(connection: sqlite3.Connection, statement: str, values: tuple[Any, ...], what: str) -> int:
+    try:
+        return int(connection.execute(statement, values).lastrowid or 0)
+    except sqlite3.IntegrityError:
+        raise Conflict(f"Resource with specified id or name already exists: the {what}.") from None
+
+
+def _insert_offer(
+    connection: sqlite3.Connection, rid: str, link: str, content: Mapping[str, Any] | None, ts: int
+) -> Offer | None:
+    if content is None:
+        return None
+    etag = _new_etag()
+    number = connection.execute(
+        "INSERT INTO offers (resource_rid, resource_link, content, etag, ts) VALUES (?, ?, ?, ?, ?)",
+        (rid, link, json.dumps(content), etag, ts),
+    ).lastrowid
+    return Offer(int(number or 0), rid, link, content, etag, ts)
+
+
+def _delete_container(connection: sqlite3.Connection, database: Database, number: int) -> bool:
+    if not connection.execute("DELETE FROM containers WHERE number = ?", (number,)).rowcount:
+        return False
+    connection.execute("DELETE FROM progress WHERE container = ?", (number,))
+    connection.execute("DELETE FROM offers WHERE resource_rid = ?", (rids.of_container(database.number, number),))
+    connection.execute("INSERT INTO condemned VALUES (?)", (number,))
+    return True

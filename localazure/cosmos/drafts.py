@@ -1,0 +1,126 @@
+"""From a request's JSON to a document that may be stored, and back.
+
+Owns: reading JSON strictly, what a document must have (id, key, a bounded size and depth), its stored text. Refuses
+to know: rows, HTTP.
+
+Source: learn.microsoft.com/azure/cosmos-db/concepts-limits#per-item-limits (2 MB as UTF-8, 128 levels, id of 1,023
+bytes)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from localazure.cosmos.documents import Address, Draft
+from localazure.cosmos.errors import BadRequest, PartitionKeyMismatch, TooLarge
+from localazure.cosmos.partitioning import KeyDefinition, KeyValues, canonical
+
+MOST_ITEM_BYTES = 2 * 1024 * 1024
+MOST_LEVELS = 128
+MOST_ID_BYTES = 1023
+FORBIDDEN_IN_IDS = frozenset("/\\?#")
+SYSTEM_PROPERTIES = ("_rid", "_self", "_etag", "_attachments", "_ts", "_lsn")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+_READER = json.JSONDecoder(parse_constant=_refuse_constant)
+_WRITER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+_ESCAPING_WRITER = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+
+
+def read_json(body: bytes) -> Any:
+    """Raises: `BadRequest` for what is not JSON in UTF-8, or is nested too deeply to be read."""
+    try:
+        return _READER.decode(body.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(f"The request body is not valid JSON: {str(error)[:200]}") from error
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """Raises: `BadRequest` for anything but a JSON object."""
+    value = read_json(body)
+    if not isinstance(value, dict):
+        raise BadRequest("The request body is not a JSON object.")
+    return value
+
+
+def draft_of(key: KeyDefinition, given: KeyValues | None, document: Any) -> Draft:
+    """A document as it will be stored, in the logical partition that its own content names.
+
+    `given` is the key of the request's header. Raises: `BadRequest`, `PartitionKeyMismatch`, `TooLarge`.
+    """
+    if not isinstance(document, dict):
+        raise BadRequest("The document is not a JSON object.")
+    if given is None:
+        raise BadRequest("PartitionKey value must be supplied for this operation.")
+    values = key.of_document(document)
+    text = canonical(values)
+    if text != canonical(given):
+        raise PartitionKeyMismatch(
+            "PartitionKey extracted from document doesn't match the one specified in the header."
+        )
+    address = Address(key.effective_key(values), text, check_id(document.get("id")))
+    return Draft(address, stored_text(document), _time_to_live(document))
+
+
+def address_of(key: KeyDefinition, given: KeyValues | None, id: str) -> Address:
+    """Raises: `BadRequest` without a full key."""
+    if given is None or len(given) != len(key.paths):
+        raise BadRequest("PartitionKey value must be supplied for this operation.")
+    return Address(key.effective_key(given), canonical(given), id)
+
+
+def stored_text(document: Mapping[str, Any]) -> bytes:
+    """The document's JSON without its closing brace and without system properties.
+
+    Raises: `TooLarge`, `BadRequest` for what is nested too deeply or holds a number that JSON has not.
+    """
+    plain = {name: value for name, value in document.items() if name not in SYSTEM_PROPERTIES}
+    try:
+        try:
+            text = _WRITER.encode(plain).encode("utf-8")
+        except UnicodeEncodeError:
+            text = _ESCAPING_WRITER.encode(plain).encode("ascii")
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(f"The document cannot be stored: {error}") from error
+    if len(text) > MOST_ITEM_BYTES:
+        raise TooLarge(f"Request size is too large: the item has {len(text)} bytes, the most are {MOST_ITEM_BYTES}.")
+    if text.count(b"{") + text.count(b"[") > MOST_LEVELS and _levels(plain) > MOST_LEVELS:
+        raise BadRequest(f"The document is nested more than {MOST_LEVELS} levels deep.")
+    return text[:-1]
+
+
+def check_id(id: Any) -> str:
+    """Raises: `BadRequest` for an id that Cosmos DB refuses."""
+    if not isinstance(id, str) or not id:
+        raise BadRequest("The input content is invalid because the required properties - 'id; ' - are missing.")
+    if FORBIDDEN_IN_IDS & set(id):
+        raise BadRequest(f"The id {id!r} contains one of / \\ ? #.")
+    if len(id.encode("utf-8", "surrogatepass")) > MOST_ID_BYTES:
+        raise BadRequest(f"The id is longer than {MOST_ID_BYTES} bytes.")
+    return id
+
+
+def _time_to_live(document: Mapping[str, Any]) -> int | None:
+    value = document.get("ttl")
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not (value == -1 or 0 < value < 1 << 31):
+        raise BadRequest(f"The input ttl {value!r} is invalid: it must be -1 or a positive number of seconds.")
+    return value
+
+
+def _levels(value: Any) -> int:
+    """How deeply a JSON value is nested; without recursion, for it may be deep."""
+    deepest, waiting = 0, [(value, 1)]
+    while waiting:
+        current, level = waiting.pop()
+        deepest = max(deepest, level)
+        inner = current.values() if isinstance(current, dict) else current
+        waiting.extend((entry, level + 1) for entry in inner if isinstance(entry, dict | list))
+    return deepest

@@ -1,0 +1,91 @@
+"""The refusals of Cosmos DB: one exception per documented status and sub-status.
+
+Owns: which refusal has which status, sub-status and code word. Refuses to know: HTTP (`wire` turns them into answers).
+
+Source: learn.microsoft.com/rest/api/cosmos-db/http-status-codes-for-cosmosdb, the sub-statuses as the SDKs name them
+"""
+
+from __future__ import annotations
+
+
+class CosmosError(Exception):
+    """A request that is refused: `status`, `substatus` (0: none), `code` word, and what to wait before a retry."""
+
+    status = 500
+    substatus = 0
+    code = "InternalServerError"
+
+    def __init__(self, message: str, *, retry_after_ms: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after_ms = retry_after_ms
+
+
+class BadRequest(CosmosError):
+    status, code = 400, "BadRequest"
+
+
+class PartitionKeyMismatch(BadRequest):
+    """The partition key of the header is not the document's."""
+
+    substatus = 1001
+
+
+class ContainerRecreated(BadRequest):
+    """The container of that name is not the one the client knows (its resource id differs)."""
+
+    substatus = 1024
+
+
+class Unauthorized(CosmosError):
+    status, code = 401, "Unauthorized"
+
+
+class Forbidden(CosmosError):
+    status, code = 403, "Forbidden"
+
+
+class NotFound(CosmosError):
+    status, code = 404, "NotFound"
+
+
+class OwnerNotFound(NotFound):
+    """The database or container that the address names is not there."""
+
+    substatus = 1003
+
+
+class SessionNotAvailable(NotFound):
+    """This replica has not yet seen what the session token promises."""
+
+    substatus = 1002
+
+
+class MethodNotAllowed(CosmosError):
+    """The resource exists in Cosmos DB; the embedded Azure does not offer it (see the support table)."""
+
+    status, code = 405, "MethodNotAllowed"
+
+
+class Conflict(CosmosError):
+    status, code = 409, "Conflict"
+
+
+class PartitionGone(CosmosError):
+    """The physical partition was split, or never was."""
+
+    status, substatus, code = 410, 1002, "Gone"
+
+
+class PreconditionFailed(CosmosError):
+    status, code = 412, "PreconditionFailed"
+
+
+class TooLarge(CosmosError):
+    status, code = 413, "RequestEntityTooLarge"
+
+
+class TooManyRequests(CosmosError):
+    """A physical partition has used up its request units of this second."""
+
+    status, substatus, code = 429, 3200, "TooManyRequests"

@@ -1,0 +1,130 @@
+"""Pages over a container's documents in an order of their own: the change feed, and plain reading.
+
+Owns: which documents a page holds, where the next one starts. Refuses to know: HTTP, who asks.
+
+How: the change feed is the order of the sequence numbers. It has the latest version of each living document, in the
+place of its last write, as the service's latest-version mode. A continuation is the LSN up to which everything has
+been seen; a page ends only between two LSNs, so what one transactional batch wrote never falls apart. A plain read
+goes in the order of creation; its continuation is a row number. Both stay valid over restarts and splits.
+
+Source: learn.microsoft.com/azure/cosmos-db/nosql/change-feed-modes#latest-version-change-feed-mode
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from localazure.cosmos.documents import PLACE_BITS, SEQUENCE_BITS, Place, current_lsn, has_expired
+
+MOST_PAGE_BYTES = 4 * 1024 * 1024
+DEFAULT_PAGE_ITEMS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Documents with `minimum` <= effective key < `maximum`; `key` narrows to one partition key value."""
+
+    minimum: str
+    maximum: str
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`resume`: the LSN (change feed) or row number (plain read) to go on from; `more`: whether there was more."""
+
+    bodies: list[bytes]
+    resume: int
+    more: bool
+
+    @property
+    def loaded_bytes(self) -> int:
+        return sum(map(len, self.bodies))
+
+
+def changes(
+    connection: sqlite3.Connection,
+    place: Place,
+    slice: Slice,
+    *,
+    after_lsn: int,
+    since: float | None,
+    most_items: int,
+    now: float,
+) -> Page:
+    """What was written after `after_lsn` and not before `since` (seconds since 1970; documents know whole seconds)."""
+    reached = current_lsn(connection, place.container)
+    rows = connection.execute(
+        "SELECT sequence, ts, ttl, body FROM documents INDEXED BY documents_by_sequence "
+        "WHERE container = ? AND sequence > ? AND sequence < ? AND epk >= ? AND epk < ? AND (? IS NULL OR key = ?) "
+        "ORDER BY sequence",
+        (
+            place.container,
+            (after_lsn + 1 << PLACE_BITS) - 1,
+            reached + 1 << PLACE_BITS,
+            slice.minimum,
+            slice.maximum,
+            slice.key,
+            slice.key,
+        ),
+    )
+    try:
+        return _page_of_changes(rows, place, max(reached, after_lsn), since, most_items, now)
+    finally:
+        rows.close()
+
+
+def _page_of_changes(
+    rows: Iterator[tuple[int, int, int | None, bytes]],
+    place: Place,
+    reached: int,
+    since: float | None,
+    most_items: int,
+    now: float,
+) -> Page:
+    bodies: list[bytes] = []
+    last_lsn = size = 0
+    for sequence, ts, ttl, body in rows:
+        lsn = sequence >> PLACE_BITS
+        if bodies and lsn != last_lsn and (len(bodies) >= most_items or size + len(body) > MOST_PAGE_BYTES):
+            return Page(bodies, last_lsn, True)
+        if has_expired(place, ts, ttl, now) or (since is not None and ts < int(since)):
+            continue
+        bodies.append(b'%b,"_lsn":%d}' % (body[:-1], lsn))
+        last_lsn = lsn
+        size += len(body)
+    return Page(bodies, reached, False)
+
+
+def living(
+    connection: sqlite3.Connection, place: Place, slice: Slice, *, after: int, most_items: int, now: float
+) -> Page:
+    """The documents in the order of creation, after the row number `after` (0: from the start)."""
+    bodies: list[bytes] = []
+    last = size = 0
+    rows = connection.execute(
+        "SELECT number, ts, ttl, body FROM documents "
+        "WHERE number > ? AND number < ? AND epk >= ? AND epk < ? AND (? IS NULL OR key = ?) ORDER BY number",
+        (
+            max(after, (place.container << SEQUENCE_BITS) - 1),
+            place.container + 1 << SEQUENCE_BITS,
+            slice.minimum,
+            slice.maximum,
+            slice.key,
+            slice.key,
+        ),
+    )
+    try:
+        for number, ts, ttl, body in rows:
+            if has_expired(place, ts, ttl, now):
+                continue
+            if bodies and (len(bodies) >= most_items or size + len(body) > MOST_PAGE_BYTES):
+                return Page(bodies, last, True)
+            bodies.append(body)
+            last = number
+            size += len(body)
+    finally:
+        rows.close()
+    return Page(bodies, last, False)

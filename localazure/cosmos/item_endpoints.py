@@ -1,0 +1,238 @@
+"""From requests to operations on documents and back. Owns and refuses as `endpoints`; names are those of `routes`.
+
+Source: learn.microsoft.com/rest/api/cosmos-db/documents; the change feed's headers as azure-cosmos sends them
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+
+from localazure.cosmos import batches, charges, sessions, steps
+from localazure.cosmos.account import Account, Outcome, Reader
+from localazure.cosmos.batches import BatchRefused
+from localazure.cosmos.documents import Address, Conditions
+from localazure.cosmos.drafts import address_of, check_id, draft_of, read_json, read_object
+from localazure.cosmos.endpoints import find_container
+from localazure.cosmos.errors import BadRequest, PartitionGone
+from localazure.cosmos.feeds import DEFAULT_PAGE_ITEMS, Page, Slice
+from localazure.cosmos.partitioning import MAXIMUM, MINIMUM, KeyValues, canonical
+from localazure.cosmos.patching import patch
+from localazure.cosmos.ranges import partition_of
+from localazure.cosmos.resources import Container
+from localazure.cosmos.rids import addresses_by_rid
+from localazure.cosmos.wire import Request, Response, feed_text
+
+KEY_HEADER = "x-ms-documentdb-partitionkey"
+RANGE_HEADER = "x-ms-documentdb-partitionkeyrangeid"
+MULTI_STATUS = 207
+AFTER_A_KEY = "!"
+"""Sorts below every hexadecimal digit: `key + AFTER_A_KEY` is the end of a slice that holds `key` alone."""
+
+
+class ItemEndpoints:
+    """Documents of one account."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+
+    async def create(self, request: Request) -> Response:
+        container = find_container(self._account, request)
+        draft = draft_of(container.key, _key(container, request), read_json(request.body))
+        return await self._write(container, request, draft.address.epk, steps.create(draft))
+
+    async def upsert(self, request: Request) -> Response:
+        container = find_container(self._account, request)
+        draft = draft_of(container.key, _key(container, request), read_json(request.body))
+        return await self._write(container, request, draft.address.epk, steps.upsert(draft, _conditions(request)))
+
+    async def replace(self, request: Request) -> Response:
+        container = find_container(self._account, request)
+        draft = draft_of(container.key, _key(container, request), read_json(request.body))
+        step = steps.replace(self._id(container, request), draft, _conditions(request))
+        return await self._write(container, request, draft.address.epk, step)
+
+    async def patch(self, request: Request) -> Response:
+        container = find_container(self._account, request)
+        address = self._address(container, request)
+        step = patch(container, _key(container, request), address.id, read_object(request.body), _conditions(request))
+        return await self._write(container, request, address.epk, step)
+
+    async def delete(self, request: Request) -> Response:
+        container = find_container(self._account, request)
+        address = self._address(container, request)
+        return await self._write(container, request, address.epk, steps.delete(address, _conditions(request)))
+
+    async def read(self, request: Request) -> Response:
+        container = find_container(self._account, request)
+        address = self._address(container, request)
+        outcome = self._account.read_item(container, address, _conditions(request), _reader(request))
+        return _answer(container, outcome, minimal=False)
+
+    async def batch(self, request: Request) -> Response:
+        if not request.flag("x-ms-cosmos-batch-atomic"):
+            raise BadRequest("Batches that are not atomic are not supported by this account.")
+        if len(request.body) > batches.MOST_BYTES:
+            raise batches.too_large(len(request.body))
+        container = find_container(self._account, request)
+        key = _key(container, request)
+        try:
+            done, range_id, lsn = await self._account.run_batch(container, key, request.body)
+        except BatchRefused as refusal:
+            charge = sum(charge for _, charge in refusal.results)
+            headers = {"x-ms-alt-content-path": container.path, "x-ms-item-count": str(len(refusal.results))}
+            return Response(MULTI_STATUS, batches.refused_text(refusal), headers, charge)
+        charge = round(sum(entry.charge for entry in done), 2)
+        headers = {**_place(container, range_id, lsn), "x-ms-item-count": str(len(done))}
+        return Response(200, batches.results_text(done), headers, charge)
+
+    async def delete_partition(self, request: Request) -> Response:
+        container = find_container(self._account, request)
+        if request.segments[-1].lower() != "partitionkeydelete":
+            raise BadRequest(f"The operation {request.segments[-1]!r} is not supported by this account.")
+        key = _key(container, request)
+        if key is None or len(key) != len(container.key.paths):
+            raise BadRequest("PartitionKey value must be supplied for this operation.")
+        outcome = await self._account.delete_partition(container, key)
+        return _answer(container, outcome, minimal=True)
+
+    async def query(self, request: Request) -> Response:
+        container = find_container(self._account, request)
+        lsn = self._account.lsn(container, _reader(request))
+        answer = await self._account.query(container, request.headers, request.body)
+        charge = charges.page(answer.retrieved_bytes)
+        headers = {**_place(container, answer.range_id or container.partitions[0].id, lsn), **answer.headers}
+        return Response(200, answer.body, headers, charge)
+
+    async def read_feed(self, request: Request) -> Response:
+        container = find_container(self._account, request)
+        lsn = self._account.lsn(container, _reader(request))
+        part, range_id = _slice(container, request)
+        page = await self._account.living(
+            container, part, after=request.integer("x-ms-continuation", 0), most_items=_most_items(request)
+        )
+        headers = _place(container, range_id, lsn)
+        if page.more:
+            headers["x-ms-continuation"] = str(page.resume)
+        return _page(container, page, headers)
+
+    async def change_feed(self, request: Request) -> Response:
+        """Documents after the continuation in if-none-match; 304 with an etag to go on from where there are none."""
+        container = find_container(self._account, request)
+        if request.headers["a-im"].lower() != "incremental feed":
+            raise BadRequest("The all versions and deletes mode is not supported by this account.")
+        lsn = self._account.lsn(container, _reader(request))
+        part, range_id = _slice(container, request)
+        after, since = _continuation(request, lsn), _since(request)
+        page = await self._account.changes(
+            container, part, after_lsn=after, since=since, most_items=_most_items(request)
+        )
+        headers = {**_place(container, range_id, lsn), "etag": f'"{page.resume}"'}
+        if not page.bodies:
+            return Response(304, b"", headers, charges.page(0))
+        return _page(container, page, headers)
+
+    def _id(self, container: Container, request: Request) -> str:
+        if addresses_by_rid(request.segments[1]):
+            return self._account.id_of_rid(container, request.segments[5])
+        return check_id(request.segments[5])
+
+    def _address(self, container: Container, request: Request) -> Address:
+        return address_of(container.key, _key(container, request), self._id(container, request))
+
+    async def _write(self, container: Container, request: Request, epk: str, step: steps.Step) -> Response:
+        outcome = await self._account.run(container, epk, step)
+        return _answer(container, outcome, minimal=request.headers.get("prefer", "").lower() == "return=minimal")
+
+
+def _key(container: Container, request: Request) -> KeyValues | None:
+    header = request.headers.get(KEY_HEADER)
+    return None if header is None else container.key.of_header(header)
+
+
+def _conditions(request: Request) -> Conditions:
+    return Conditions(request.headers.get("if-match"), request.headers.get("if-none-match"))
+
+
+def _reader(request: Request) -> Reader:
+    return Reader(request.headers.get("x-ms-session-token"), request.headers.get("x-ms-consistency-level"))
+
+
+def _most_items(request: Request) -> int:
+    """-1 lets the server choose; it never gives more than 4 MB."""
+    wanted = request.integer("x-ms-max-item-count", DEFAULT_PAGE_ITEMS)
+    if wanted == 0 or wanted < -1:
+        raise BadRequest(f"The page size {wanted} is neither -1 nor a positive number.")
+    return 1 << 31 if wanted < 0 else wanted
+
+
+def _slice(container: Container, request: Request) -> tuple[Slice, str]:
+    """The part of the container that a feed request reads, and the id of the physical partition it is in.
+
+    Raises: `PartitionGone` where the range was split, or is not this container's.
+    """
+    headers = request.headers
+    key = _key(container, request)
+    if key is not None and len(key) == len(container.key.paths):
+        epk = container.key.effective_key(key)
+        return Slice(epk, epk + AFTER_A_KEY, canonical(key)), partition_of(container.partitions, epk).id
+    if key is not None:
+        prefix = container.key.effective_key(key)
+        return Slice(prefix, prefix + MAXIMUM), partition_of(container.partitions, prefix).id
+    range_id = headers.get(RANGE_HEADER)
+    part = next((part for part in container.partitions if part.id == range_id), None)
+    if range_id is not None and part is None:
+        raise PartitionGone(f"The partition key range {range_id} is gone; it was split.")
+    minimum = headers.get("x-ms-start-epk", part.minimum if part else MINIMUM).upper()
+    maximum = headers.get("x-ms-end-epk", part.maximum if part else MAXIMUM).upper()
+    return Slice(minimum, maximum), part.id if part else container.partitions[0].id
+
+
+def _continuation(request: Request, lsn: int) -> int:
+    """The LSN after which to read. Raises: `BadRequest` for a continuation that is not ours."""
+    text = request.headers.get("if-none-match")
+    if text is None:
+        return 0
+    if text == "*":
+        return lsn
+    digits = text.strip('"')
+    if not digits.isascii() or not digits.isdigit():
+        raise BadRequest(f"The change feed continuation {text} cannot be read.")
+    return int(digits)
+
+
+def _since(request: Request) -> float | None:
+    """Seconds since 1970. Raises: `BadRequest`."""
+    text = request.headers.get("if-modified-since")
+    if text is None:
+        return None
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError) as error:
+        raise BadRequest(f"The date {text!r} is not in RFC 1123 format.") from error
+
+
+def _place(container: Container, range_id: str, lsn: int) -> dict[str, str]:
+    """The headers without which a client would look everything up again."""
+    return {
+        "x-ms-session-token": sessions.token_of(range_id, lsn),
+        RANGE_HEADER: range_id,
+        "x-ms-alt-content-path": container.path,
+        "x-ms-content-path": container.rid,
+        "lsn": str(lsn),
+    }
+
+
+def _answer(container: Container, outcome: Outcome, *, minimal: bool) -> Response:
+    done = outcome.done
+    headers: Mapping[str, str] = _place(container, outcome.range_id, outcome.lsn)
+    if done.row is None:
+        return Response(done.status, b"", headers, done.charge)
+    headers = {**headers, "etag": done.row.etag}
+    return Response(done.status, b"" if minimal else done.row.body, headers, done.charge)
+
+
+def _page(container: Container, page: Page, headers: Mapping[str, str]) -> Response:
+    count = len(page.bodies)
+    text = feed_text(container.rid, "Documents", page.bodies, count)
+    return Response(200, text, {**headers, "x-ms-item-count": str(count)}, charges.page(page.loaded_bytes))

@@ -1,0 +1,73 @@
+"""Reads and durable writes of the Cosmos DB file, as awaitables.
+
+Owns: the journal, the reading connections, the clock. Refuses to know: tables' meaning, HTTP.
+
+How: a write's work runs in the journal's thread; the awaitable ends once its commit is on disk. A point read is some
+twenty microseconds and is done in place, on a connection that sees committed rows only. What may take long (feeds,
+queries) runs in a few worker threads, each with a connection of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from localazure.journal import Journal, Post
+
+T = TypeVar("T")
+
+WORKERS = 4
+
+
+class Store:
+    """One SQLite file. Raises: as `Journal`."""
+
+    def __init__(self, path: Path, schema: str, post: Post, now: Callable[[], float]) -> None:
+        self.now = now
+        self._journal = Journal(path, schema, post)
+        self.reader = self._journal.reader()
+        self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="cosmos-read")
+        self._of_thread = threading.local()
+        self._opened: list[sqlite3.Connection] = []
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` returns, once it is durable; what it raises, with nothing kept."""
+        finished: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        def done(result: T | None, error: BaseException | None) -> None:
+            if finished.done():
+                return
+            if error is not None:
+                finished.set_exception(error)
+            else:
+                finished.set_result(result)  # type: ignore[arg-type]
+
+        self._journal.submit(work, done)
+        return await finished
+
+    def write_now(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """As `write`, blocking: for starting up."""
+        return self._journal.run(work)
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a long read in a worker thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._workers, lambda: work(self._connection()))
+
+    def close(self) -> None:
+        self._workers.shutdown(wait=True)
+        for connection in self._opened:
+            connection.close()
+        self.reader.close()
+        self._journal.close()
+
+    def _connection(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._of_thread, "connection", None)
+        if connection is None:
+            connection = self._of_thread.connection = self._journal.reader()
+            self._opened.append(connection)
+        return connection

@@ -1,0 +1,64 @@
+"""Where armed faults strike a Cosmos DB request.
+
+Owns: at which point each kind acts. Refuses to know: how faults are armed and counted (`localazure.faults`), HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from localazure.cosmos.errors import CosmosError
+from localazure.faults import Fault, FaultBook
+
+CODES = {
+    403: "Forbidden",
+    404: "NotFound",
+    408: "RequestTimeout",
+    410: "Gone",
+    429: "TooManyRequests",
+    449: "RetryWith",
+    500: "InternalServerError",
+    503: "ServiceUnavailable",
+}
+
+
+class Dropped(Exception):
+    """The connection is to be cut without an answer."""
+
+
+class Strikes:
+    """Asks the armed faults at the points where the service can fail."""
+
+    def __init__(self, faults: FaultBook) -> None:
+        self._faults = faults
+
+    async def before(self, operation: str, container: str | None) -> None:
+        """Raises: `CosmosError` as armed, `Dropped`."""
+        delay = self._faults.take("cosmos", "delay", operation=operation, container=container)
+        if delay is not None:
+            await asyncio.sleep(float(delay.values["milliseconds"]) / 1000)
+        refusal = self._faults.take("cosmos", "respond", operation=operation, container=container)
+        if refusal is not None:
+            raise _as_error(refusal)
+        if self._takes_drop(operation, container, after_commit=False):
+            raise Dropped
+
+    def after(self, operation: str, container: str | None) -> None:
+        """Raises: `Dropped`, with the operation done and on disk."""
+        if self._takes_drop(operation, container, after_commit=True):
+            raise Dropped
+
+    def _takes_drop(self, operation: str, container: str | None, *, after_commit: bool) -> bool:
+        fault = self._faults.take(
+            "cosmos", "drop_connection", operation=operation, container=container, after_commit=after_commit
+        )
+        return fault is not None
+
+
+def _as_error(fault: Fault) -> CosmosError:
+    wait = fault.values.get("retry_after_ms")
+    error = CosmosError("A fault was asked for.", retry_after_ms=None if wait is None else float(wait))
+    error.status = int(fault.values["status"])
+    error.substatus = int(fault.values.get("substatus") or 0)
+    error.code = CODES.get(error.status, "Fault")
+    return error
