@@ -10,6 +10,7 @@ Known gaps: the history is in memory only; the projector's heartbeat is known in
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
@@ -21,7 +22,7 @@ from azure.cosmos import ContainerProxy
 from azure.eventhub.aio import EventHubConsumerClient
 
 from labkit.errors import NotYet
-from labkit.lag_monitoring.measures import LagSample
+from labkit.lag_monitoring.measures import LagSample, OutboxLag
 from labkit.lag_monitoring.sources import (
     HubReader,
     applied_positions,
@@ -143,29 +144,30 @@ class LagMonitor:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         async with self._open_consumer() as consumer:
             hub = HubReader(consumer, self._positions)
-            ready.set()
             try:
+                await hub.open()
+                ready.set()
                 while not self._stopping.is_set():
-                    turn = asyncio.create_task(self._stopping.wait())
                     await self._sample(hub, consumer.eventhub_name)
-                    await asyncio.wait({turn}, timeout=self._interval_seconds)
-                    turn.cancel()
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._stopping.wait(), self._interval_seconds)
             finally:
                 await hub.close()
 
     async def _sample(self, hub: HubReader, name: str) -> None:
-        """Read all once, in the order in which events travel: one on the move may count twice, never not at all."""
-        write_model, relay_state, parked_events = self._containers
-        outbox = await asyncio.to_thread(outbox_lag, write_model, relay_state)
-        partitions = await hub.partitions(self._interval_seconds)
-        count, oldest = await asyncio.to_thread(parked, parked_events, name)
+        """Read everything once. What is missing at the end was missing at the beginning: the sample is dated then.
+
+        Outbox before hub, the way that events travel: one on the move may be counted twice, and never not at all.
+        """
+        at = self._now()
+        outbox, beat, (parked_events, oldest_parked_at) = await asyncio.to_thread(self._read_cosmos, name)
         sample = LagSample(
-            at=self._now(),
-            partitions=partitions,
+            at=at,
+            partitions=await hub.partitions(),
             outbox=outbox,
-            parked_events=count,
-            oldest_parked_at=oldest,
-            relay_beat_at=await asyncio.to_thread(relay_beat, relay_state),
+            parked_events=parked_events,
+            oldest_parked_at=oldest_parked_at,
+            relay_beat_at=beat,
             projector_beat_at=self._last_projector_beat(),
             newest_event_at=hub.newest_event_at,
             newest_update_at=await asyncio.to_thread(newest_update, self._store),
@@ -173,6 +175,10 @@ class LagMonitor:
         with self._sampled:
             self._samples.append(sample)
             self._sampled.notify_all()
+
+    def _read_cosmos(self, hub: str) -> tuple[OutboxLag, datetime | None, tuple[int, datetime | None]]:
+        write_model, relay_state, parked_events = self._containers
+        return outbox_lag(write_model, relay_state), relay_beat(relay_state), parked(parked_events, hub)
 
     def _last_projector_beat(self) -> datetime | None:
         beat = self._projector_beat() if self._projector_beat else 0.0

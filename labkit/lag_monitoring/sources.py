@@ -3,14 +3,13 @@
 Owns: how the oldest unapplied event is found without disturbing the projector, and how the outbox is counted without
 moving the relay. Refuses to know what the figures mean (`measures`).
 
-The hub is read through a consumer group of the monitor's own. While a hub partition lags, one receiver stands in front
-of the first event that is not applied and holds it; it moves on when that event has been applied. A hub partition that
-does not lag has no receiver. So a lagging hub is read a second time, with Event Hubs' egress to match, but never faster
-than the projector reads it.
+The hub is read through a consumer group of the monitor's own. In each hub partition one receiver stands in front of the
+first event that is not applied and holds it; it moves on when a sample finds that event applied. So the hub is read a
+second time, with Event Hubs' egress to match, but never ahead of the projector.
 
 The outbox is what the change feed holds behind the relay's saved continuations. Nothing is written.
 
-Known gaps: behind a projector that runs far ahead of the receiver, the receiver reads all between them.
+Known gap: each sample asks for the ends of all hub partitions, for which the SDK opens a connection each.
 """
 
 from __future__ import annotations
@@ -33,6 +32,8 @@ from labkit.projections.read_store import ORDERS, ReadStore
 
 log = logging.getLogger(__name__)
 
+PEEK_SECONDS = 3.0
+"""How long a sample waits for the hub to hand out the first unapplied event before it says that the age is unknown."""
 COUNT_AT_MOST = 10_000
 """A longer outbox is reported as at least this long."""
 
@@ -45,52 +46,51 @@ class HubReader:
     ) -> None:
         self._consumer = consumer
         self._positions = positions
+        self._ids: list[str] = []
         self._held: dict[str, _Held] = {}
+        self._receiving: list[asyncio.Task[None]] = []
         self.newest_event_at: datetime | None = None
 
-    async def partitions(self, wait_seconds: float) -> tuple[PartitionLag, ...]:
-        """All hub partitions, the ends first and what is applied afterwards.
+    async def open(self) -> None:
+        """Put a receiver before the first unapplied event of each hub partition."""
+        self._ids = list(await self._consumer.get_partition_ids())
+        for partition_id, applied in (await self._applied()).items():
+            self._held[partition_id] = _Held(applied)
+            self._receiving.append(asyncio.create_task(self._receive(partition_id, applied)))
 
-        Waits up to `wait_seconds` for the age of events that nothing is known of yet.
-        """
-        ids = await self._consumer.get_partition_ids()
-        ends = await asyncio.gather(*map(self._consumer.get_partition_properties, ids))
+    async def partitions(self) -> tuple[PartitionLag, ...]:
+        """All hub partitions, the ends first and what is applied afterwards."""
+        ends = await asyncio.gather(*map(self._consumer.get_partition_properties, self._ids))
         self.newest_event_at = max((end["last_enqueued_time_utc"] for end in ends if not end["is_empty"]), default=None)
-        applied = await asyncio.to_thread(self._positions, self._consumer.eventhub_name, list(ids))
-        return tuple(await asyncio.gather(*(self._partition(end, applied[end["id"]], wait_seconds) for end in ends)))
+        applied = await self._applied()
+        return tuple(await asyncio.gather(*(self._partition(end, applied[end["id"]]) for end in ends)))
 
     async def close(self) -> None:
-        for partition_id in list(self._held):
-            await self._let_go(partition_id)
+        """End the receivers; what ended one before its time is raised."""
+        for task in self._receiving:
+            task.cancel()
+        for end in await asyncio.gather(*self._receiving, return_exceptions=True):
+            if isinstance(end, Exception):
+                raise end
 
-    async def _partition(self, end: Mapping[str, Any], applied: int, wait_seconds: float) -> PartitionLag:
-        partition_id = str(end["id"])
+    async def _applied(self) -> Mapping[str, int]:
+        return await asyncio.to_thread(self._positions, self._consumer.eventhub_name, self._ids)
+
+    async def _partition(self, end: Mapping[str, Any], applied: int) -> PartitionLag:
         first, last = int(end["beginning_sequence_number"]), int(end["last_enqueued_sequence_number"])
+        held = self._held[end["id"]]
+        await held.let_pass(applied)
         if end["is_empty"] or last <= applied:
-            await self._let_go(partition_id)
-            return PartitionLag(partition_id, first, NOTHING if end["is_empty"] else last, applied)
-        held = self._held.get(partition_id) or self._hold(partition_id, applied)
-        at = await held.after(applied, wait_seconds)
-        return PartitionLag(partition_id, first, last, applied, at)
+            return PartitionLag(end["id"], first, NOTHING if end["is_empty"] else last, applied)
+        return PartitionLag(end["id"], first, last, applied, await held.after(applied))
 
-    def _hold(self, partition_id: str, applied: int) -> _Held:
-        held = self._held[partition_id] = _Held(applied)
-        held.task = asyncio.create_task(
-            self._consumer.receive(
-                on_event=held.on_event,
-                on_error=_on_error,
-                partition_id=partition_id,
-                starting_position="-1" if applied < 0 else applied,
-            )
+    async def _receive(self, partition_id: str, applied: int) -> None:
+        await self._consumer.receive(
+            on_event=self._held[partition_id].on_event,
+            on_error=_on_error,
+            partition_id=partition_id,
+            starting_position="-1" if applied < 0 else applied,
         )
-        return held
-
-    async def _let_go(self, partition_id: str) -> None:
-        held = self._held.pop(partition_id, None)
-        if held is not None and held.task is not None:
-            held.task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await held.task
 
 
 @dataclass(slots=True)
@@ -101,23 +101,27 @@ class _Held:
     sequence_number: int = NOTHING
     enqueued_at: datetime | None = None
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
-    task: asyncio.Task[None] | None = None
 
     async def on_event(self, context: PartitionContext, event: EventData | None) -> None:
         if event is None or event.sequence_number is None:
             return
+        number = event.sequence_number
         async with self.changed:
-            self.sequence_number, self.enqueued_at = event.sequence_number, event.enqueued_time
-            self.changed.notify_all()
-            await self.changed.wait_for(lambda: self.applied >= self.sequence_number)
+            if number > self.applied:
+                self.sequence_number, self.enqueued_at = number, event.enqueued_time
+                self.changed.notify_all()
+                await self.changed.wait_for(lambda: self.applied >= number)
 
-    async def after(self, applied: int, wait_seconds: float) -> datetime | None:
-        """When the hub took the first event after `applied`; None if the hub did not hand it out in time."""
+    async def let_pass(self, applied: int) -> None:
         async with self.changed:
             self.applied = applied
             self.changed.notify_all()
+
+    async def after(self, applied: int) -> datetime | None:
+        """When the hub took the first event after `applied`; None if the hub does not hand it out in time."""
+        async with self.changed:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait_seconds):
+                async with asyncio.timeout(PEEK_SECONDS):
                     await self.changed.wait_for(lambda: self.sequence_number > applied)
             return self.enqueued_at if self.sequence_number > applied else None
 
