@@ -174,9 +174,11 @@ class EventHubsFaults(_Armer):
         """Cut the TCP connection at the next transfer, before anything is stored."""
         return self._arm("event_hubs", "drop_connection", times, {})
 
-    def pause_partition(self, partition: str, *, hub: str | None = None) -> FaultHandle:
-        """Deliver nothing from this hub partition until the fault is cleared; sending goes on."""
-        return self._arm("event_hubs", "pause_partition", FOREVER, {"hub": hub, "partition": partition})
+    def pause_partition(self, partition: str, *, hub: str | None = None, group: str | None = None) -> FaultHandle:
+        """Deliver nothing from this hub partition until the fault is cleared; sending goes on, and so do the readers of
+        other consumer groups if `group` names one ("$Default" for the projector's)."""
+        where = {"hub": hub, "partition": partition, "group": group}
+        return self._arm("event_hubs", "pause_partition", FOREVER, where)
 
 
 class CosmosFaults(_Armer):

@@ -76,7 +76,7 @@ class Receiver:
     def pump(self, budget_bytes: int) -> Next:
         """Send until credit, window, events or budget end."""
         hub, number = self.hub.key, self.partition.number
-        if self._world.faults.peek("event_hubs", "pause_partition", hub=hub, partition=number):
+        if self._world.faults.peek("event_hubs", "pause_partition", hub=hub, partition=number, group=self.group):
             return Next.PAUSE
         link = self.link
         while link.can_send:
