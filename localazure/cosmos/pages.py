@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 LARGEST_PAGE_BYTES: Final = 4 * 1024 * 1024
 
 _decode = msgspec.json.Decoder().decode
-_encode = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder(enc_hook=lambda undefined: None).encode  # the only value JSON has no form for
 
 
 @dataclass(frozen=True, slots=True)

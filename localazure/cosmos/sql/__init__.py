@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from localazure.cosmos.sql.compiler import CompiledQuery, compile_query
 from localazure.cosmos.sql.errors import DivisionByZero, SqlRefused
 from localazure.cosmos.sql.parser import parse
-from localazure.cosmos.sql.values import UNDEFINED, Value
+from localazure.cosmos.sql.values import UNDEFINED, Value, as_json
 
 __all__ = ["UNDEFINED", "CompiledQuery", "DivisionByZero", "SqlRefused", "compile_query", "evaluate", "parse"]
 
@@ -26,5 +26,5 @@ def evaluate(text: str, documents: Iterable[Value], parameters: Mapping[str, Val
 
     Raises: SqlRefused, DivisionByZero.
     """
-    execution = compile_query(parse(text)).start(dict(parameters or {}))
-    return list(execution.results(documents))
+    execution = compile_query(parse(text)).start(parameters or {})
+    return [as_json(value) for value in execution.results(documents)]

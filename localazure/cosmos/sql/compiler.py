@@ -13,15 +13,16 @@ Source: learn.microsoft.com/azure/cosmos-db/nosql/query/select, /from, /join, /w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from localazure.cosmos.sql import rules
 from localazure.cosmos.sql.aggregates import Accumulator
 from localazure.cosmos.sql.errors import SqlRefused
-from localazure.cosmos.sql.expressions import ExpressionCompiler
-from localazure.cosmos.sql.scope import Environment, Evaluate, Grouping, Scope, Slots
+from localazure.cosmos.sql.expressions import ExpressionCompiler, from_slot
+from localazure.cosmos.sql.scope import SORTS_UNDEFINED, STARTED, Environment, Evaluate, Grouping, Scope, Slots
 from localazure.cosmos.sql.tree import Expression, Identifier, Member, Query, Source, Subquery
 from localazure.cosmos.sql.values import UNDEFINED, Value, identity_key, order_key
 
@@ -50,6 +51,7 @@ class Select:
     project: Evaluate
     grouping: Grouping | None
     order: tuple[tuple[Evaluate, bool], ...]
+    sorts_undefined: Evaluate
     distinct: bool
     top: Evaluate | None
     offset: Evaluate | None
@@ -126,12 +128,14 @@ class Select:
         found: list[OrderedResult] = []
         keys = [evaluate for evaluate, _ in self.order]
         last, row = -1, 0
+        sorts_undefined = len(keys) != 1 or self.sorts_undefined(env)
         for _ in self.kept(env):
             at = document()
             last, row = at, row + 1 if at == last else 0
             value = self.project(env)
-            if value is not UNDEFINED:
-                found.append(OrderedResult(tuple(key(env) for key in keys), at, row, value))
+            found_keys = tuple([key(env) for key in keys])
+            if value is not UNDEFINED and (sorts_undefined or found_keys[0] is not UNDEFINED):
+                found.append(OrderedResult(found_keys, at, row, value))
         if self.order and self.order[0][1]:
             found.reverse()
         for at, (_, descending) in reversed(list(enumerate(self.order))):
@@ -158,8 +162,10 @@ class CompiledQuery:
     ordered: bool
     whole_document: bool
 
-    def start(self, parameters: dict[str, Value]) -> Execution:
-        return Execution(self, self.slots.environment(parameters))
+    def start(self, parameters: Mapping[str, Value], *, sorts_undefined: bool = False) -> Execution:
+        """`sorts_undefined`: whether an ORDER BY over one path keeps documents that lack it."""
+        slots = {**parameters, STARTED: time.time_ns(), SORTS_UNDEFINED: sorts_undefined}
+        return Execution(self, self.slots.environment(slots))
 
 
 class Execution:
@@ -242,7 +248,8 @@ class _QueryCompiler:
             self._expressions.compile(count, scope) if count is not None else None
             for count in (tree.top, tree.offset, tree.limit)
         )
-        return Select(rows, where, project, grouping, order, tree.distinct, top, offset, limit)
+        sorts_undefined = from_slot(scope.slots.parameter(SORTS_UNDEFINED))
+        return Select(rows, where, project, grouping, order, sorts_undefined, tree.distinct, top, offset, limit)
 
     def _grouping(self, tree: Query, scope: Scope) -> Grouping | None:
         if not tree.group_by and not rules.aggregates_of(tree):

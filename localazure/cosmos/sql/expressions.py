@@ -11,14 +11,15 @@ Source: learn.microsoft.com/azure/cosmos-db/nosql/query/scalar-expressions
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TypeAlias
 
 from localazure.cosmos.sql import operators
 from localazure.cosmos.sql.aggregates import AGGREGATES
 from localazure.cosmos.sql.errors import SqlRefused
-from localazure.cosmos.sql.functions import function_named
-from localazure.cosmos.sql.scope import Environment, Evaluate, Grouping, Scope
+from localazure.cosmos.sql.functions import CLOCK_FUNCTIONS, function_named
+from localazure.cosmos.sql.scope import STARTED, Environment, Evaluate, Grouping, Scope
 from localazure.cosmos.sql.tree import (
     ArrayOf,
     Between,
@@ -67,7 +68,7 @@ class ExpressionCompiler:
         if scope.grouping is not None:
             slot = scope.grouping.slot_of(node)
             if slot is not None:
-                return _from_slot(slot)
+                return from_slot(slot)
         return self._compilers[type(node)](node, scope)
 
     def _literal(self, node: Literal, scope: Scope) -> Evaluate:
@@ -75,13 +76,13 @@ class ExpressionCompiler:
         return lambda env: value
 
     def _parameter(self, node: Parameter, scope: Scope) -> Evaluate:
-        return _from_slot(scope.slots.parameter(node.name))
+        return from_slot(scope.slots.parameter(node.name))
 
     def _identifier(self, node: Identifier, scope: Scope) -> Evaluate:
         slot = scope.resolve(node)
         if scope.grouping is not None and node.name in scope.aliases:
             raise _not_grouped(node, scope.grouping)
-        return _from_slot(slot)
+        return from_slot(slot)
 
     def _member(self, node: Member, scope: Scope) -> Evaluate:
         if isinstance(node.index, Literal) and isinstance(node.index.value, str):
@@ -142,9 +143,9 @@ class ExpressionCompiler:
         return lambda env: then(env) if condition(env) is True else otherwise(env)
 
     def _array(self, node: ArrayOf, scope: Scope) -> Evaluate:
-        """An undefined item is null: the array keeps its length."""
+        """An undefined item keeps its place, and is written as null."""
         items = [self.compile(item, scope) for item in node.items]
-        return lambda env: [None if (value := item(env)) is UNDEFINED else value for item in items]
+        return lambda env: [item(env) for item in items]
 
     def _object(self, node: ObjectOf, scope: Scope) -> Evaluate:
         properties = [(name, self.compile(value, scope)) for name, value in node.properties]
@@ -162,6 +163,10 @@ class ExpressionCompiler:
             return self._aggregate(node, scope)
         function = function_named(node.name, len(node.arguments), node.span)
         arguments = [self.compile(argument, scope) for argument in node.arguments]
+        if node.name in CLOCK_FUNCTIONS:
+            arguments.insert(0, lambda env: time.time_ns())
+        elif node.name.removesuffix("STATIC") in CLOCK_FUNCTIONS:
+            arguments.insert(0, from_slot(scope.slots.parameter(STARTED)))
         return function.bind(arguments)
 
     def _aggregate(self, node: Call, scope: Scope) -> Evaluate:
@@ -177,7 +182,7 @@ class ExpressionCompiler:
         argument = self.compile(node.arguments[0], row_scope)
         slot = scope.slots.new()
         scope.grouping.aggregates.append((slot, AGGREGATES[node.name], argument))
-        return _from_slot(slot)
+        return from_slot(slot)
 
 
 def _not_grouped(node: Identifier, grouping: Grouping) -> SqlRefused:
@@ -190,7 +195,7 @@ def _not_grouped(node: Identifier, grouping: Grouping) -> SqlRefused:
     )
 
 
-def _from_slot(slot: int) -> Evaluate:
+def from_slot(slot: int) -> Evaluate:
     return lambda env: env[slot]
 
 

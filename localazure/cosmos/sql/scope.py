@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from localazure.cosmos.sql.aggregates import Accumulator
 from localazure.cosmos.sql.errors import SqlRefused
@@ -19,6 +19,11 @@ from localazure.cosmos.sql.values import UNDEFINED, Value
 
 Environment: TypeAlias = list[Any]
 Evaluate: TypeAlias = Callable[[Environment], Value]
+
+# The slot of the time an execution began, in nanoseconds since 1970: no parameter can have this name.
+STARTED: Final = "started"
+# The slot that says whether documents without the path of a single ORDER BY are results.
+SORTS_UNDEFINED: Final = "sorts undefined"
 
 
 @dataclass(slots=True)

@@ -126,14 +126,16 @@ def identity_key(value: Value) -> Any:
 
 def canonical(value: Value) -> str:
     """One text per value, whatever the order of its properties and the way its numbers are written."""
-    return json.dumps(_plain(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(as_json(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
-def _plain(value: Value) -> Value:
-    if type(value) is float:
+def as_json(value: Value) -> Value:
+    """The value as it is written: whole numbers without a fraction, undefined items of arrays as null."""
+    kind = type(value)
+    if kind is float:
         return number(value)
-    if type(value) is list:
-        return [_plain(item) for item in value]
-    if type(value) is dict:
-        return {name: _plain(item) for name, item in value.items()}
+    if kind is list:
+        return [None if item is UNDEFINED else as_json(item) for item in value]
+    if kind is dict:
+        return {name: as_json(item) for name, item in value.items()}
     return value

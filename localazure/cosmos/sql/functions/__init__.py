@@ -23,11 +23,12 @@ FUNCTIONS: Final[dict[str, Function]] = {
     **dates.FUNCTIONS,
     **items.FUNCTIONS,
 }
+CLOCK_FUNCTIONS: Final = dates.CLOCK_FUNCTIONS
 
 
 def function_named(name: str, argument_count: int, span: Span) -> Function:
     """The function of an upper-case `name`. Raises: SqlRefused SC2005 (no such name), SC2050 (wrong argument count)."""
-    function = FUNCTIONS.get(name)
+    function = FUNCTIONS.get(name) or CLOCK_FUNCTIONS.get(name.removesuffix("STATIC"))
     if function is None:
         raise SqlRefused("SC2005", f"'{name}' is not a recognized built-in function name.", span.start, span.end)
     if argument_count < function.least:

@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from localazure.cosmos.sql.functions.signature import Function
-from localazure.cosmos.sql.values import UNDEFINED, Value, is_number, number
+from localazure.cosmos.sql.values import UNDEFINED, Value, as_json, is_number, number
 
 LONGEST_REPLICATION_CHARACTERS: Final = 10_000
 _JSON_NUMBER: Final = re.compile(r"\s*-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?\s*", re.ASCII)
@@ -133,7 +133,7 @@ def to_string(value: Value) -> Value:
     """A string as it is, a number as short as possible, everything else as JSON."""
     if type(value) is str:
         return value
-    return json.dumps(number(value) if type(value) is float else value, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(as_json(value), separators=(",", ":"), ensure_ascii=False)
 
 
 def _refuse_constant(name: str) -> Any:
