@@ -97,7 +97,7 @@ CAUSES = (
     ("No space left on device", "The disk is full. Free about 2 GB, then run the same command again."),
     ("do not match the hashes", NOT_THE_ONE),
     ("DO NOT MATCH THE HASHES", NOT_THE_ONE),
-    ("Failed to establish a new connection", NOT_REACHED.format("PIP_INDEX_URL")),
+    ("after connection broken by", NOT_REACHED.format("PIP_INDEX_URL")),
     ("error sending request", NOT_REACHED.format("UV_INDEX_URL")),
     ("No matching distribution found", NOT_OFFERED),
     ("No solution found", NOT_OFFERED),
@@ -230,9 +230,9 @@ def set_up(locks, lock_fd):
     if is_ready(locks):
         return
     uv = shutil.which("uv")
-    installed, goal = read_stamp(), wanted(locks)
+    installed, goal = read_stamp() if PYTHON.exists() else {}, wanted(locks)
     if installed.get(locks[0]) != goal[locks[0]]:
-        if installed or not works(uv):
+        if STAMP.exists() or not works(uv):
             make_venv(uv, lock_fd)
         else:
             print("Going on with a set-up that was interrupted.")
@@ -261,8 +261,8 @@ def works(uv):
 def make_venv(uv, lock_fd):
     """A fresh `.venv`, an old one moved out of the way first: in one step, so that a refusal leaves it whole."""
     if VENV.exists():
-        if STAMP.exists():
-            subprocess.call([str(PYTHON), "-m", "labkit", "down"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        if STAMP.exists() and PYTHON.exists():  # an embedded Azure that runs from it would miss its files
+            subprocess.run([str(PYTHON), "-P", "-m", "labkit", "down"], capture_output=True)
         old = ROOT / ".venv-old-{0}".format(os.getpid())
         try:
             VENV.rename(old)
@@ -387,7 +387,7 @@ def clear_line():
 def hand_over(argv):
     """Become `python -m labkit VERB`, in the caller's folder, without another project's PYTHONPATH."""
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
-    command = [str(PYTHON), "-m", "labkit"] + argv
+    command = [str(PYTHON), "-P", "-m", "labkit"] + argv  # -P: whatever modules the caller's folder holds
     if not WINDOWS:
         sys.stdout.flush()
         os.execve(command[0], command, environment)

@@ -1,0 +1,121 @@
+"""A small project with the real `lab.py` and locks of tiny packages made here, so that set-up is tried whole, offline.
+
+Its `labkit` prints what it was handed. Its build backend is in its tree, its packages are two wheels of one module.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+BACKEND = """
+import zipfile
+NAME = "small_lab-0.1"
+def get_requires_for_build_editable(config_settings=None):
+    return []
+def build_editable(folder, config_settings=None, metadata_directory=None):
+    import pathlib
+    wheel = NAME + "-py3-none-any.whl"
+    with zipfile.ZipFile(pathlib.Path(folder) / wheel, "w") as archive:
+        archive.writestr("small_lab.pth", str(pathlib.Path.cwd()) + "\\n")
+        archive.writestr(NAME + ".dist-info/METADATA", "Metadata-Version: 2.1\\nName: small-lab\\nVersion: 0.1\\n")
+        archive.writestr(NAME + ".dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        archive.writestr(NAME + ".dist-info/RECORD", "")
+    return wheel
+"""
+LABKIT = """
+import sys, tiny_core
+print("handed over:", *sys.argv[1:])
+print("in an environment of its own:", sys.prefix != sys.base_prefix)
+"""
+
+
+@dataclass(frozen=True)
+class SmallProject:
+    folder: Path
+
+    def lab(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run `lab.py` there to its end."""
+        command = [sys.executable, str(self.folder / "lab.py"), *arguments]
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=120, env=self.environment(**environment), check=False
+        )
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, str(self.folder / "lab.py"), *arguments]
+        return subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.environment()
+        )
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """No index but the project's wheels, and the plain pip that every machine has."""
+        own = {k: v for k, v in os.environ.items() if not k.startswith(("PIP_", "UV_"))}
+        path = os.pathsep.join(p for p in own["PATH"].split(os.pathsep) if not shutil.which("uv", path=p))
+        return {**own, "PATH": path, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": (self.folder / "wheels").as_uri(), **more}
+
+    @property
+    def python(self) -> Path:
+        return self.folder / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+    @property
+    def site_packages(self) -> Path:
+        pattern = "Lib/site-packages" if os.name == "nt" else "lib/python*/site-packages"
+        return next((self.folder / ".venv").glob(pattern))
+
+    def lock(self, name: str, packages: dict[str, str]) -> None:
+        """Write a lock of these packages and versions, with wheels to match."""
+        lines = [f"{package}=={version} \\\n    --hash=sha256:{self.wheel(package, version)}"
+                 for package, version in packages.items()]  # fmt: skip
+        (self.folder / f"{name}.lock").write_text("\n".join([*lines, ""]), encoding="utf-8")
+
+    def wheel(self, package: str, version: str) -> str:
+        """Make a wheel of one module; returns its SHA-256."""
+        path = self.folder / "wheels" / f"{package}-{version}-py3-none-any.whl"
+        path.parent.mkdir(exist_ok=True)
+        metadata = f"{package}-{version}.dist-info"
+        files = {
+            f"{package}.py": f"version = {version!r}\n",
+            f"{metadata}/METADATA": f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n",
+            f"{metadata}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        }
+        record = [f"{name},sha256={digest(text)},{len(text)}" for name, text in files.items()]
+        files[f"{metadata}/RECORD"] = "\n".join([*record, f"{metadata}/RECORD,,", ""])
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, text in files.items():
+                archive.writestr(zipfile.ZipInfo(name, date_time=(2026, 1, 5, 9, 0, 0)), text)
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def digest(text: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
+    """Not set up yet. Its path has a space in it, as a home on Windows or macOS may."""
+    folder = tmp_path_factory.mktemp("small") / "the lab"
+    (folder / "labkit").mkdir(parents=True)
+    shutil.copy(ROOT / "lab.py", folder)
+    small = SmallProject(folder)
+    small.lock("requirements", {"tiny_core": "1.0"})
+    small.lock("requirements-dev", {"tiny_dev": "1.0"})
+    files = {
+        "backend.py": BACKEND,
+        "labkit/__init__.py": "",
+        "labkit/__main__.py": LABKIT,
+        "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
+    }
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return small

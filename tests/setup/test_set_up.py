@@ -1,0 +1,187 @@
+"""`lab.py` from an empty folder to the hand-over, and from every state it can be left in. In order: one folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.setup.conftest import SmallProject
+
+
+def test_verbs_that_only_look_set_nothing_up_in_a_fresh_folder(project: SmallProject) -> None:
+    done = project.lab("down")
+
+    assert done.returncode == 0
+    assert done.stdout.strip() == "Nothing has been set up in this folder, so nothing runs and nothing is kept."
+    assert not (project.folder / ".venv").exists()
+
+
+def test_three_first_calls_at_once_set_up_once_and_all_go_on(project: SmallProject) -> None:
+    calls = [project.start("run", "-p", "a=1") for _ in range(3)]
+    outputs = [call.communicate(timeout=120) for call in calls]
+
+    assert [call.returncode for call in calls] == [0, 0, 0], outputs
+    assert all("handed over: run -p a=1" in out for out, _ in outputs)
+    assert sum("Packages of requirements.lock" in out for out, _ in outputs) == 1
+    assert sum("Another `lab.py` is setting this folder up" in out for out, _ in outputs) == 2
+
+
+def test_what_it_hands_over_to_runs_in_its_own_environment(project: SmallProject) -> None:
+    assert "in an environment of its own: True" in project.lab("run").stdout
+
+
+def test_a_second_call_hands_over_within_a_second_and_says_nothing_of_its_own(project: SmallProject) -> None:
+    def seconds() -> float:
+        began = time.perf_counter()
+        assert project.lab("status").stdout.splitlines()[0] == "handed over: status"
+        return time.perf_counter() - began
+
+    assert min(seconds() for _ in range(3)) < 1.0
+
+
+def test_run_installs_only_what_it_needs_and_test_adds_to_it(project: SmallProject) -> None:
+    assert not (project.site_packages / "tiny_dev.py").exists()
+
+    done = project.lab("test")
+
+    assert done.returncode == 0, done.stderr
+    assert (project.site_packages / "tiny_dev.py").exists()
+    assert "Packages of requirements.lock" not in done.stdout
+
+
+def test_the_exit_code_of_the_verb_is_the_exit_code_of_lab_py(project: SmallProject) -> None:
+    main = project.folder / "labkit" / "__main__.py"
+    before = main.read_text(encoding="utf-8")
+    main.write_text("raise SystemExit(7)\n", encoding="utf-8")
+    try:
+        assert project.lab("run").returncode == 7
+    finally:
+        main.write_text(before, encoding="utf-8")
+
+
+def test_a_half_installed_package_is_installed_again(project: SmallProject) -> None:
+    (project.folder / ".venv" / "lab-stamp.json").unlink()
+    (project.site_packages / "tiny_core.py").unlink()
+    (project.site_packages / "tiny_core-1.0.dist-info" / "RECORD").unlink()
+
+    done = project.lab("run")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == "Going on with a set-up that was interrupted."
+    assert "Python environment" not in done.stdout
+    assert "handed over: run" in done.stdout
+
+
+def test_a_package_that_is_not_the_locked_one_is_refused_in_one_sentence_and_loses_nothing(
+    project: SmallProject,
+) -> None:
+    project.lock("requirements-dev", {"tiny_dev": "1.1"})
+    lock = project.folder / "requirements-dev.lock"
+    good = lock.read_text(encoding="utf-8")
+    lock.write_text(good.split("sha256:")[0] + "sha256:" + "0" * 64 + "\n", encoding="utf-8")
+
+    done = project.lab("test")
+
+    assert done.returncode == 1
+    assert "is not the one the lock names, so it was not installed" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert project.lab("run").returncode == 0
+    lock.write_text(good, encoding="utf-8")
+
+
+def test_an_index_out_of_reach_is_one_sentence_and_the_way_out(project: SmallProject) -> None:
+    offline = {"PIP_NO_INDEX": "0", "PIP_FIND_LINKS": "", "PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_RETRIES": "1"}
+
+    done = project.lab("test", **offline)
+
+    assert done.returncode == 1
+    assert "The package index cannot be reached. Connect to the network" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="only on systems with signals a test can send to one process")
+def test_an_interrupted_set_up_goes_on_where_it_was(project: SmallProject) -> None:
+    shutil.rmtree(project.folder / ".venv")
+    call = project.start("run")
+    while not (project.folder / ".venv").exists():
+        time.sleep(0.01)
+    call.send_signal(signal.SIGINT)
+    _, said = call.communicate(timeout=60)
+
+    assert call.returncode == 130
+    assert said.strip() == "Interrupted. Nothing is lost: the same command goes on from here."
+    again = project.lab("run")
+    assert again.returncode == 0, again.stderr
+    assert "handed over: run" in again.stdout
+
+
+def test_an_environment_whose_python_is_gone_is_made_again(project: SmallProject) -> None:
+    project.python.unlink()
+
+    done = project.lab("run")
+
+    assert done.returncode == 0, done.stderr
+    assert "Python environment" in done.stdout
+    assert "handed over: run" in done.stdout
+
+
+def test_a_changed_lock_makes_the_environment_again_without_what_left_the_lock(project: SmallProject) -> None:
+    stray = project.site_packages / "left_the_lock.py"
+    stray.write_text("", encoding="utf-8")
+    project.lock("requirements", {"tiny_core": "2.0"})
+
+    done = project.lab("run")
+
+    assert done.returncode == 0, done.stderr
+    assert "handed over: run" in done.stdout
+    assert (project.site_packages / "tiny_core-2.0.dist-info").exists()
+    assert not stray.exists()
+    assert not list(project.folder.glob(".venv-old-*"))
+
+
+def test_a_folder_that_was_moved_is_set_up_again(project: SmallProject) -> None:
+    elsewhere = project.folder.with_name("moved")
+    project.folder.rename(elsewhere)
+    try:
+        moved = SmallProject(elsewhere)
+        done = moved.lab("run")
+        assert "handed over: run" in done.stdout, done.stderr
+        assert str(elsewhere) in (moved.site_packages / "small_lab.pth").read_text(encoding="utf-8")
+    finally:
+        elsewhere.rename(project.folder)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="only on systems where a folder's mode forbids writing in it")
+def test_a_read_only_folder_is_one_sentence_and_the_way_out(project: SmallProject) -> None:
+    bare = project.folder.with_name("read-only")
+    bare.mkdir()
+    for name in ("lab.py", "requirements.lock", "pyproject.toml"):
+        shutil.copy(project.folder / name, bare)
+    bare.chmod(0o555)
+
+    done = subprocess.run(
+        [*without_root_rights(), sys.executable, str(bare / "lab.py"), "run"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.strip() == (
+        f"Cannot write in {bare} (Permission denied). "
+        "Copy the lab's folder to a place you may write to, and run it there."
+    )
+
+
+def without_root_rights() -> list[str]:
+    """What to put before a command so that file modes hold for it, though the tests may run as root."""
+    if os.geteuid() != 0:
+        return []
+    assert shutil.which("setpriv"), "run these tests as an ordinary user, or install util-linux"
+    return ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search"]
