@@ -53,6 +53,7 @@ class Lab:
         self._name = f"lab{number}-{secrets.token_hex(4)}"
         self._cosmos: dict[Role, CosmosClient] = {}
         self._closers: list[Callable[[], object]] = []
+        self._closed = False
         self.hub = target.hub or self._name
         self.tables_url = f"{target.tables_root}/{self._name}"
         self._make_containers()
@@ -105,15 +106,18 @@ class Lab:
 
     def close(self) -> None:
         """Close the clients and delete what was made on opening; the first error is raised when all has been tried."""
-        closers, self._closers = self._closers, []
+        if self._closed:
+            return
+        self._closed = True
         with contextlib.ExitStack() as stack:
-            if closers or self._cosmos:
-                stack.callback(self._target.detach)
-                stack.callback(self._delete_tables)
-                stack.callback(self._delete_containers)
-                if self._target.hub is None:
-                    stack.callback(self._target.delete_hub, self.hub)
-            for closer in closers:
+            stack.callback(self._target.detach)
+            for client in self._cosmos.values():
+                stack.callback(client.close)
+            stack.callback(self._delete_tables)
+            stack.callback(self._delete_containers)
+            if self._target.hub is None:
+                stack.callback(self._target.delete_hub, self.hub)
+            for closer in self._closers:
                 stack.callback(closer)
 
     def __enter__(self) -> Self:

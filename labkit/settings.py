@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
@@ -113,7 +113,8 @@ def target(environ: Mapping[str, str] | None = None) -> Target:
     import localazure
 
     folder = data_dir(chosen)
-    return embedded(localazure.attach(folder), folder / "tables")
+    azure_here = localazure.attach(folder)
+    return replace(embedded(azure_here, folder / "tables"), detach=azure_here.close)
 
 
 def azure_of(environ: Mapping[str, str]) -> Target | None:
@@ -152,7 +153,7 @@ def azure_of(environ: Mapping[str, str]) -> Target | None:
 
 
 def embedded(azure: LocalAzure, tables: Path) -> Target:
-    """A target on this embedded Azure, whoever started it, with the read models' tables in this folder."""
+    """A target on this embedded Azure, with the read models' tables in this folder. Who started it stops it."""
     spare_loopback_the_proxy()
     return Target(
         name="the embedded Azure",
@@ -166,7 +167,7 @@ def embedded(azure: LocalAzure, tables: Path) -> Target:
         create_hub=azure.create_event_hub,
         delete_hub=azure.delete_event_hub,
         faults=lambda: azure.faults,
-        detach=azure.close,
+        detach=lambda: None,
     )
 
 
