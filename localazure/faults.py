@@ -154,7 +154,10 @@ class _Armer:
 
 
 class EventHubsFaults(_Armer):
-    """What Event Hubs can be made to do. `hub` and `partition` narrow a fault; without them it strikes anywhere."""
+    """What Event Hubs can be made to do.
+
+    `hub` and `partition` narrow a fault; without them it strikes anywhere. A transfer is one `send_batch`.
+    """
 
     def refuse_send(
         self, condition: str = "com.microsoft:server-busy", *, times: int = 1, hub: str | None = None
@@ -163,8 +166,34 @@ class EventHubsFaults(_Armer):
         return self._arm("event_hubs", "refuse_send", times, {"hub": hub}, condition=condition)
 
     def lose_acknowledgement(self, *, times: int = 1, hub: str | None = None) -> FaultHandle:
-        """Store the transfer, then detach instead of acknowledging: the SDK sends again, and it is stored twice."""
+        """Store the transfer, then cut the connection unacknowledged: the SDK sends again, and it is stored twice."""
         return self._arm("event_hubs", "lose_acknowledgement", times, {"hub": hub})
+
+    def delay_acknowledgement(self, milliseconds: float, *, times: int = 1, hub: str | None = None) -> FaultHandle:
+        """Store the transfer at once and acknowledge it so much later."""
+        return self._arm("event_hubs", "delay_acknowledgement", times, {"hub": hub}, milliseconds=milliseconds)
+
+    def detach_sender(
+        self, condition: str = "amqp:link:detach-forced", *, times: int = 1, hub: str | None = None
+    ) -> FaultHandle:
+        """Detach the link at its next transfer, with this condition, before anything is stored."""
+        return self._arm("event_hubs", "detach_sender", times, {"hub": hub}, condition=condition)
+
+    def detach_receiver(
+        self,
+        condition: str = "amqp:link:detach-forced",
+        *,
+        times: int = 1,
+        hub: str | None = None,
+        partition: str | None = None,
+    ) -> FaultHandle:
+        """Detach a receiver with this condition when it is next to be given an event."""
+        where = {"hub": hub, "partition": partition}
+        return self._arm("event_hubs", "detach_receiver", times, where, condition=condition)
+
+    def throttle(self, throughput_units: float, *, hub: str | None = None) -> FaultHandle:
+        """Give no more than so many throughput units until the fault is cleared; a hit is a transfer turned away."""
+        return self._arm("event_hubs", "throttle", FOREVER, {"hub": hub}, throughput_units=throughput_units)
 
     def deliver_twice(self, *, times: int = 1, hub: str | None = None) -> FaultHandle:
         """Deliver an event a second time with the same sequence number, as after a consumer's reconnect."""
@@ -177,7 +206,7 @@ class EventHubsFaults(_Armer):
     def pause_partition(self, partition: str, *, hub: str | None = None, group: str | None = None) -> FaultHandle:
         """Deliver nothing from this hub partition until the fault is cleared; sending goes on, and so do the readers of
         other consumer groups if `group` names one ("$Default" for the projector's)."""
-        where = {"hub": hub, "partition": partition, "group": group}
+        where = {"hub": hub, "partition": partition, "group": group and group.lower()}
         return self._arm("event_hubs", "pause_partition", FOREVER, where)
 
 
@@ -222,6 +251,27 @@ class CosmosFaults(_Armer):
         where = {"operation": operation, "container": container, "after_commit": after_commit}
         return self._arm("cosmos", "drop_connection", times, where)
 
+    def crash(
+        self, *, after_commit: bool = False, operation: str | None = None, container: str | None = None
+    ) -> FaultHandle:
+        """Die at the next matching request and come back: every connection is cut, only what is on disk is known.
+
+        Before the operation, or (`after_commit`) between its commit and its answer.
+        """
+        where = {"operation": operation, "container": container, "after_commit": after_commit}
+        return self._arm("cosmos", "crash", 1, where)
+
+    def enforce_throughput(self, *, container: str | None = None) -> FaultHandle:
+        """Until cleared, refuse with 429 what exceeds the provisioned RU/s of a physical partition; `hits` counts them."""
+        return self._arm("cosmos", "enforce_throughput", FOREVER, {"container": container})
+
+    def lag_second_region(self, milliseconds: float) -> FaultHandle:
+        """Until cleared, have a second, readable region ("Local Second") that sees writes this much later.
+
+        A client made afterwards reads there with `preferred_locations=["Local Second"]`; `hits` counts such reads.
+        """
+        return self._arm("cosmos", "lag_second_region", FOREVER, {}, milliseconds=milliseconds)
+
 
 @dataclass(frozen=True, slots=True)
 class Faults:
@@ -249,7 +299,17 @@ class Faults:
 
 KINDS: Mapping[str, frozenset[str]] = {
     "event_hubs": frozenset(
-        {"refuse_send", "lose_acknowledgement", "deliver_twice", "drop_connection", "pause_partition"}
+        {
+            "refuse_send",
+            "lose_acknowledgement",
+            "delay_acknowledgement",
+            "deliver_twice",
+            "drop_connection",
+            "detach_sender",
+            "detach_receiver",
+            "pause_partition",
+            "throttle",
+        }
     ),
-    "cosmos": frozenset({"respond", "delay", "drop_connection"}),
+    "cosmos": frozenset({"respond", "delay", "drop_connection", "crash", "enforce_throughput", "lag_second_region"}),
 }

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Post = Callable[[Callable[[], None]], None]
+Post = Callable[[Callable[[], None]], object]
 Done = Callable[[T | None, BaseException | None], None]
 
 MOST_WORKS_PER_COMMIT = 512

@@ -11,6 +11,8 @@ Source: learn.microsoft.com/azure/event-hubs/event-hubs-amqp-protocol-guide (lin
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import logging
 from collections.abc import Callable
 
@@ -23,6 +25,7 @@ from localazure.eventhubs.nodes import Node, Nodes
 from localazure.eventhubs.positions import position_of
 from localazure.eventhubs.receiver import RUNTIME_METRIC, Next, Receiver
 from localazure.eventhubs.refusals import EntityNotFound, NotAllowed, ReceiverDisconnected, Refused, Unauthorized
+from localazure.eventhubs.retention import Retention
 from localazure.eventhubs.sender import CREDIT, MAX_MESSAGE_BYTES, Sender
 from localazure.eventhubs.termini import address_of, owner_level, wants
 from localazure.eventhubs.tokens import Grants, Right
@@ -38,8 +41,9 @@ NEVER = float("inf")
 class HubConnection:
     """A connection of one client. `closed`: send what is left, then close; `aborted`: drop the socket as it is."""
 
-    def __init__(self, world: World, container_id: str, wake: Callable[[], None]) -> None:
+    def __init__(self, world: World, retention: Retention, container_id: str, wake: Callable[[], None]) -> None:
         self._world = world
+        self._retention = retention
         self._wake = wake
         self._amqp = Connection(container_id)
         self._grants = Grants()
@@ -48,6 +52,8 @@ class HubConnection:
         self._expiry = NEVER
         self._ready: dict[Receiver, None] = {}
         self._paused: dict[Receiver, None] = {}
+        self._later: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = itertools.count()
         self.aborted = False
         world.counters.connections += 1
 
@@ -77,8 +83,14 @@ class HubConnection:
     def tick(self, now: float) -> float | None:
         """Heartbeats, expired tokens, pauses; when to be called again."""
         times = [self._amqp.tick(now) or NEVER]
+        self._retention.sweep(now)
+        times.append(self._retention.due)
         if now >= self._expiry:
             self._end_expired(now)
+        while self._later and self._later[0][0] <= now:
+            heapq.heappop(self._later)[2]()
+        if self._later:
+            times.append(self._later[0][0])
         if self._paused:
             paused, self._paused = self._paused, {}
             self._ready |= paused
@@ -92,6 +104,10 @@ class HubConnection:
         """The socket has gone: nothing can be said any more."""
         for event in self._amqp.lost():
             self._dispatch(event)
+
+    def _do_later(self, seconds: float, action: Callable[[], None]) -> None:
+        heapq.heappush(self._later, (self._world.now() + seconds, next(self._order), action))
+        self._wake()
 
     def abort(self) -> None:
         """Cut the connection without a word."""
@@ -193,7 +209,16 @@ class HubConnection:
         if address.group is not None:
             raise NotAllowed("events are sent to a hub or a partition, not to a consumer group")
         partition = None if address.partition is None else hub.partition(address.partition)
-        link.context = Sender(link, hub, partition, world=self._world, abort=self.abort, wake=self._wake)
+        link.context = Sender(
+            link,
+            hub,
+            partition,
+            world=self._world,
+            abort=self.abort,
+            end=lambda refusal: self._end(link, refusal),
+            later=self._do_later,
+            wake=self._wake,
+        )
         link.accept(max_message_bytes=MAX_MESSAGE_BYTES, credit=CREDIT)
 
     def _attach_receiver(self, link: Link, hub: Hub, address: Address) -> None:

@@ -106,15 +106,17 @@ class Log:
     def hubs(self) -> list[HubRecord]:
         """Every hub, read from the file."""
         found = []
-        for row in self._reader.execute("SELECT id, name, created_ms, retention_ms, retention_bytes FROM hubs"):
-            groups = self._reader.execute("SELECT name FROM consumer_groups WHERE hub = ?", (row[0],)).fetchall()
+        rows = self._reader.execute("SELECT id, name, created_ms, retention_ms, retention_bytes FROM hubs").fetchall()
+        for hub, name, created_ms, retention_ms, retention_bytes in rows:
+            groups = self._reader.execute("SELECT name FROM consumer_groups WHERE hub = ?", (hub,)).fetchall()
             partitions = self._reader.execute(
                 "SELECT id, next_sequence, next_offset, last_offset, last_enqueued_ms FROM partitions"
                 " WHERE hub = ? ORDER BY number",
-                (row[0],),
+                (hub,),
             ).fetchall()
             tails = tuple((one[0], Tail(*one[1:])) for one in partitions)
-            found.append(HubRecord(*row[:5], tuple(name for (name,) in groups), tails))
+            names = tuple(group for (group,) in groups)
+            found.append(HubRecord(hub, name, created_ms, retention_ms, retention_bytes, names, tails))
         return found
 
     def create_hub(
@@ -287,6 +289,11 @@ class Log:
         """Have whole chunks removed that are older than `before_ms` or end `retention_bytes` before the log does."""
         base = partition << SEQUENCE_BITS
         least_offset = -1 if retention_bytes is None else next_offset - retention_bytes
+        oldest = self._reader.execute(
+            "SELECT first_offset, enqueued_ms FROM chunks WHERE key >= ? ORDER BY key LIMIT 1", (base,)
+        ).fetchone()
+        if oldest is None or not (oldest[0] < least_offset or oldest[1] < before_ms):
+            return
 
         def work(connection: sqlite3.Connection) -> int:
             keys = [

@@ -22,7 +22,7 @@ from localazure.amqp.skip import skip
 from localazure.eventhubs.hub import Hub, Partition
 from localazure.eventhubs.log import Chunk
 from localazure.eventhubs.messages import DELIVERY_ANNOTATIONS, HEADER
-from localazure.eventhubs.refusals import Refused
+from localazure.eventhubs.refusals import OnPurpose, Refused
 from localazure.eventhubs.world import World
 
 READ_AHEAD_BYTES = 131_072
@@ -75,25 +75,37 @@ class Receiver:
 
     def pump(self, budget_bytes: int) -> Next:
         """Send until credit, window, events or budget end."""
-        hub, number = self.hub.key, self.partition.number
-        if self._world.faults.peek("event_hubs", "pause_partition", hub=hub, partition=number, group=self.group):
+        facts = {"hub": self.hub.name, "partition": self.partition.number, "group": self.group}
+        faults, counters, link = self._world.faults, self._world.counters, self.link
+        limit = self._world.throttle(self.hub)
+        if limit is not None:
+            budget_bytes = min(budget_bytes, int(limit[1].egress_bytes(self._world.now())))
+        if budget_bytes <= 0 or faults.peek("event_hubs", "pause_partition", **facts):
             return Next.PAUSE
-        link = self.link
         while link.can_send:
             if budget_bytes <= 0:
                 return Next.TURN
             event = self._next_event()
             if event is None:
-                if link.is_draining:
-                    link.drained()
-                self.partition.waiting.add(self)
-                return Next.EVENTS
+                return self._wait_at_end()
+            struck = faults.take("event_hubs", "detach_receiver", **facts)
+            if struck is not None:
+                self.end(OnPurpose(str(struck.values["condition"])))
+                return Next.CREDIT
             link.send(event)
-            self._world.counters.events_out += 1
+            counters.events_out += 1
             budget_bytes -= len(event)
-            if self._world.faults.take("event_hubs", "deliver_twice", hub=hub, partition=number):
+            if limit is not None:
+                limit[1].give_out(len(event))
+            if faults.take("event_hubs", "deliver_twice", **facts):
                 self._again = event
         return Next.CREDIT
+
+    def _wait_at_end(self) -> Next:
+        if self.link.is_draining:
+            self.link.drained()
+        self.partition.waiting.add(self)
+        return Next.EVENTS
 
     def _next_event(self) -> bytes | None:
         event, self._again = self._again, None

@@ -17,7 +17,7 @@ from localazure.amqp import errors
 class Refused(Exception):
     """Base of all refusals. `status` is what `$cbs` and `$management` say."""
 
-    condition: ClassVar[str]
+    condition: str
     status: ClassVar[int] = 400
 
     @property
@@ -77,6 +77,14 @@ class ServerBusy(Refused):
     """More than the bought throughput; wait and send again."""
 
     condition, status = "com.microsoft:server-busy", 503
+
+
+class OnPurpose(Refused):
+    """What an armed fault wants said."""
+
+    def __init__(self, condition: str) -> None:
+        super().__init__("refused on purpose: a fault is armed")
+        self.condition = condition
 
 
 class EntityGone(Refused):

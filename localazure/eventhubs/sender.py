@@ -1,7 +1,8 @@
 """A link that takes events in: from a transfer to the log, and the acknowledgement back once it is on disk.
 
 Owns: the order of checks on an arriving message, the choice of the partition, the faults that strike sends.
-Refuses to know: the connection; `abort` cuts it, `wake` says that there is something to send.
+Refuses to know: the connection; it is reached through
+the functions it gives: cut, detach, do later (seconds), there is something to send.
 
 Source: learn.microsoft.com/azure/event-hubs/event-hubs-amqp-protocol-guide (sender links);
 learn.microsoft.com/azure/event-hubs/event-hubs-quotas (1 MB publications).
@@ -10,6 +11,7 @@ learn.microsoft.com/azure/event-hubs/event-hubs-quotas (1 MB publications).
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from localazure.amqp.errors import INTERNAL_ERROR
 from localazure.amqp.events import Message
@@ -18,7 +20,7 @@ from localazure.amqp.performatives import ACCEPTED, rejected
 from localazure.eventhubs.hub import Hub, Partition
 from localazure.eventhubs.log import Tail
 from localazure.eventhubs.messages import Event, split
-from localazure.eventhubs.refusals import NotAllowed, Refused
+from localazure.eventhubs.refusals import NotAllowed, OnPurpose, Refused, ServerBusy
 from localazure.eventhubs.world import World
 
 MAX_MESSAGE_BYTES = 1_048_576
@@ -36,6 +38,8 @@ class Sender:
         *,
         world: World,
         abort: Callable[[], None],
+        end: Callable[[Refused], None],
+        later: Callable[[float, Callable[[], None]], None],
         wake: Callable[[], None],
     ) -> None:
         self.link = link
@@ -43,21 +47,18 @@ class Sender:
         self.partition = partition
         self._world = world
         self._abort = abort
+        self._end = end
+        self._later = later
         self._wake = wake
 
     def receive(self, message: Message) -> None:
         """Store it and acknowledge, or reject it."""
-        hub = self.hub.key
-        if self._world.faults.take("event_hubs", "drop_connection", hub=hub):
-            self._abort()
-            return
-        fault = self._world.faults.take("event_hubs", "refuse_send", hub=hub)
-        if fault is not None:
-            self._reject(message, str(fault.values["condition"]), "refused on purpose")
+        if self._is_struck(message):
             return
         try:
             events = split(message.payload, message.message_format)
             partition = self._choose(events)
+            self._meter(len(message.payload), len(events))
         except Refused as refusal:
             self._reject(message, refusal.condition, refusal.description)
             return
@@ -66,6 +67,33 @@ class Sender:
             self._stored(message, partition, len(events), tail, error)
 
         self._world.log.append(partition.id, events, int(self._world.now() * 1000), done)
+
+    def _is_struck(self, message: Message) -> bool:
+        """Whether a fault has dealt with the message."""
+        faults, hub = self._world.faults, self.hub.name
+        if faults.take("event_hubs", "drop_connection", hub=hub):
+            self._abort()
+            return True
+        fault = faults.take("event_hubs", "detach_sender", hub=hub)
+        if fault is not None:
+            self._end(OnPurpose(str(fault.values["condition"])))
+            return True
+        fault = faults.take("event_hubs", "refuse_send", hub=hub)
+        if fault is not None:
+            refusal = OnPurpose(str(fault.values["condition"]))
+            self._reject(message, refusal.condition, refusal.description)
+            return True
+        return False
+
+    def _meter(self, size_bytes: int, events: int) -> None:
+        """Raises: `ServerBusy` above the throughput units that a fault allows."""
+        limit = self._world.throttle(self.hub)
+        if limit is not None and not limit[1].take_in(size_bytes, events, self._world.now()):
+            self._world.faults.take("event_hubs", "throttle", hub=self.hub.name)
+            raise ServerBusy(
+                "The request was terminated because the namespace is being throttled."
+                " Error code : 50002. Please wait 4 seconds and try again."
+            )
 
     def _choose(self, events: list[Event]) -> Partition:
         key = events[0].partition_key
@@ -87,12 +115,20 @@ class Sender:
             partition.advance(tail)
             self._world.counters.events_in += count
             self._world.counters.batches_in += 1
-            if self._world.faults.take("event_hubs", "lose_acknowledgement", hub=self.hub.key):
-                self._abort()
-                return
-            if not message.settled:
-                self.link.settle(message.delivery_id, message.delivery_id, ACCEPTED)
+            self._acknowledge(message)
         self._wake()
+
+    def _acknowledge(self, message: Message) -> None:
+        faults, hub = self._world.faults, self.hub.name
+        if faults.take("event_hubs", "lose_acknowledgement", hub=hub):
+            self._abort()
+        elif not message.settled:
+            settle = partial(self.link.settle, message.delivery_id, message.delivery_id, ACCEPTED)
+            delay = faults.take("event_hubs", "delay_acknowledgement", hub=hub)
+            if delay is None:
+                settle()
+            else:
+                self._later(float(delay.values["milliseconds"]) / 1000, settle)
 
     def _reject(self, message: Message, condition: str, description: str) -> None:
         """A message that was sent settled cannot be rejected: its link goes instead."""

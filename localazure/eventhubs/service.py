@@ -19,6 +19,7 @@ from localazure.eventhubs.connection import HubConnection
 from localazure.eventhubs.hub import Hub, check_new_hub
 from localazure.eventhubs.log import DEFAULT_RETENTION_HOURS, Log
 from localazure.eventhubs.refusals import EntityGone
+from localazure.eventhubs.retention import Retention
 from localazure.eventhubs.world import World
 from localazure.faults import FaultBook
 from localazure.journal import Post
@@ -44,12 +45,13 @@ class EventHubs:
         self._log = Log(data_dir / FILE_NAME, post)
         self._world = World(self._log, keys, bearer_token, now, faults)
         self._world.hubs.update((hub.key, hub) for hub in map(Hub.from_record, self._log.hubs()))
+        self._retention = Retention(self._world)
         self._container_id = f"localazure-{uuid.uuid4().hex[:12]}"
         self._connections: list[_Registered] = []
 
     def connect(self, wake: Callable[[], None]) -> HubConnection:
         """A new client. `wake` is called when there is something to send that no call has asked for."""
-        connection = _Registered(self._world, self._container_id, wake)
+        connection = _Registered(self._world, self._retention, self._container_id, wake)
         connection.forget = self._connections.remove
         self._connections.append(connection)
         return connection

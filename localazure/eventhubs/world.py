@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from localazure.eventhubs.hub import Hub
 from localazure.eventhubs.log import Log
 from localazure.eventhubs.refusals import EntityNotFound
-from localazure.faults import FaultBook
+from localazure.eventhubs.throughput import Meter
+from localazure.faults import Fault, FaultBook
 
 
 @dataclass(slots=True)
@@ -35,6 +36,7 @@ class World:
     faults: FaultBook
     hubs: dict[str, Hub] = field(default_factory=dict)
     counters: Counters = field(default_factory=Counters)
+    _meters: dict[int, Meter] = field(default_factory=dict)
 
     def hub(self, name: str) -> Hub:
         """The hub of that name, in whatever case. Raises: `EntityNotFound`."""
@@ -42,3 +44,12 @@ class World:
         if hub is None:
             raise EntityNotFound(f"The messaging entity '{name}' could not be found.")
         return hub
+
+    def throttle(self, hub: Hub) -> tuple[Fault, Meter] | None:
+        """The limit that a fault has put on this hub, if any; one meter per armed fault."""
+        fault = self.faults.peek("event_hubs", "throttle", hub=hub.name)
+        if fault is None:
+            return None
+        if fault.number not in self._meters:
+            self._meters[fault.number] = Meter(float(fault.values["throughput_units"]), self.now())
+        return fault, self._meters[fault.number]
