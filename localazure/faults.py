@@ -262,7 +262,7 @@ class CosmosFaults(_Armer):
         return self._arm("cosmos", "crash", 1, where)
 
     def enforce_throughput(self, *, container: str | None = None) -> FaultHandle:
-        """Until cleared, refuse with 429 what exceeds the provisioned RU/s of a physical partition; `hits` counts them."""
+        """Until cleared, refuse with 429 what exceeds a physical partition's provisioned RU/s; `hits` counts them."""
         return self._arm("cosmos", "enforce_throughput", FOREVER, {"container": container})
 
     def lag_second_region(self, milliseconds: float) -> FaultHandle:
