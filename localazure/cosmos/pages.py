@@ -22,7 +22,7 @@ import msgspec
 
 from localazure.cosmos import continuations
 from localazure.cosmos.continuations import Place
-from localazure.cosmos.sql import CompiledQuery, prefilter
+from localazure.cosmos.sql import CompiledQuery, ordering, prefilter
 from localazure.cosmos.sql.compiler import Execution, OrderedResult
 from localazure.cosmos.sql.values import UNDEFINED, Value, order_key
 
@@ -98,7 +98,8 @@ def fill(container: QueriedContainer, query: CompiledQuery, targets: list[Target
     if at is None:
         raise continuations.InvalidContinuation("the token's range is not among those asked")
     page = Page(targets[at].id)
-    execution = query.start(request.parameters)
+    sorts_undefined = ordering.sorts_undefined(query.tree, container.indexing_policy)
+    execution = query.start(request.parameters, sorts_undefined=sorts_undefined)
     reader = _Reader(container, query, request.parameters, targets[at], page)
     if query.streaming:
         following = _stream(query, execution, reader, page, request.most_items, place)

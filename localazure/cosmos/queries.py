@@ -21,13 +21,22 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple, Protocol
 
 from localazure.cosmos import continuations, pages
-from localazure.cosmos.sql import UNDEFINED, CompiledQuery, DivisionByZero, SqlRefused, compile_query, parse, plan
+from localazure.cosmos.sql import (
+    UNDEFINED,
+    CompiledQuery,
+    DivisionByZero,
+    SqlRefused,
+    compile_query,
+    limits,
+    ordering,
+    parse,
+    plan,
+)
 
 CROSS_PARTITION_NOT_SERVABLE: Final = 1004
 DIVISION_BY_ZERO: Final = 4001
 PARTITION_KEY_RANGE_GONE: Final = 1002
 DEFAULT_PAGE_ITEMS: Final = 1000
-MOST_PARAMETERS: Final = 2_100
 
 
 class KeyRange(NamedTuple):
@@ -156,6 +165,7 @@ def answer_query(container: QueriedContainer, headers: Mapping[str, str], body: 
         query = _compiled(text)
         if _is_true(headers, "x-ms-cosmos-is-query-plan-request"):
             return _plan_answer(container, query, text, parameters, headers)
+        ordering.check(query.tree, container.indexing_policy)
         targets = _targets(container, query, text, parameters, headers)
         page = pages.fill(container, query, targets, _page_request(text, parameters, headers))
     except SqlRefused as refusal:
@@ -165,7 +175,9 @@ def answer_query(container: QueriedContainer, headers: Mapping[str, str], body: 
             '{"errors":[{"severity":"Error","code":4001,"message":"Division by zero."}]}', 4001
         ) from refusal
     except RecursionError as refusal:
-        raise bad_request(SqlRefused("SC3003", "The SQL query is nested too deeply.").as_service_text()) from refusal
+        raise bad_request(limits.too_deep(0, 0).as_service_text()) from refusal
+    except ordering.OrderRefused as refusal:
+        raise bad_request(f"Message: {json.dumps({'Errors': [str(refusal)]})}") from refusal
     except continuations.InvalidContinuation as refusal:
         raise bad_request("Invalid Continuation Token") from refusal
     return _page_answer(container, page, headers)
@@ -191,8 +203,10 @@ def _read_body(body: bytes) -> tuple[str, dict[str, Any]]:
     given = request.get("parameters") or []
     if not isinstance(given, list) or not all(isinstance(item, dict) for item in given):
         raise bad_request("The request payload is invalid. Ensure to provide a valid request payload.")
-    if len(given) > MOST_PARAMETERS:
-        raise bad_request(f"The query has {len(given)} parameters; the most a query may have is {MOST_PARAMETERS}.")
+    if len(given) > limits.MOST_PARAMETERS:
+        raise bad_request(
+            f"The query has {len(given)} parameters; the most a query may have is {limits.MOST_PARAMETERS}."
+        )
     parameters: dict[str, Any] = {}
     for item in given:
         name = item.get("name")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from localazure.cosmos.sql import limits
 from localazure.cosmos.sql.errors import SqlRefused
 from localazure.cosmos.sql.tokens import SOFT_KEYWORDS, Token, tokenize
 from localazure.cosmos.sql.tree import (
@@ -38,9 +39,6 @@ from localazure.cosmos.sql.tree import (
     Unary,
 )
 from localazure.cosmos.sql.values import UNDEFINED
-
-LONGEST_QUERY_CHARACTERS: Final = 262_144
-DEEPEST_NESTING: Final = 128
 
 _POWER: Final = {
     "??": 2,
@@ -79,16 +77,11 @@ def parse(text: str) -> Query:
 
     Raises: SqlRefused, with the place of the first token that fits no rule.
     """
-    if len(text) > LONGEST_QUERY_CHARACTERS:
-        raise SqlRefused(
-            "SC3001",
-            f"The SQL query text exceeded the maximum limit of {LONGEST_QUERY_CHARACTERS} characters.",
-            0,
-            len(text),
-        )
+    limits.check_length(text)
     reader = _Reader(tokenize(text))
     query = reader.query()
     reader.expect("end")
+    limits.check_counts(query)
     return query
 
 
@@ -145,11 +138,8 @@ class _Reader:
 
     def _enter(self) -> None:
         self._depth += 1
-        if self._depth > DEEPEST_NESTING:
-            token = self._token
-            raise SqlRefused(
-                "SC3003", "The SQL query exceeded the maximum allowed nesting depth.", token.start, token.end
-            )
+        if self._depth > limits.DEEPEST_NESTING:
+            raise limits.too_deep(self._token.start, self._token.end)
 
     # Clauses
 
@@ -351,9 +341,7 @@ class _Reader:
     def _member(self, source: Expression, start: int) -> Expression:
         if self._advance().kind == ".":
             token = self._token
-            if token.kind != "name" and not token.text.isidentifier():
-                raise self._unexpected(token)
-            self._advance()
+            self._name()
             return Member(source, Literal(token.text, Span(token.start, token.end)), self._span(start))
         index = self.expression()
         self.expect("]")

@@ -22,8 +22,8 @@ KEYWORDS: Final = frozenset((
     "UNDEFINED", "VALUE", "WHERE",
 ))
 # fmt: on
-# Words that may also name an alias or a property where the grammar leaves no doubt.
-SOFT_KEYWORDS: Final = frozenset(("ARRAY", "ESCAPE", "LIMIT", "OFFSET", "UDF", "VALUE", "UNDEFINED", "TOP"))
+# Keywords that came later and may still name an alias or a property; the others need `c["value"]`.
+SOFT_KEYWORDS: Final = frozenset(("ESCAPE", "LIMIT", "OFFSET"))
 
 _TOKEN: Final = re.compile(
     r"""
