@@ -36,6 +36,7 @@ from localazure.cosmos.sql.tree import (
     Parameter,
     Subquery,
     Unary,
+    chain,
 )
 from localazure.cosmos.sql.values import UNDEFINED, Value, same
 
@@ -98,12 +99,11 @@ class ExpressionCompiler:
         return lambda env: operation(operand(env))
 
     def _binary(self, node: Binary, scope: Scope) -> Evaluate:
+        if node.operator in ("AND", "OR"):
+            tests = [self.compile(operand, scope) for operand in chain(node, node.operator)]
+            return _all(tests) if node.operator == "AND" else _any(tests)
         left = self.compile(node.left, scope)
         right = self.compile(node.right, scope)
-        if node.operator == "AND":
-            return _both(left, right)
-        if node.operator == "OR":
-            return _either(left, right)
         if node.operator == "??":
             return lambda env: right(env) if (value := left(env)) is UNDEFINED else value
         operation = operators.BINARY[node.operator]
@@ -229,20 +229,36 @@ def _indexed(source: Evaluate, index: Evaluate) -> Evaluate:
     return read
 
 
-def _both(left: Evaluate, right: Evaluate) -> Evaluate:
-    def both(env: Environment) -> Value:
-        first = left(env)
-        return False if first is False else operators.logical_and(first, right(env))
+def _all(tests: list[Evaluate]) -> Evaluate:
+    """AND over all tests: false at the first false, undefined if one is no boolean."""
 
-    return both
+    def every(env: Environment) -> Value:
+        result: Value = True
+        for test in tests:
+            found = test(env)
+            if found is False:
+                return False
+            if found is not True:
+                result = UNDEFINED
+        return result
+
+    return every
 
 
-def _either(left: Evaluate, right: Evaluate) -> Evaluate:
-    def either(env: Environment) -> Value:
-        first = left(env)
-        return True if first is True else operators.logical_or(first, right(env))
+def _any(tests: list[Evaluate]) -> Evaluate:
+    """OR over all tests: true at the first true, undefined if one is no boolean."""
 
-    return either
+    def some(env: Environment) -> Value:
+        result: Value = False
+        for test in tests:
+            found = test(env)
+            if found is True:
+                return True
+            if found is not False:
+                result = UNDEFINED
+        return result
+
+    return some
 
 
 def _negated(test: Evaluate) -> Evaluate:

@@ -1,9 +1,9 @@
 """What the operators mean: one function each over values that may be undefined.
 
-Owns: arithmetic, logic, text concatenation, bits, LIKE. Refuses to know: syntax, documents.
+Owns: arithmetic, comparison, NOT, text concatenation, bits, LIKE. Refuses to know: syntax, documents.
 
-How: an operand of the wrong type makes the result undefined. AND and OR are three-valued: false AND anything is false,
-true OR anything is true. Bits are those of a 32-bit integer, as JavaScript has them.
+How: an operand of the wrong type makes the result undefined. AND, OR and ??, which need not evaluate all operands, are
+in `expressions`. Bits are those of a 32-bit integer, as JavaScript has them.
 
 Source: learn.microsoft.com/azure/cosmos-db/nosql/query/arithmetic-operators, /logical-operators, /bitwise-operators,
 /equality-comparison-operators, /like, /ternary-coalesce-operators
@@ -69,12 +69,6 @@ def logical_and(left: Value, right: Value) -> Value:
     return True if left is True and right is True else UNDEFINED
 
 
-def logical_or(left: Value, right: Value) -> Value:
-    if left is True or right is True:
-        return True
-    return False if left is False and right is False else UNDEFINED
-
-
 def concatenate(left: Value, right: Value) -> Value:
     return left + right if type(left) is str and type(right) is str else UNDEFINED
 
@@ -90,10 +84,6 @@ def greater(left: Value, right: Value) -> Value:
 
 def at_least(left: Value, right: Value) -> Value:
     return at_most(right, left)
-
-
-def coalesce(left: Value, right: Value) -> Value:
-    return right if left is UNDEFINED else left
 
 
 def between(subject: Value, low: Value, high: Value) -> Value:
@@ -144,9 +134,6 @@ BINARY: Final[dict[str, Callable[[Value, Value], Value]]] = {
     "<<": _bits(lambda left, right: left << (right & 31)),
     ">>": _bits(lambda left, right: left >> (right & 31)),
     ">>>": shift_right_unsigned,
-    "AND": logical_and,
-    "OR": logical_or,
-    "??": coalesce,
 }
 UNARY: Final[dict[str, Callable[[Value], Value]]] = {"NOT": logical_not, "-": negate, "+": plus, "~": complement}
 

@@ -29,6 +29,7 @@ from localazure.cosmos.sql.tree import (
     Parameter,
     Query,
     SelectItem,
+    chain,
 )
 from localazure.cosmos.sql.values import UNDEFINED, Value
 
@@ -216,14 +217,13 @@ def _path_expression(alias: str, path: str) -> Expression:
 
 
 def _choices(node: Expression, path: Expression, parameters: Mapping[str, Value]) -> Iterator[list[Value]]:
-    if isinstance(node, Binary) and node.operator == "AND":
-        yield from _choices(node.left, path, parameters)
-        yield from _choices(node.right, path, parameters)
-    elif isinstance(node, Binary) and node.operator == "=" and path in (node.left, node.right):
-        value = _constant(node.right if node.left == path else node.left, parameters)
-        if value is not UNDEFINED:
-            yield [value]
-    elif isinstance(node, In) and not node.negated and node.subject == path:
-        values = [_constant(item, parameters) for item in node.items]
+    for test in chain(node, "AND"):
+        values: list[Value] = [UNDEFINED]
+        if isinstance(test, Binary) and test.operator == "AND":
+            yield from _choices(test, path, parameters)
+        elif isinstance(test, Binary) and test.operator == "=" and path in (test.left, test.right):
+            values = [_constant(test.right if test.left == path else test.left, parameters)]
+        elif isinstance(test, In) and not test.negated and test.subject == path:
+            values = [_constant(item, parameters) for item in test.items]
         if UNDEFINED not in values:
             yield values

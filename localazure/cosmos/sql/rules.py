@@ -8,7 +8,6 @@ Source: learn.microsoft.com/azure/cosmos-db/nosql/query/select, /group-by, /orde
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
 from typing import Any
 
 from localazure.cosmos.sql.aggregates import AGGREGATES
@@ -49,16 +48,16 @@ def aggregates_of(tree: Query) -> list[Call]:
     return [call for item in tree.items for call in _aggregate_calls(item.expression)]
 
 
-def _aggregate_calls(node: Any) -> Iterator[Call]:
-    if isinstance(node, Call) and not node.user_defined and node.name in AGGREGATES:
-        yield node
-    elif isinstance(node, tuple):
-        for part in node:
-            yield from _aggregate_calls(part)
-    elif is_dataclass(node) and not isinstance(node, Subquery):
-        for field in fields(node):
-            if field.name != "span":
-                yield from _aggregate_calls(getattr(node, field.name))
+def _aggregate_calls(expression: Expression) -> Iterator[Call]:
+    waiting: list[Any] = [expression]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Call) and not node.user_defined and node.name in AGGREGATES:
+            yield node
+        elif isinstance(node, tuple):
+            waiting.extend(reversed(node))
+        elif hasattr(node, "span") and not isinstance(node, Subquery):
+            waiting.extend(getattr(node, name) for name in reversed(node.__slots__) if name != "span")
 
 
 def result_names(tree: Query) -> list[str]:

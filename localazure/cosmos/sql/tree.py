@@ -143,6 +143,15 @@ Expression: TypeAlias = (
 )
 
 
+def chain(node: Expression, operator: str) -> list[Expression]:
+    """The operands that `operator` joins at the top of `node`, left to right; without recursion for long chains."""
+    operands: list[Expression] = []
+    while isinstance(node, Binary) and node.operator == operator:
+        operands.append(node.right)
+        node = node.left
+    return [node, *reversed(operands)]
+
+
 @dataclass(frozen=True, slots=True)
 class SelectItem:
     expression: Expression
