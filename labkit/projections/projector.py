@@ -141,26 +141,47 @@ class Projector:
         return {part: min(positions[part] for positions in tables.values()) for part in self._partitions}
 
     def wait_until_visible(self, token: str, timeout_seconds: float) -> None:
-        """Return once the tables show this version of the aggregate, or a later one.
+        """Return once `orders` or `customers` shows this version of the aggregate, or a later one.
 
         Raises: the worker's own error if it has failed; `AggregateParked`; `NotYet` when the time is over.
         """
         aggregate_id, version = parse_token(token)
+
+        def visible() -> bool:
+            parked = aggregate_id in self._lane
+            shown = self._store.version_of(aggregate_id)
+            if parked and shown < version:
+                raise AggregateParked(f"{aggregate_id} shows version {shown}: an event of it is parked")
+            return shown >= version
+
+        self._wait(visible, timeout_seconds, f"{token} is not visible")
+
+    def wait_until_applied(self, ends: Mapping[str, int], timeout_seconds: float) -> None:
+        """Return once every table has these sequence numbers (by hub partition) or later ones, parked events included.
+
+        Raises: the worker's own error if it has failed; `NotYet` when the time is over.
+        """
+
+        def applied() -> bool:
+            positions = self.positions()
+            return all(positions.get(part, NOTHING_APPLIED) >= number for part, number in ends.items())
+
+        self._wait(applied, timeout_seconds, f"not every table has reached {dict(ends)}")
+
+    def _wait(self, arrived: Callable[[], bool], timeout_seconds: float, otherwise: str) -> None:
+        """Look after each commit, between commits only: what is seen is never half a batch of this projector."""
         until = time.monotonic() + timeout_seconds
         while True:
-            commits, parked = self.counters["commits"], aggregate_id in self._lane
+            commits = self.counters["commits"]
             with self._projecting:
-                visible = self._store.version_of(aggregate_id)
-            if visible >= version:
-                return
+                if arrived():
+                    return
             if self.error is not None:
                 raise self.error
-            if parked:
-                raise AggregateParked(f"{aggregate_id} shows version {visible}: an event behind it is parked")
             left = until - time.monotonic()
             if left <= 0:
                 state = "running" if self.running else "not running"
-                raise NotYet(f"{token} after {timeout_seconds} s: version {visible} is visible, the projector {state}")
+                raise NotYet(f"{otherwise} after {timeout_seconds} s; the projector is {state}")
             with self._turned:
                 if self.counters["commits"] == commits:
                     self._turned.wait(min(left, IDLE_SECONDS))
@@ -187,7 +208,8 @@ class Projector:
                 committing = asyncio.create_task(self._commit_all(arrived, commits))
                 stopping = asyncio.create_task(self._stopping.wait())
                 await asyncio.wait({receiving, committing, stopping}, return_when=asyncio.FIRST_COMPLETED)
-                drained = asyncio.create_task(arrived.join())
+                receiving.cancel()
+                drained = asyncio.create_task(self._drain(arrived))
                 await asyncio.wait({drained, committing}, return_when=asyncio.FIRST_COMPLETED)
                 tasks = (receiving, committing, stopping, drained)
                 for task in tasks:
@@ -233,6 +255,11 @@ class Projector:
             prefetch=PREFETCH,
         )
 
+    async def _drain(self, arrived: Arrived) -> None:
+        """Return when all that has arrived is committed, without waiting for more of it."""
+        await arrived.put([])
+        await arrived.join()
+
     async def _commit_all(self, arrived: Arrived, commits: Executor) -> None:
         loop = asyncio.get_running_loop()
         while True:
@@ -240,7 +267,8 @@ class Projector:
             chunks = await self._gather(arrived)
             if chunks:
                 batch = [arrival for chunk in chunks for arrival, _ in chunk]
-                await loop.run_in_executor(commits, self._commit, batch)
+                if batch:
+                    await loop.run_in_executor(commits, self._commit, batch)
                 now = datetime.now(UTC)
                 self.applied_after_seconds.extend(
                     (now - enqueued).total_seconds() for chunk in chunks for _, enqueued in chunk if enqueued
@@ -249,13 +277,18 @@ class Projector:
                     arrived.task_done()
 
     async def _gather(self, arrived: Arrived) -> list[Chunk]:
-        """Chunks until they hold `commit_events` or `commit_interval_seconds` are over; none after an idle time."""
+        """Chunks until they hold `commit_events` or `commit_interval_seconds` are over; none after an idle time.
+
+        An empty chunk says that nothing more is to come.
+        """
         chunks: list[Chunk] = []
         until = time.monotonic() + IDLE_SECONDS
         while sum(map(len, chunks)) < self._commit_events:
             try:
                 chunks.append(await asyncio.wait_for(arrived.get(), max(until - time.monotonic(), 0)))
             except TimeoutError:
+                break
+            if not chunks[-1]:
                 break
             if len(chunks) == 1:
                 until = time.monotonic() + self._commit_interval_seconds
