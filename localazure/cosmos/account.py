@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from localazure.cosmos import batches, catalog, charges, documents, feeds, sessions, steps
+from localazure.cosmos import batches, catalog, charges, documents, feeds, past, sessions, steps
 from localazure.cosmos.catalog import Catalog
 from localazure.cosmos.documents import Address, Conditions, Turn
 from localazure.cosmos.drafts import read_json
 from localazure.cosmos.errors import NotFound
 from localazure.cosmos.feeds import Page, Slice
 from localazure.cosmos.partitioning import KeyValues, canonical
-from localazure.cosmos.queries import QueryAnswer, answer_query
+from localazure.cosmos.queries import QueryAnswer, Scope, answer_query
 from localazure.cosmos.ranges import partition_of
 from localazure.cosmos.resources import Container
 from localazure.cosmos.scans import ContainerScan
@@ -35,6 +35,7 @@ class Reader:
 
     session_token: str | None = None
     consistency: str | None = None
+    in_second_region: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +50,41 @@ class Outcome:
 class Account:
     """Raises: as `Journal`."""
 
-    def __init__(self, data_dir: Path, post: Post, fixed_ranges: int | None, now: Callable[[], float]) -> None:
-        self.store = Store(data_dir / FILE_NAME, catalog.SCHEMA + documents.SCHEMA, post, now)
+    def __init__(
+        self,
+        data_dir: Path,
+        post: Post,
+        *,
+        fixed_ranges: int | None,
+        now: Callable[[], float],
+        second_region_lag: Callable[[], float | None],
+    ) -> None:
+        schema = catalog.SCHEMA + documents.SCHEMA + past.SCHEMA
+        self.store = Store(data_dir / FILE_NAME, schema, post, now)
         self.catalog = Catalog(self.store, fixed_ranges)
+        self._second_region_lag = second_region_lag
+
+    @property
+    def has_second_region(self) -> bool:
+        return self._second_region_lag() is not None
+
+    def resume(self) -> None:
+        """Go on with what an earlier process left undone."""
+        self.catalog.sweep()
+
+    def forget(self) -> None:
+        """Drop what is in memory only, as a crash would; the catalog comes back from the file."""
+        self.catalog.reload()
 
     def close(self) -> None:
         self.store.close()
 
     async def run(self, container: Container, epk: str, step: Step) -> Outcome:
         """One step as a write of its own. Raises: what the step raises, `OwnerNotFound`."""
-        now = self.store.now()
+        now, past_seconds = self.store.now(), self._second_region_lag()
 
         def work(connection: sqlite3.Connection) -> tuple[Done, int]:
-            turn = Turn.take(connection, container.place, now)
+            turn = Turn.take(connection, container.place, now, past_seconds)
             return step(turn), turn.lsn
 
         done, lsn = await self.store.write(work)
@@ -70,10 +93,10 @@ class Account:
     async def run_batch(self, container: Container, key: KeyValues | None, body: bytes) -> tuple[list[Done], str, int]:
         """Raises: `BadRequest`, `BatchRefused`."""
         batch = batches.steps_of(container, key, read_json(body))
-        now = self.store.now()
+        now, past_seconds = self.store.now(), self._second_region_lag()
 
         def work(connection: sqlite3.Connection) -> tuple[list[Done], int]:
-            turn = Turn.take(connection, container.place, now)
+            turn = Turn.take(connection, container.place, now, past_seconds)
             return batches.run(turn, batch), turn.lsn
 
         done, lsn = await self.store.write(work)
@@ -81,11 +104,11 @@ class Account:
 
     def read_item(self, container: Container, address: Address, conditions: Conditions, reader: Reader) -> Outcome:
         """Raises: `NotFound`, `SessionNotAvailable`."""
-        connection = self.store.reader
-        lsn = documents.current_lsn(connection, container.number)
+        connection, moment = self.store.reader, self._moment(reader)
+        lsn = documents.current_lsn(connection, container.number, moment)
         if reader.session_token:
             sessions.check(reader.session_token, lsn)
-        row = documents.find(connection, container.place, address, self.store.now())
+        row = documents.find(connection, container.place, address, self.store.now(), moment)
         if row is None:
             raise NotFound("Entity with the specified id does not exist in the system.")
         done = steps.read_outcome(row, conditions, reader.consistency)
@@ -109,9 +132,16 @@ class Account:
         return await self.run(container, epk, step)
 
     async def changes(
-        self, container: Container, slice: Slice, *, after_lsn: int, since: float | None, most_items: int
+        self,
+        container: Container,
+        slice: Slice,
+        reader: Reader,
+        *,
+        after_lsn: int,
+        since: float | None,
+        most_items: int,
     ) -> Page:
-        now = self.store.now()
+        now, moment = self.store.now(), self._moment(reader)
         return await self.store.read(
             lambda connection: feeds.changes(
                 connection,
@@ -121,26 +151,36 @@ class Account:
                 since=since,
                 most_items=most_items,
                 now=now,
+                moment=moment,
             )
         )
 
-    async def living(self, container: Container, slice: Slice, *, after: int, most_items: int) -> Page:
-        now = self.store.now()
-        return await self.store.read(
-            lambda connection: feeds.living(
-                connection, container.place, slice, after=after, most_items=most_items, now=now
-            )
-        )
+    async def living(self, container: Container, scope: Scope, reader: Reader, *, after: int, most_items: int) -> Page:
+        """Documents in the order of creation."""
 
-    async def query(self, container: Container, headers: Mapping[str, str], body: bytes) -> QueryAnswer:
+        def work(connection: sqlite3.Connection) -> Page:
+            return feeds.living(
+                self._scan(container, connection, reader).scan(scope, str(after), None), after, most_items
+            )
+
+        return await self.store.read(work)
+
+    async def query(self, container: Container, reader: Reader, headers: Mapping[str, str], body: bytes) -> QueryAnswer:
         """Raises: `QueryRefused`."""
-        now = self.store.now()
         return await self.store.read(
-            lambda connection: answer_query(ContainerScan(container, connection, now), headers, body)
+            lambda connection: answer_query(self._scan(container, connection, reader), headers, body)
         )
 
     def lsn(self, container: Container, reader: Reader) -> int:
-        """How far this replica is. Raises: `SessionNotAvailable` if the reader has seen more."""
-        lsn = documents.current_lsn(self.store.reader, container.number)
+        """How far the replica that is asked has come. Raises: `SessionNotAvailable` if the reader has seen more."""
+        lsn = documents.current_lsn(self.store.reader, container.number, self._moment(reader))
         sessions.check(reader.session_token, lsn)
         return lsn
+
+    def _scan(self, container: Container, connection: sqlite3.Connection, reader: Reader) -> ContainerScan:
+        return ContainerScan(container, connection, self.store.now(), self._moment(reader))
+
+    def _moment(self, reader: Reader) -> float | None:
+        """Which past state this reader sees; None: the present."""
+        lag = self._second_region_lag() if reader.in_second_region else None
+        return None if lag is None else self.store.now() - lag

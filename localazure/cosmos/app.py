@@ -20,14 +20,16 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
-from localazure.cosmos import routes, wire
+from localazure.cosmos import regions, routes, wire
 from localazure.cosmos.account import Account
 from localazure.cosmos.auth import CosmosKeys, Gatekeeper
+from localazure.cosmos.catalog import DEFAULT_RU
 from localazure.cosmos.endpoints import ResourceEndpoints
-from localazure.cosmos.errors import CosmosError, Forbidden, TooLarge
+from localazure.cosmos.errors import CosmosError, Forbidden, TooLarge, TooManyRequests
 from localazure.cosmos.item_endpoints import ItemEndpoints
 from localazure.cosmos.queries import QueryRefused
-from localazure.cosmos.strikes import Dropped, Strikes
+from localazure.cosmos.strikes import Crashed, Dropped, Strikes
+from localazure.cosmos.throttling import Throttle
 from localazure.cosmos.wire import Request, Response
 from localazure.faults import FaultBook
 from localazure.journal import Post
@@ -59,8 +61,9 @@ def create_app(
 
     Raises: as `localazure.journal.Journal`; `ValueError` for keys that are not base64.
     """
-    gatekeeper = Gatekeeper(keys, bearer_token)
-    return CosmosApp(Account(data_dir, post, ranges, now), gatekeeper, Strikes(faults), now)
+    gatekeeper, strikes = Gatekeeper(keys, bearer_token), Strikes(faults)
+    account = Account(data_dir, post, fixed_ranges=ranges, now=now, second_region_lag=strikes.second_region_lag)
+    return CosmosApp(account, gatekeeper, strikes, now)
 
 
 class CosmosApp:
@@ -74,6 +77,9 @@ class CosmosApp:
         self._counts: Counter[str] = Counter()
         self._resources = ResourceEndpoints(account)
         self._items = ItemEndpoints(account)
+        self._throttle = Throttle()
+        self._under_way: set[Send] = set()
+        self._begun = False
 
     def close(self) -> None:
         self._account.close()
@@ -86,6 +92,7 @@ class CosmosApp:
         if scope["type"] != "http":
             raise RuntimeError(f"the account speaks HTTP, not {scope['type']}")
         request: Request | None = None
+        self._under_way.add(send)
         try:
             request = await _read_request(scope, receive)
             if request is None:
@@ -95,12 +102,17 @@ class CosmosApp:
             response = wire.refusal(refusal, request)
         except QueryRefused as refusal:
             response = wire.query_refusal(refusal, request)
+        except Crashed:
+            self._crash()
+            return await asyncio.sleep(0)
         except Dropped:
             cut(send)
-            return
+            return await asyncio.sleep(0)
         except Exception:
             logger.exception("a request to the Cosmos DB account failed: %s %s", scope["method"], scope["path"])
             response = wire.refusal(CosmosError("An unexpected error occurred in the embedded Azure."), request)
+        finally:
+            self._under_way.discard(send)
         await _send(response, request, send)
 
     async def _answer(self, request: Request) -> Response:
@@ -108,14 +120,43 @@ class CosmosApp:
         operation = routes.operation_of(route, request)
         access = self._gatekeeper.access(routes.signed(route, request), request.headers, self._now())
         self._counts[operation] += 1
+        if not self._begun:
+            self._begun = True
+            self._account.resume()
         if access == "read-only" and routes.changes_something(request.method, operation):
             raise Forbidden(f"The read-only key does not allow {request.method} on this resource.")
         container = request.segments[3] if len(request.segments) > 3 else None
         await self._strikes.before(operation, container)
         endpoint: Endpoint = getattr(self._items, operation, None) or getattr(self._resources, operation)
-        response = await endpoint(request)
+        if hasattr(self._items, operation) and self._strikes.enforces_throughput(container):
+            response = await self._throttled(endpoint, request, container)
+        else:
+            response = await endpoint(request)
         self._strikes.after(operation, container)
+        if self._account.has_second_region and regions.is_second(request.headers.get("host", "")):
+            self._strikes.count_second_region()
         return response
+
+    async def _throttled(self, endpoint: Endpoint, request: Request, name: str | None) -> Response:
+        """Raises: `TooManyRequests` where the physical partition has nothing left in this second."""
+        container, range_id = self._items.place_of(request)
+        offer = self._account.catalog.offer_of(container)
+        share = (offer.most_request_units if offer else DEFAULT_RU) / len(container.partitions)
+        try:
+            self._throttle.admit(container.rid, range_id, share)
+        except TooManyRequests:
+            self._strikes.count_throttled(name)
+            raise
+        response = await endpoint(request)
+        self._throttle.spend(container.rid, range_id, share, response.charge)
+        return response
+
+    def _crash(self) -> None:
+        """As if the process had died here and been started again: connections cut, memory forgotten."""
+        for send in self._under_way:
+            cut(send)
+        self._throttle.forget()
+        self._account.forget()
 
 
 async def _read_request(scope: Scope, receive: Receive) -> Request | None:
@@ -146,7 +187,10 @@ async def _send(response: Response, request: Request | None, send: Send) -> None
 
 
 def cut(send: Send) -> None:
-    """Cut the connection without an answer: ASGI has no word for it, so uvicorn's transport is asked directly."""
+    """Cut the connection without an answer: ASGI has no word for it, so uvicorn's transport is asked directly.
+
+    The caller lets the loop turn once before it returns, so that uvicorn knows of it and does not answer by itself.
+    """
     transport = getattr(getattr(send, "__self__", None), "transport", None)
     if not isinstance(transport, asyncio.BaseTransport):
         raise RuntimeError("this server cannot cut a connection")

@@ -17,7 +17,7 @@ import sqlite3
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from localazure.cosmos import rids
+from localazure.cosmos import past, rids
 from localazure.cosmos.errors import Conflict, NotFound, OwnerNotFound, PreconditionFailed
 
 SCHEMA = """
@@ -101,35 +101,58 @@ class Turn:
     connection: sqlite3.Connection
     place: Place
     lsn: int
-    now: int
+    time: float
+    keeps_past: bool = False
     _used: int = 0
 
+    @property
+    def now(self) -> int:
+        """Seconds since 1970, as documents know them."""
+        return int(self.time)
+
     @classmethod
-    def take(cls, connection: sqlite3.Connection, place: Place, now: float) -> Turn:
-        """Raises: `OwnerNotFound` if the container has been deleted meanwhile."""
+    def take(cls, connection: sqlite3.Connection, place: Place, now: float, past_seconds: float | None = None) -> Turn:
+        """`past_seconds`: for how long what is replaced has to be kept (`past`).
+
+        Raises: `OwnerNotFound` if the container has been deleted meanwhile.
+        """
         row = connection.execute(
             "UPDATE progress SET lsn = lsn + 1 WHERE container = ? RETURNING lsn", (place.container,)
         ).fetchone()
         if row is None:
             raise OwnerNotFound("The container has been deleted.")
-        return cls(connection, place, row[0], int(now))
+        if past_seconds is not None:
+            past.drop_before(connection, now - past_seconds)
+        return cls(connection, place, row[0], now, past_seconds is not None)
 
     def next_sequence(self) -> int:
         sequence = self.lsn << PLACE_BITS | self._used
         self._used += 1
         return sequence
 
+    def keep_past(self, address: Address) -> None:
+        """To be called before the document at `address` changes."""
+        if self.keeps_past:
+            where = (address.epk, address.key, address.id)
+            past.keep(self.connection, self.place.container, where, self.lsn, self.time)
 
-def current_lsn(connection: sqlite3.Connection, container: int) -> int:
-    """0 for a container that is gone."""
+
+def current_lsn(connection: sqlite3.Connection, container: int, moment: float | None = None) -> int:
+    """How far the container is, or was at `moment`; 0 for one that is gone."""
+    if moment is not None:
+        then = past.lsn_at(connection, container, moment)
+        if then is not None:
+            return then
     row = connection.execute("SELECT lsn FROM progress WHERE container = ?", (container,)).fetchone()
     return int(row[0]) if row else 0
 
 
-def find(connection: sqlite3.Connection, place: Place, address: Address, now: float) -> Row | None:
-    """The document, unless it has expired."""
+def find(
+    connection: sqlite3.Connection, place: Place, address: Address, now: float, moment: float | None = None
+) -> Row | None:
+    """The document, unless it has expired; with `moment`, as it was then."""
     row = connection.execute(
-        f"SELECT {COLUMNS} FROM documents WHERE container = ? AND epk = ? AND key = ? AND id = ?",
+        f"SELECT {COLUMNS} FROM {past.source(moment)} WHERE container = ? AND epk = ? AND key = ? AND id = ?",
         (place.container, address.epk, address.key, address.id),
     ).fetchone()
     if row is None:
@@ -173,20 +196,22 @@ def upsert(turn: Turn, draft: Draft, conditions: Conditions) -> tuple[Row, bool]
     if current is None:
         return create(turn, draft), True
     conditions.check(current)
-    return _update(turn, draft, current), False
+    return _update(turn, draft, current, draft.address), False
 
 
 def replace(turn: Turn, id: str, draft: Draft, conditions: Conditions) -> Row:
     """Raises: `NotFound`, `PreconditionFailed`; `Conflict` where the new id is another document's."""
-    current = get(turn, Address(draft.address.epk, draft.address.key, id))
+    address = Address(draft.address.epk, draft.address.key, id)
+    current = get(turn, address)
     conditions.check(current)
-    return _update(turn, draft, current)
+    return _update(turn, draft, current, address)
 
 
 def delete(turn: Turn, address: Address, conditions: Conditions) -> Row:
     """The version that was deleted. Raises: `NotFound`, `PreconditionFailed`."""
     current = get(turn, address)
     conditions.check(current)
+    turn.keep_past(address)
     _remove_row(turn, address)
     return current
 
@@ -201,6 +226,12 @@ def get(turn: Turn, address: Address) -> Row:
 
 def delete_partition(turn: Turn, epk: str, key: str) -> int:
     """Delete all documents of one partition key value; how many there were."""
+    if turn.keeps_past:
+        ids = turn.connection.execute(
+            "SELECT id FROM documents WHERE container = ? AND epk = ? AND key = ?", (turn.place.container, epk, key)
+        ).fetchall()
+        for (id,) in ids:
+            turn.keep_past(Address(epk, key, id))
     return turn.connection.execute(
         "DELETE FROM documents WHERE container = ? AND epk = ? AND key = ?", (turn.place.container, epk, key)
     ).rowcount
@@ -216,6 +247,7 @@ def sweep_container(connection: sqlite3.Connection, container: int, most: int) -
 
 
 def _insert(turn: Turn, draft: Draft, sequence: int) -> Row:
+    turn.keep_past(draft.address)
     number = turn.place.container << SEQUENCE_BITS | sequence
     row = _seal(turn, draft, number, sequence)
     where = draft.address
@@ -226,7 +258,10 @@ def _insert(turn: Turn, draft: Draft, sequence: int) -> Row:
     return row
 
 
-def _update(turn: Turn, draft: Draft, current: Row) -> Row:
+def _update(turn: Turn, draft: Draft, current: Row, address: Address) -> Row:
+    turn.keep_past(address)
+    if draft.address != address:
+        turn.keep_past(draft.address)
     sequence = turn.next_sequence()
     row = _seal(turn, draft, current.number, sequence)
     try:

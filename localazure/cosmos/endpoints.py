@@ -11,14 +11,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from localazure.cosmos import charges, resource_queries
+from localazure.cosmos import charges, regions, resource_queries
 from localazure.cosmos.account import Account
 from localazure.cosmos.drafts import read_object
 from localazure.cosmos.errors import ContainerRecreated, NotFound, OwnerNotFound
 from localazure.cosmos.resources import Container, throughput_of_headers
 from localazure.cosmos.wire import Request, Response, feed_text, json_response
-
-REGION = "Local"
 
 
 def find_container(account: Account, request: Request) -> Container:
@@ -48,8 +46,7 @@ class ResourceEndpoints:
 
     async def read_account(self, request: Request) -> Response:
         """`GET /`: the regions, at the very scheme and host the client used."""
-        endpoint = f"{request.headers.get('x-forwarded-proto', 'http')}://{request.headers.get('host', '')}/"
-        locations = [{"name": REGION, "databaseAccountEndpoint": endpoint}]
+        scheme, host = request.headers.get("x-forwarded-proto", "http"), request.headers.get("host", "")
         content = {
             "_self": "",
             "id": "localazure",
@@ -57,8 +54,7 @@ class ResourceEndpoints:
             "media": "//media/",
             "addresses": "//addresses/",
             "_dbs": "//dbs/",
-            "writableLocations": locations,
-            "readableLocations": locations,
+            **regions.locations(scheme, host, with_second=self._account.has_second_region),
             "enableMultipleWriteLocations": False,
             "userReplicationPolicy": {"asyncReplication": False, "minReplicaSetSize": 1, "maxReplicasetSize": 1},
             "userConsistencyPolicy": {"defaultConsistencyLevel": "Session"},

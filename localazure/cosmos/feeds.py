@@ -16,7 +16,9 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from localazure.cosmos.documents import PLACE_BITS, SEQUENCE_BITS, Place, current_lsn, has_expired
+from localazure.cosmos import past
+from localazure.cosmos.documents import PLACE_BITS, Place, current_lsn, has_expired
+from localazure.cosmos.queries import Stored
 
 MOST_PAGE_BYTES = 4 * 1024 * 1024
 DEFAULT_PAGE_ITEMS = 100
@@ -53,11 +55,18 @@ def changes(
     since: float | None,
     most_items: int,
     now: float,
+    moment: float | None = None,
 ) -> Page:
-    """What was written after `after_lsn` and not before `since` (seconds since 1970; documents know whole seconds)."""
-    reached = current_lsn(connection, place.container)
+    """What was written after `after_lsn` and not before `since` (seconds since 1970; documents know whole seconds).
+
+    With `moment`, as the container was then.
+    """
+    reached = current_lsn(connection, place.container, moment)
+    table = past.source(moment)
+    if moment is None:
+        table += " INDEXED BY " + ("documents_by_sequence" if slice.key is None else "documents_by_id")
     rows = connection.execute(
-        "SELECT sequence, ts, ttl, body FROM documents INDEXED BY documents_by_sequence "
+        f"SELECT sequence, ts, ttl, body FROM {table} "
         "WHERE container = ? AND sequence > ? AND sequence < ? AND epk >= ? AND epk < ? AND (? IS NULL OR key = ?) "
         "ORDER BY sequence",
         (
@@ -98,33 +107,15 @@ def _page_of_changes(
     return Page(bodies, reached, False)
 
 
-def living(
-    connection: sqlite3.Connection, place: Place, slice: Slice, *, after: int, most_items: int, now: float
-) -> Page:
-    """The documents in the order of creation, after the row number `after` (0: from the start)."""
+def living(documents: Iterator[Stored], after: int, most_items: int) -> Page:
+    """The next documents of a scan that starts after the row number `after` (0: from the start)."""
     bodies: list[bytes] = []
-    last = size = 0
-    rows = connection.execute(
-        "SELECT number, ts, ttl, body FROM documents "
-        "WHERE number > ? AND number < ? AND epk >= ? AND epk < ? AND (? IS NULL OR key = ?) ORDER BY number",
-        (
-            max(after, (place.container << SEQUENCE_BITS) - 1),
-            place.container + 1 << SEQUENCE_BITS,
-            slice.minimum,
-            slice.maximum,
-            slice.key,
-            slice.key,
-        ),
-    )
-    try:
-        for number, ts, ttl, body in rows:
-            if has_expired(place, ts, ttl, now):
-                continue
-            if bodies and (len(bodies) >= most_items or size + len(body) > MOST_PAGE_BYTES):
-                return Page(bodies, last, True)
-            bodies.append(body)
-            last = number
-            size += len(body)
-    finally:
-        rows.close()
+    last, size = after, 0
+    for position, body in documents:
+        assert isinstance(body, bytes)
+        if bodies and (len(bodies) >= most_items or size + len(body) > MOST_PAGE_BYTES):
+            return Page(bodies, last, True)
+        bodies.append(body)
+        last = int(position)
+        size += len(body)
     return Page(bodies, last, False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
-from localazure.cosmos import batches, charges, sessions, steps
+from localazure.cosmos import batches, charges, regions, sessions, steps
 from localazure.cosmos.account import Account, Outcome, Reader
 from localazure.cosmos.batches import BatchRefused
 from localazure.cosmos.documents import Address, Conditions
@@ -18,6 +18,7 @@ from localazure.cosmos.errors import BadRequest, PartitionGone
 from localazure.cosmos.feeds import DEFAULT_PAGE_ITEMS, Page, Slice
 from localazure.cosmos.partitioning import MAXIMUM, MINIMUM, KeyValues, canonical
 from localazure.cosmos.patching import patch
+from localazure.cosmos.queries import Scope
 from localazure.cosmos.ranges import partition_of
 from localazure.cosmos.resources import Container
 from localazure.cosmos.rids import addresses_by_rid
@@ -98,18 +99,25 @@ class ItemEndpoints:
 
     async def query(self, request: Request) -> Response:
         container = find_container(self._account, request)
-        lsn = self._account.lsn(container, _reader(request))
-        answer = await self._account.query(container, request.headers, request.body)
+        reader = _reader(request)
+        lsn = self._account.lsn(container, reader)
+        answer = await self._account.query(container, reader, request.headers, request.body)
         charge = charges.page(answer.retrieved_bytes)
         headers = {**_place(container, answer.range_id or container.partitions[0].id, lsn), **answer.headers}
         return Response(200, answer.body, headers, charge)
 
     async def read_feed(self, request: Request) -> Response:
         container = find_container(self._account, request)
-        lsn = self._account.lsn(container, _reader(request))
+        reader = _reader(request)
+        lsn = self._account.lsn(container, reader)
         part, range_id = _slice(container, request)
+        scope = Scope(part.minimum, part.maximum)
         page = await self._account.living(
-            container, part, after=request.integer("x-ms-continuation", 0), most_items=_most_items(request)
+            container,
+            scope,
+            reader,
+            after=request.integer("x-ms-continuation", 0),
+            most_items=_most_items(request),
         )
         headers = _place(container, range_id, lsn)
         if page.more:
@@ -121,16 +129,25 @@ class ItemEndpoints:
         container = find_container(self._account, request)
         if request.headers["a-im"].lower() != "incremental feed":
             raise BadRequest("The all versions and deletes mode is not supported by this account.")
-        lsn = self._account.lsn(container, _reader(request))
+        reader = _reader(request)
+        lsn = self._account.lsn(container, reader)
         part, range_id = _slice(container, request)
         after, since = _continuation(request, lsn), _since(request)
         page = await self._account.changes(
-            container, part, after_lsn=after, since=since, most_items=_most_items(request)
+            container, part, reader, after_lsn=after, since=since, most_items=_most_items(request)
         )
         headers = {**_place(container, range_id, lsn), "etag": f'"{page.resume}"'}
         if not page.bodies:
             return Response(304, b"", headers, charges.page(0))
         return _page(container, page, headers)
+
+    def place_of(self, request: Request) -> tuple[Container, str]:
+        """The container, and the id of the (first) physical partition that a request on documents concerns.
+
+        Raises: as `find_container`, `PartitionGone`, `BadRequest`.
+        """
+        container = find_container(self._account, request)
+        return container, _slice(container, request)[1]
 
     def _id(self, container: Container, request: Request) -> str:
         if addresses_by_rid(request.segments[1]):
@@ -155,7 +172,12 @@ def _conditions(request: Request) -> Conditions:
 
 
 def _reader(request: Request) -> Reader:
-    return Reader(request.headers.get("x-ms-session-token"), request.headers.get("x-ms-consistency-level"))
+    headers = request.headers
+    return Reader(
+        headers.get("x-ms-session-token"),
+        headers.get("x-ms-consistency-level"),
+        regions.is_second(headers.get("host", "")),
+    )
 
 
 def _most_items(request: Request) -> int:

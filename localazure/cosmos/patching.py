@@ -6,6 +6,7 @@ Source: learn.microsoft.com/azure/cosmos-db/partial-document-update (conditions 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from localazure.cosmos import charges, documents, patches, steps
@@ -14,7 +15,10 @@ from localazure.cosmos.drafts import address_of, draft_of
 from localazure.cosmos.errors import BadRequest, PreconditionFailed
 from localazure.cosmos.partitioning import KeyValues
 from localazure.cosmos.resources import Container
+from localazure.cosmos.sql import DivisionByZero, SqlRefused, compile_query, parse
 from localazure.cosmos.steps import Done, Step
+
+CONDITION_PREFIX = "SELECT VALUE true "
 
 
 def patch(container: Container, key: KeyValues | None, id: str, body: Any, conditions: Conditions) -> Step:
@@ -37,7 +41,21 @@ def patch(container: Container, key: KeyValues | None, id: str, body: Any, condi
     return step
 
 
-def _condition(text: Any) -> Any:
+def _condition(text: Any) -> Callable[[Any], bool]:
+    """Whether a document meets `FROM <alias> WHERE ...`. Raises: `BadRequest` for what is no such text."""
     if text is None:
         return lambda _: True
-    raise BadRequest("Conditions of patches are not supported yet.")
+    try:
+        query = compile_query(parse(f"{CONDITION_PREFIX}{text}"))
+        if not query.streaming:
+            raise BadRequest(f"The condition {text!r} of the patch is not of the form FROM <alias> WHERE ...")
+    except SqlRefused as refusal:
+        raise BadRequest(refusal.as_service_text()) from refusal
+
+    def holds(document: Any) -> bool:
+        try:
+            return bool(query.start({}).outputs(document))
+        except (SqlRefused, DivisionByZero) as refusal:
+            raise BadRequest(f"The condition of the patch cannot be evaluated: {refusal}") from refusal
+
+    return holds

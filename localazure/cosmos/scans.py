@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from localazure.cosmos import past
 from localazure.cosmos.documents import SEQUENCE_BITS, has_expired
 from localazure.cosmos.partitioning import canonical
 from localazure.cosmos.queries import KeyRange, Prefilter, Scope, Stored
@@ -19,11 +20,12 @@ from localazure.cosmos.resources import Container
 
 @dataclass(frozen=True, slots=True)
 class ContainerScan:
-    """`container` as of the moment `now`, through `connection`."""
+    """`container` through `connection`; `now` decides what has expired, `moment` (if any) which past state is seen."""
 
     container: Container
     connection: sqlite3.Connection
     now: float
+    moment: float | None = None
 
     @property
     def rid(self) -> str:
@@ -50,7 +52,7 @@ class ContainerScan:
         where = ["number > ?", "number < ?"]
         first = (number << SEQUENCE_BITS) - 1
         values: list[Any] = [first if after is None else max(first, int(after)), number + 1 << SEQUENCE_BITS]
-        source = "documents"
+        source = past.source(self.moment)
         if scope.partition_key is not None:
             where = ["container = ?", "epk = ?", "key = ?", *where]
             values = [number, scope.minimum, canonical(scope.partition_key), *values]
@@ -58,7 +60,7 @@ class ContainerScan:
             where += ["epk >= ?", "epk < ?"]
             values += [scope.minimum, scope.maximum]
         if prefilter is not None:
-            source = "(SELECT number, container, epk, key, id, ts, ttl, CAST(body AS TEXT) AS body FROM documents)"
+            source = f"(SELECT number, container, epk, key, id, ts, ttl, CAST(body AS TEXT) AS body FROM {source})"
             where.append(f"({prefilter.condition})")
             values += prefilter.arguments
         rows = self.connection.execute(

@@ -11,10 +11,12 @@ from localazure.cosmos.errors import CosmosError
 from localazure.faults import Fault, FaultBook
 
 CODES = {
+    400: "BadRequest",
     403: "Forbidden",
     404: "NotFound",
     408: "RequestTimeout",
     410: "Gone",
+    412: "PreconditionFailed",
     429: "TooManyRequests",
     449: "RetryWith",
     500: "InternalServerError",
@@ -26,6 +28,10 @@ class Dropped(Exception):
     """The connection is to be cut without an answer."""
 
 
+class Crashed(Dropped):
+    """All connections are to be cut, and everything that is not on disk is to be forgotten."""
+
+
 class Strikes:
     """Asks the armed faults at the points where the service can fail."""
 
@@ -33,25 +39,43 @@ class Strikes:
         self._faults = faults
 
     async def before(self, operation: str, container: str | None) -> None:
-        """Raises: `CosmosError` as armed, `Dropped`."""
+        """Raises: `CosmosError` as armed, `Dropped`, `Crashed`; nothing has been read or written then."""
         delay = self._faults.take("cosmos", "delay", operation=operation, container=container)
         if delay is not None:
             await asyncio.sleep(float(delay.values["milliseconds"]) / 1000)
         refusal = self._faults.take("cosmos", "respond", operation=operation, container=container)
         if refusal is not None:
             raise _as_error(refusal)
-        if self._takes_drop(operation, container, after_commit=False):
+        if self._takes("crash", operation, container, after_commit=False):
+            raise Crashed
+        if self._takes("drop_connection", operation, container, after_commit=False):
             raise Dropped
 
     def after(self, operation: str, container: str | None) -> None:
-        """Raises: `Dropped`, with the operation done and on disk."""
-        if self._takes_drop(operation, container, after_commit=True):
+        """Raises: `Dropped`, `Crashed`, with the operation done and on disk."""
+        if self._takes("crash", operation, container, after_commit=True):
+            raise Crashed
+        if self._takes("drop_connection", operation, container, after_commit=True):
             raise Dropped
 
-    def _takes_drop(self, operation: str, container: str | None, *, after_commit: bool) -> bool:
-        fault = self._faults.take(
-            "cosmos", "drop_connection", operation=operation, container=container, after_commit=after_commit
-        )
+    def enforces_throughput(self, container: str | None) -> bool:
+        return self._faults.peek("cosmos", "enforce_throughput", container=container) is not None
+
+    def count_throttled(self, container: str | None) -> None:
+        """One request was answered with 429."""
+        self._faults.take("cosmos", "enforce_throughput", container=container)
+
+    def second_region_lag(self) -> float | None:
+        """Seconds by which the second region lags; None while there is none."""
+        fault = self._faults.peek("cosmos", "lag_second_region")
+        return None if fault is None else float(fault.values["milliseconds"]) / 1000
+
+    def count_second_region(self) -> None:
+        """One request was answered by the second region."""
+        self._faults.take("cosmos", "lag_second_region")
+
+    def _takes(self, kind: str, operation: str, container: str | None, *, after_commit: bool) -> bool:
+        fault = self._faults.take("cosmos", kind, operation=operation, container=container, after_commit=after_commit)
         return fault is not None
 
 

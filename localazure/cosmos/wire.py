@@ -8,6 +8,7 @@ Source: learn.microsoft.com/rest/api/cosmos-db/common-cosmosdb-rest-response-hea
 from __future__ import annotations
 
 import json
+import math
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -76,7 +77,7 @@ def refusal(error: CosmosError, request: Request | None) -> Response:
     if error.substatus:
         headers["x-ms-substatus"] = str(error.substatus)
     if error.retry_after_ms is not None:
-        headers["x-ms-retry-after-ms"] = str(round(error.retry_after_ms, 3))
+        headers["x-ms-retry-after-ms"] = str(math.ceil(error.retry_after_ms))
     return json_response(error.status, {"code": error.code, "message": message}, headers, 0.0)
 
 
