@@ -1,0 +1,59 @@
+"""What the `test` verb makes of skips and of processes left behind."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from labkit import settings
+from labkit.verbs import test as verb
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> Path:
+    """A real report of pytest: one test passes, one is skipped for its platform, one for something CI could have."""
+    (tmp_path / "test_three.py").write_text(
+        "import pytest\n"
+        "def test_passes(): pass\n"
+        "@pytest.mark.skip(reason='only on Windows')\n"
+        "def test_platform(): pass\n"
+        "@pytest.mark.skip(reason='no browser here')\n"
+        "def test_browser(): pass\n",
+        encoding="utf-8",
+    )
+    path = tmp_path / "report.xml"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
+    done = subprocess.run([*command, f"--junitxml={path}", str(tmp_path)], capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout
+    return path
+
+
+def test_a_skip_that_ci_could_avoid_is_named_and_one_for_the_platform_is_not(report: Path) -> None:
+    (found,) = verb.avoidable_skips(report)
+
+    assert "test_browser: no browser here" in found
+
+
+def test_a_process_of_the_run_that_is_still_there_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verb, "ENDING_SECONDS", 0.0)
+    sleeper = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env={verb.MARK: "m1"})
+    try:
+        (found,) = verb.left_behind("m1")
+        assert found.startswith(f"process {sleeper.pid}: ")
+        assert verb.left_behind("m2") == []
+    finally:
+        sleeper.communicate(b"\n")
+
+
+def test_the_stages_see_no_azure_and_a_state_folder_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(settings.COSMOS, "AccountEndpoint=...")
+    around = verb.surroundings(tmp_path, "m1")
+
+    assert settings.COSMOS not in around
+    assert around[settings.DATA_DIR] == str(tmp_path)
+    assert around[verb.MARK] == "m1"
