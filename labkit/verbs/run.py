@@ -46,9 +46,10 @@ def run(notebooks: tuple[str, ...], assignments: tuple[str, ...]) -> None:
         failures += outcome.error is not None
         what = outcome.error or "all cells ran"
         click.echo(f"{path.stem:<20} {outcome.cells:>3} cells {outcome.seconds:6.1f} s  {what}")
-    click.echo(f"{len(paths)} notebooks in {time.monotonic() - began:.1f} s. Executed copies: {_shown(out)}")
+    count = "1 notebook" if len(paths) == 1 else f"{len(paths)} notebooks"
+    click.echo(f"{count} in {time.monotonic() - began:.1f} s. Executed copies: {_shown(out)}")
     if failures:
-        raise LabError(f"{failures} of {len(paths)} notebooks failed; their copies show the cell and the error")
+        raise LabError(f"{failures} of {count} failed; the executed copies show the cell and the error")
 
 
 def execute(path: Path, copy: Path, values: dict[str, parameters.Value]) -> Executed:
