@@ -64,6 +64,7 @@ def _checked(place: Place) -> Place:
     counts = (place.row, place.skipped, place.taken)
     texts_fit = isinstance(place.minimum, str) and (place.after is None or isinstance(place.after, str))
     counts_fit = all(type(count) is int and count >= 0 for count in counts)
-    if not (texts_fit and counts_fit and (place.after is None or place.after.isdigit() or place.last is not None)):
+    after_fits = place.after is None or (place.after.isascii() and place.after.isdigit())
+    if not (texts_fit and counts_fit and after_fits and isinstance(place.last, list | None)):
         raise InvalidContinuation("the token's fields do not fit")
     return place

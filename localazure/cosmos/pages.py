@@ -14,20 +14,19 @@ learn.microsoft.com/azure/cosmos-db/nosql/query-metrics
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 
 from localazure.cosmos import continuations
 from localazure.cosmos.continuations import Place
+from localazure.cosmos.queried import Prefilter, QueriedContainer, Scope, Stored
 from localazure.cosmos.sql import CompiledQuery, ordering, prefilter
 from localazure.cosmos.sql.compiler import Execution, OrderedResult
 from localazure.cosmos.sql.values import UNDEFINED, Value, order_key
-
-if TYPE_CHECKING:
-    from localazure.cosmos.queries import QueriedContainer
 
 LARGEST_PAGE_BYTES: Final = 4 * 1024 * 1024
 
@@ -100,13 +99,13 @@ def fill(container: QueriedContainer, query: CompiledQuery, targets: list[Target
     page = Page(targets[at].id)
     sorts_undefined = ordering.sorts_undefined(query.tree, container.indexing_policy)
     execution = query.start(request.parameters, sorts_undefined=sorts_undefined)
-    reader = _Reader(container, query, request.parameters, targets[at], page)
-    if query.streaming:
-        following = _stream(query, execution, reader, page, request.most_items, place)
-    elif query.ordered:
-        following = _sorted(execution, reader, page, request.most_items, place)
-    else:
-        following = _repeated(execution, reader, page, request.most_items, place)
+    with closing(_Reader(container, query, request.parameters, targets[at], page)) as reader:
+        if query.streaming:
+            following = _stream(query, execution, reader, page, request.most_items, place)
+        elif query.ordered:
+            following = _sorted(execution, reader, page, request.most_items, place)
+        else:
+            following = _repeated(execution, reader, page, request.most_items, place)
     if following is _RANGE_DONE and at + 1 < len(targets):
         at += 1
         following = Place(targets[at].minimum, skipped=place.skipped, taken=place.taken)
@@ -119,7 +118,10 @@ _RANGE_DONE: Final = Place(minimum="-")
 
 
 class _Reader:
-    """The documents of one target, counted into the page as they are read."""
+    """The documents of one target, counted into the page as they are read.
+
+    To be closed: a scan left open would keep its connection at the state it saw.
+    """
 
     def __init__(
         self,
@@ -134,14 +136,18 @@ class _Reader:
         self._target = target
         self._page = page
         self.positions: list[str] = []
+        self._scan: Iterator[Stored] = iter(())
+
+    def close(self) -> None:
+        if isinstance(self._scan, Generator):
+            self._scan.close()
 
     def stored(self, after: str | None) -> Iterator[tuple[str, bytes]]:
-        from localazure.cosmos.queries import Prefilter, Scope
-
         target, page = self._target, self._page
         condition = Prefilter(*self._filter) if self._filter is not None else None
         scope = Scope(target.minimum, target.maximum, target.key)
-        for position, body in self._container.scan(scope, after, condition):
+        self._scan = self._container.scan(scope, after, condition)
+        for position, body in self._scan:
             raw = body.encode() if isinstance(body, str) else body
             page.retrieved_documents += 1
             page.retrieved_bytes += len(raw)
@@ -182,7 +188,10 @@ def _sorted(execution: Execution, reader: _Reader, page: Page, most_items: int |
     results = execution.ordered(reader.documents())
     if most is not None:
         results = results[: skip + most]
-    begin = _after_last(results, reader.positions, place) if place.last is not None else skip
+    begin = skip
+    if place.last is not None:
+        is_after = _after_last(execution.directions, reader.positions, place)
+        begin = next((at for at, result in enumerate(results) if is_after(result)), len(results))
     for at in range(begin, len(results)):
         item = _encode(results[at].value)
         if page.is_full(most_items, len(item)):
@@ -193,16 +202,20 @@ def _sorted(execution: Execution, reader: _Reader, page: Page, most_items: int |
     return _RANGE_DONE
 
 
-def _after_last(results: list[OrderedResult], positions: list[str], place: Place) -> int:
-    """The index of the first result after the one `place` names."""
-    for at, result in enumerate(results):
-        if result.row == place.row and positions[result.document] == place.after:
-            return at + 1
+def _after_last(directions: list[bool], positions: list[str], place: Place) -> Callable[[OrderedResult], bool]:
+    """Whether a result comes after the one that `place` names, which need not exist any more."""
     wanted = [order_key(held[0] if held else UNDEFINED) for held in place.last or []]
-    for at, result in enumerate(results):
-        if [order_key(value) for value in result.keys] == wanted:
-            return at
-    return len(results)
+    last = (int(place.after or 0), place.row)
+
+    def is_after(result: OrderedResult) -> bool:
+        for value, limit, descending in zip(result.keys, wanted, directions, strict=True):
+            key = order_key(value)
+            if key != limit:
+                return (key < limit) if descending else (key > limit)
+        came = (int(positions[result.document]), result.row)
+        return came < last if directions[0] else came > last
+
+    return is_after
 
 
 def _repeated(execution: Execution, reader: _Reader, page: Page, most_items: int | None, place: Place) -> Place | None:

@@ -183,6 +183,11 @@ class Execution:
     def bounds(self) -> tuple[int, int | None]:
         return self._select.bounds(self._env)
 
+    @property
+    def directions(self) -> list[bool]:
+        """For each item of ORDER BY whether it descends."""
+        return [descending for _, descending in self._select.order]
+
     def outputs(self, document: Value) -> list[Value]:
         """What one document of a streaming query gives, before TOP, OFFSET and LIMIT."""
         self._feed((document,))

@@ -1,0 +1,397 @@
+"""Queries through the official SDK: one partition, several ranges, pages, refusals.
+
+The container has four physical partitions, so that every cross-partition result was merged by the SDK from several.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from azure.cosmos import ContainerProxy, CosmosClient, PartitionKey
+from azure.cosmos.exceptions import CosmosHttpResponseError
+
+import localazure
+from localazure.handle import LocalAzure
+
+FOUR_PARTITIONS = 40_000
+STATUSES = ("Created", "Paid", "Shipped")
+ORDERS = [
+    {
+        "id": f"order-{number:02}",
+        "customerId": f"customer-{number % 7}",
+        "status": STATUSES[number % 3],
+        "total": number * 1.5,
+        "items": [{"productId": f"p{item}", "quantity": item + 1} for item in range(number % 4)],
+        **({"note": None} if number % 5 == 0 else {"note": "gift"} if number % 5 == 1 else {}),
+    }
+    for number in range(60)
+]
+COMPOSITE = {
+    "indexingMode": "consistent",
+    "includedPaths": [{"path": "/*"}, {"path": "/note/?"}],
+    "excludedPaths": [{"path": "/secret/*"}],
+    "compositeIndexes": [[{"path": "/status", "order": "ascending"}, {"path": "/total", "order": "descending"}]],
+}
+
+
+@pytest.fixture(scope="module")
+def orders(azure: LocalAzure) -> Iterator[ContainerProxy]:
+    client = CosmosClient.from_connection_string(azure.cosmos_connection_string)
+    database = client.create_database("queries")
+    container = database.create_container(
+        "orders", PartitionKey("/customerId"), offer_throughput=FOUR_PARTITIONS, indexing_policy=COMPOSITE
+    )
+    for order in ORDERS:
+        container.create_item(order)
+    yield container
+    client.delete_database("queries")
+
+
+def across(container: ContainerProxy, query: str, **options: Any) -> list[Any]:
+    return list(container.query_items(query, enable_cross_partition_query=True, **options))
+
+
+def within(container: ContainerProxy, query: str, customer: str = "customer-1", **options: Any) -> list[Any]:
+    return list(container.query_items(query, partition_key=customer, **options))
+
+
+def refusal(container: ContainerProxy, query: str, **options: Any) -> CosmosHttpResponseError:
+    with pytest.raises(CosmosHttpResponseError) as caught:
+        list(container.query_items(query, **options))
+    assert caught.value.status_code == 400
+    return caught.value
+
+
+def of_customer(number: int) -> list[dict[str, Any]]:
+    return [order for order in ORDERS if order["customerId"] == f"customer-{number}"]
+
+
+# One partition
+
+
+def test_a_query_of_one_partition_returns_whole_items_in_the_order_of_their_creation(orders: ContainerProxy) -> None:
+    found = within(orders, "SELECT * FROM c")
+    assert [item["id"] for item in found] == [order["id"] for order in of_customer(1)]
+    assert {"_rid", "_self", "_etag", "_ts", "_attachments"} <= found[0].keys()
+
+
+def test_parameters_compare_by_type(orders: ContainerProxy) -> None:
+    query = "SELECT VALUE c.id FROM c WHERE c.total >= @least AND c.status = @status"
+    parameters = [{"name": "@least", "value": 30}, {"name": "@status", "value": "Paid"}]
+    wanted = [order["id"] for order in of_customer(1) if order["total"] >= 30 and order["status"] == "Paid"]
+    assert within(orders, query, parameters=parameters) == wanted
+    parameters = [{"name": "@least", "value": "30"}, {"name": "@status", "value": "Paid"}]
+    assert within(orders, query, parameters=parameters) == []
+
+
+def test_group_by_is_served_within_one_partition(orders: ContainerProxy) -> None:
+    found = within(orders, "SELECT c.status, COUNT(1) AS orders, SUM(c.total) AS total FROM c GROUP BY c.status")
+    wanted = {}
+    for order in of_customer(1):
+        count, total = wanted.get(order["status"], (0, 0.0))
+        wanted[order["status"]] = (count + 1, total + order["total"])
+    assert {row["status"]: (row["orders"], row["total"]) for row in found} == wanted
+
+
+def test_an_aggregate_without_value_is_served_within_one_partition(orders: ContainerProxy) -> None:
+    assert within(orders, "SELECT COUNT(1) AS n, MAX(c.total) AS most FROM c") == [
+        {"n": len(of_customer(1)), "most": max(order["total"] for order in of_customer(1))}
+    ]
+
+
+def test_undefined_and_null_are_kept_apart(orders: ContainerProxy) -> None:
+    ids = {
+        condition: set(across(orders, f"SELECT VALUE c.id FROM c WHERE {condition}"))
+        for condition in ("IS_NULL(c.note)", "NOT IS_DEFINED(c.note)", "c.note = null", "c.note != null", "true")
+    }
+    assert ids["IS_NULL(c.note)"] == ids["c.note = null"] == {o["id"] for o in ORDERS if o.get("note", 0) is None}
+    assert ids["NOT IS_DEFINED(c.note)"] == {o["id"] for o in ORDERS if "note" not in o}
+    assert ids["c.note != null"] == {o["id"] for o in ORDERS if o.get("note") is not None}
+    assert len(ids["true"]) == 60
+
+
+# Several ranges, merged by the SDK
+
+
+def test_the_container_has_four_ranges(orders: ContainerProxy) -> None:
+    assert len(list(orders.read_feed_ranges())) == 4
+
+
+def test_a_filter_is_served_over_all_ranges(orders: ContainerProxy) -> None:
+    found = across(orders, "SELECT VALUE c.id FROM c WHERE c.status = 'Paid'")
+    assert sorted(found) == [order["id"] for order in ORDERS if order["status"] == "Paid"]
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        ("SELECT VALUE COUNT(1) FROM c", 60),
+        ("SELECT VALUE COUNT(c.note) FROM c", 24),
+        ("SELECT VALUE SUM(c.total) FROM c", sum(order["total"] for order in ORDERS)),
+        ("SELECT VALUE AVG(c.total) FROM c", sum(order["total"] for order in ORDERS) / 60),
+        ("SELECT VALUE MIN(c.total) FROM c WHERE c.total > 10", 10.5),
+        ("SELECT VALUE MAX(c.id) FROM c", "order-59"),
+    ],
+)
+def test_an_aggregate_is_merged_from_all_ranges(orders: ContainerProxy, query: str, wanted: Any) -> None:
+    assert across(orders, query) == [wanted]
+
+
+def test_order_by_is_merged_from_all_ranges(orders: ContainerProxy) -> None:
+    found = across(orders, "SELECT VALUE c.total FROM c WHERE c.total < 60 ORDER BY c.total DESC")
+    assert found == sorted((o["total"] for o in ORDERS if o["total"] < 60), reverse=True)
+
+
+def test_order_by_projects_a_list_under_its_names(orders: ContainerProxy) -> None:
+    found = across(orders, "SELECT TOP 2 c.id, c.total AS amount, 1 + 1 FROM c ORDER BY c.total")
+    assert found == [{"id": "order-00", "amount": 0, "$1": 2}, {"id": "order-01", "amount": 1.5, "$1": 2}]
+
+
+def test_top_over_all_ranges_takes_as_many_as_asked(orders: ContainerProxy) -> None:
+    parameters = [{"name": "@most", "value": 7}]
+    assert len(across(orders, "SELECT TOP @most * FROM c", parameters=parameters)) == 7
+
+
+def test_offset_and_limit_count_over_all_ranges(orders: ContainerProxy) -> None:
+    found = across(orders, "SELECT VALUE c.total FROM c ORDER BY c.total OFFSET 10 LIMIT 5")
+    assert found == [15, 16.5, 18, 19.5, 21]
+
+
+def test_offset_and_limit_work_without_an_order(orders: ContainerProxy) -> None:
+    assert len(across(orders, "SELECT VALUE c.id FROM c WHERE (c.total >= 0) OFFSET 55 LIMIT 10")) == 5
+
+
+def test_distinct_values_are_merged_from_all_ranges(orders: ContainerProxy) -> None:
+    assert sorted(across(orders, "SELECT DISTINCT VALUE c.status FROM c")) == sorted(STATUSES)
+    assert across(orders, "SELECT DISTINCT VALUE c.status FROM c ORDER BY c.status") == sorted(STATUSES)
+
+
+def test_a_join_unfolds_arrays_in_every_range(orders: ContainerProxy) -> None:
+    found = across(orders, "SELECT c.id, i.productId FROM c JOIN i IN c.items WHERE i.quantity = 3")
+    assert sorted(row["id"] for row in found) == [o["id"] for o in ORDERS if len(o["items"]) == 3]
+
+
+def test_a_query_that_names_its_partition_key_reaches_one_range_without_the_flag(orders: ContainerProxy) -> None:
+    found = list(orders.query_items("SELECT VALUE c.id FROM c WHERE c.customerId = 'customer-3'"))
+    assert found == [order["id"] for order in of_customer(3)]
+
+
+def test_several_partition_keys_in_where_narrow_the_plan(orders: ContainerProxy) -> None:
+    query = "SELECT VALUE COUNT(1) FROM c WHERE c.customerId IN ('customer-3', 'customer-5')"
+    assert across(orders, query) == [len(of_customer(3)) + len(of_customer(5))]
+
+
+def test_a_feed_range_is_queried_alone(orders: ContainerProxy) -> None:
+    parts = [
+        list(orders.query_items("SELECT VALUE c.id FROM c", feed_range=part)) for part in orders.read_feed_ranges()
+    ]
+    assert sorted(item for part in parts for item in part) == [order["id"] for order in ORDERS]
+    assert max(map(len, parts)) < 60
+
+
+# Pages
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT VALUE c.id FROM c",
+        "SELECT VALUE i.productId FROM c JOIN i IN c.items",
+        "SELECT VALUE c.id FROM c ORDER BY c.status",
+        "SELECT VALUE c.id FROM c ORDER BY c.note DESC",
+        "SELECT c.status, COUNT(1) AS n FROM c GROUP BY c.status",
+        "SELECT DISTINCT VALUE c.total FROM c",
+        "SELECT TOP 5 VALUE c.id FROM c",
+        "SELECT VALUE c.id FROM c OFFSET 2 LIMIT 5",
+        "SELECT VALUE c.id FROM c ORDER BY c.total DESC OFFSET 1 LIMIT 5",
+    ],
+)
+def test_pages_of_every_size_make_the_same_whole(orders: ContainerProxy, query: str) -> None:
+    whole = within(orders, query)
+    assert whole
+    for size in (1, 2, 3, 100):
+        pages = [list(p) for p in orders.query_items(query, partition_key="customer-1", max_item_count=size).by_page()]
+        assert [item for page in pages for item in page] == whole
+        assert all(len(page) <= size for page in pages)
+
+
+def test_a_continuation_of_the_sdk_resumes_after_the_page(orders: ContainerProxy) -> None:
+    query = "SELECT VALUE c.id FROM c"
+    first = orders.query_items(query, partition_key="customer-1", max_item_count=4).by_page()
+    begun = list(next(first))
+    rest = orders.query_items(query, partition_key="customer-1").by_page(first.continuation_token)
+    assert begun + [item for page in rest for item in page] == [order["id"] for order in of_customer(1)]
+
+
+def test_a_cross_partition_filter_resumes_in_the_next_range(orders: ContainerProxy) -> None:
+    query = "SELECT VALUE c.id FROM c"
+    found: list[str] = []
+    token = None
+    while True:
+        pages = orders.query_items(query, enable_cross_partition_query=True, max_item_count=7).by_page(token)
+        found += list(next(pages))
+        token = pages.continuation_token
+        if token is None:
+            break
+    assert sorted(found) == [order["id"] for order in ORDERS]
+
+
+def test_a_continuation_outlives_a_restart_of_the_server(tmp_path: Any) -> None:
+    query = "SELECT VALUE c.id FROM c ORDER BY c.total DESC"
+    with localazure.start(tmp_path) as azure:
+        client = CosmosClient.from_connection_string(azure.cosmos_connection_string)
+        container = client.create_database("d").create_container("c", PartitionKey("/customerId"))
+        for number in range(9):
+            container.create_item({"id": str(number), "customerId": "x", "total": number})
+        pages = container.query_items(query, partition_key="x", max_item_count=4).by_page()
+        begun = list(next(pages))
+        token = pages.continuation_token
+    with localazure.start(tmp_path) as azure:
+        client = CosmosClient.from_connection_string(azure.cosmos_connection_string)
+        container = client.get_database_client("d").get_container_client("c")
+        container.delete_item(begun[-1], "x")
+        rest = container.query_items(query, partition_key="x").by_page(token)
+        assert begun + [item for page in rest for item in page] == list("876543210")
+
+
+def test_a_page_holds_no_more_than_four_megabytes(azure: LocalAzure, fresh_name: str) -> None:
+    client = CosmosClient.from_connection_string(azure.cosmos_connection_string)
+    container = client.create_database(fresh_name).create_container("large", PartitionKey("/pk"))
+    for number in range(9):
+        container.create_item({"id": str(number), "pk": "x", "filler": "f" * 1_000_000})
+    pages = [list(page) for page in container.query_items("SELECT * FROM c", partition_key="x").by_page()]
+    assert [len(page) for page in pages] == [4, 4, 1]
+    client.delete_database(fresh_name)
+
+
+def test_a_foreign_continuation_is_refused(orders: ContainerProxy) -> None:
+    for token in ("nonsense", '{"token":"AAAA","range":{"min":"","max":"FF"}}'):
+        pages = orders.query_items("SELECT * FROM c", partition_key="customer-1").by_page(token)
+        with pytest.raises(CosmosHttpResponseError, match="Invalid Continuation Token") as caught:
+            next(pages)
+        assert caught.value.status_code == 400
+
+
+def test_query_metrics_count_what_was_read_and_given(orders: ContainerProxy) -> None:
+    seen: list[dict[str, str]] = []
+    query = "SELECT VALUE c.id FROM c WHERE ENDSWITH(c.id, '8')"
+    found = within(
+        orders, query, populate_query_metrics=True, response_hook=lambda headers, _: seen.append(dict(headers))
+    )
+    metrics = dict(pair.split("=") for pair in seen[0]["x-ms-documentdb-query-metrics"].split(";"))
+    assert int(metrics["retrievedDocumentCount"]) == len(of_customer(1))
+    assert int(metrics["outputDocumentCount"]) == len(found) == 1
+    assert int(metrics["outputDocumentSize"]) == sum(len(json.dumps(item)) for item in found)
+    assert float(metrics["totalExecutionTimeInMs"]) >= 0
+
+
+# Refusals
+
+
+def test_a_cross_partition_query_without_the_flag_is_refused(orders: ContainerProxy) -> None:
+    error = refusal(orders, "SELECT * FROM c WHERE c.total > 3")
+    assert "Cross partition query is required but disabled" in error.message
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT c.status FROM c GROUP BY c.status",
+        "SELECT VALUE COUNT(1) FROM c GROUP BY c.status",
+        "SELECT c.status FROM c WHERE c.customerId = 'customer-1' GROUP BY c.status",
+    ],
+)
+def test_group_by_over_several_ranges_is_a_feature_the_client_lacks(orders: ContainerProxy, query: str) -> None:
+    error = refusal(orders, query, enable_cross_partition_query=True)
+    assert "Query contains the following features, which the calling client does not support: GroupBy" in error.message
+
+
+@pytest.mark.parametrize(
+    "query", ["SELECT COUNT(1) AS n FROM c", "SELECT c.status, COUNT(1) AS n FROM c GROUP BY c.status"]
+)
+def test_an_aggregate_without_value_is_refused_over_several_ranges(orders: ContainerProxy, query: str) -> None:
+    error = refusal(orders, query, enable_cross_partition_query=True)
+    assert "Cross partition query only supports 'VALUE <AggregateFunc>' for aggregates." in error.message
+
+
+def test_an_aggregate_inside_an_expression_is_refused_over_several_ranges(orders: ContainerProxy) -> None:
+    error = refusal(orders, "SELECT VALUE COUNT(1) + 1 FROM c", enable_cross_partition_query=True)
+    assert "Compositions of aggregates and other expressions are not allowed." in error.message
+
+
+def test_a_syntax_error_names_its_place(orders: ContainerProxy) -> None:
+    error = refusal(orders, "SELECT * FORM c", partition_key="customer-1")
+    assert '"location":{"start":9,"end":13},"code":"SC1001"' in error.message
+    assert "Syntax error, incorrect syntax near 'FORM'." in error.message
+
+
+def test_an_unknown_name_names_its_place(orders: ContainerProxy) -> None:
+    error = refusal(orders, "SELECT x.id FROM c", partition_key="customer-1")
+    assert '"location":{"start":7,"end":8},"code":"SC2001"' in error.message
+
+
+def test_a_division_by_zero_refuses_the_query(orders: ContainerProxy) -> None:
+    error = refusal(orders, "SELECT VALUE c.total / 0 FROM c", partition_key="customer-1")
+    assert error.sub_status == 4001
+
+
+def test_order_by_several_paths_needs_their_composite_index(orders: ContainerProxy) -> None:
+    served = within(orders, "SELECT c.status, c.total FROM c ORDER BY c.status ASC, c.total DESC")
+    key = [(row["status"], -row["total"]) for row in served]
+    assert key == sorted(key)
+    backwards = within(orders, "SELECT c.status, c.total FROM c ORDER BY c.status DESC, c.total ASC")
+    assert backwards == served[::-1]
+    for clause in ("c.status, c.total", "c.total, c.status", "c.total DESC, c.status", "c.status, c.id"):
+        error = refusal(orders, f"SELECT * FROM c ORDER BY {clause}", partition_key="customer-1")
+        assert "does not have a corresponding composite index" in error.message
+
+
+def test_order_by_several_paths_is_merged_from_all_ranges(orders: ContainerProxy) -> None:
+    found = across(orders, "SELECT c.status, c.total FROM c ORDER BY c.status, c.total DESC")
+    assert [(row["status"], row["total"]) for row in found] == sorted(
+        ((order["status"], order["total"]) for order in ORDERS), key=lambda pair: (pair[0], -pair[1])
+    )
+
+
+def test_order_by_an_excluded_path_is_refused(orders: ContainerProxy) -> None:
+    error = refusal(orders, "SELECT * FROM c ORDER BY c.secret.value1", partition_key="customer-1")
+    assert "The index path corresponding to the specified order-by item is excluded." in error.message
+
+
+def test_order_by_keeps_items_without_the_path_only_if_the_policy_includes_it(orders: ContainerProxy) -> None:
+    assert len(within(orders, "SELECT c.id, c.note FROM c ORDER BY c.note")) == len(of_customer(1))
+    assert within(orders, "SELECT c.id FROM c ORDER BY c.nowhere") == []
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ([{"name": "least", "value": 1}], "Parameter names should be in the format of symbol '@'"),
+        ([{"name": "@a", "value": 1}, {"name": "@a", "value": 2}], "Specified duplicate parameter name"),
+        ([{"name": f"@p{number}", "value": number} for number in range(10_000)], "parameters"),
+    ],
+)
+def test_parameters_that_cannot_be_are_refused(orders: ContainerProxy, parameters: Any, words: str) -> None:
+    error = refusal(orders, "SELECT * FROM c", parameters=parameters, partition_key="customer-1")
+    assert words in error.message
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT VALUE " + "(" * 5_000 + "1" + ")" * 5_000,
+        "SELECT VALUE " + "[" * 5_000 + "]" * 5_000,
+        "SELECT VALUE " + " + ".join(["1"] * 50_000),
+        "SELECT VALUE 1 FROM c WHERE " + " AND ".join(["true"] * 3_000),
+        "SELECT VALUE 1" + " " * 262_144,
+        "SELECT * FROM c WHERE c.id IN (" + ", ".join(["1"] * 16_001) + ")",
+    ],
+    ids=["parentheses", "arrays", "sum", "conjunction", "length", "list"],
+)
+def test_a_query_beyond_the_limits_is_refused_and_not_an_error_of_the_server(
+    orders: ContainerProxy, query: str
+) -> None:
+    assert "exceeded the maximum" in refusal(orders, query, partition_key="customer-1").message
