@@ -117,7 +117,7 @@ def perform(name: str, folder: Path, environment: dict[str, str]) -> Outcome:
     lines = log.read_text(encoding="utf-8", errors="replace").rstrip().splitlines() or [""]
     skips = avoidable_skips(report) if report.exists() and os.environ.get("CI") == "true" else []
     passed = process.returncode == 0 and not skips
-    say(name, passed, time.monotonic() - began, "; ".join(skips) or lines[-1].strip("= "))
+    say(name, passed, time.monotonic() - began, "; ".join(skips) or (lines[-1].strip("= ") if passed else "see below"))
     if not passed:
         click.echo("\n".join(["", *lines[-SHOWN_LINES:], ""]))
     return Outcome(passed, time.monotonic() - began, lines[-1])

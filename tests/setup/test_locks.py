@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -62,11 +63,12 @@ def conda_pip_section() -> list[str]:
 
 def pip_takes(lines: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     """What conda does: the section becomes one requirements file beside environment.yml, for one call of pip."""
-    text = "\n".join(line.replace("-r ", f"-r {ROOT.as_posix()}/") for line in lines)
-    file = folder / "condaenv.requirements.txt"
-    file.write_text(text + "\n", encoding="utf-8")
-    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--disable-pip-version-check", "-r", str(file)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    for name in ("requirements.lock", "requirements-dev.lock", "requirements.in", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder)
+    (folder / "condaenv.requirements.txt").write_text("\n".join([*lines, ""]), encoding="utf-8")
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--disable-pip-version-check"]
+    command += ["-r", "condaenv.requirements.txt"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
 def test_pip_installs_the_pip_section_of_the_conda_environment(tmp_path: Path) -> None:
@@ -76,7 +78,7 @@ def test_pip_installs_the_pip_section_of_the_conda_environment(tmp_path: Path) -
 
 
 def test_the_project_itself_could_not_stand_in_that_section(tmp_path: Path) -> None:
-    done = pip_takes([*conda_pip_section(), f"-e {ROOT.as_posix()}"], tmp_path)
+    done = pip_takes([*conda_pip_section(), "-e ."], tmp_path)
 
     assert done.returncode != 0
     assert "hash" in done.stderr
