@@ -1,19 +1,26 @@
-"""Look at what a hub holds: read each hub partition from a noted position to its end, then stop.
+"""Look at what a hub holds: follow its partitions from noted positions, and hand out what lies up to the end.
 
-For lessons and tests, which look at a hub that stands still. A projector does not read like this: it follows.
+For lessons and tests, which look at a hub that stands still for a moment. A projector does not read like this: it keeps
+positions with its rows.
+
+The SDK's asyncio client does the reading, on a loop of its own in a thread, since its connections open side by side
+there (the sync client opens them one after the other, half a second each).
 """
 
 from __future__ import annotations
 
+import asyncio
 import threading
-import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self, TypeVar
 
-from azure.eventhub import EventData, EventHubConsumerClient, PartitionContext
+from azure.eventhub import EventData
+from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 
 from labkit.errors import NotYet
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,67 +31,94 @@ class Received:
     sequence_number: int
     event: EventData
 
+    @property
+    def body(self) -> bytes:
+        return self.event.body_as_str().encode()
 
-def read_to_end(
-    consumer: EventHubConsumerClient, after: Mapping[str, int], *, timeout_seconds: float = 20.0
-) -> list[Received]:
-    """What lies after these sequence numbers (hub partition id -> number, -1: from the beginning), up to now.
-
-    In order of hub partition, then sequence number. The consumer is closed afterwards.
-    Raises: `NotYet` if the end is not reached in time; the consumer's error.
-    """
-    ends = {partition_id: _end(consumer, partition_id) for partition_id in after}
-    missing = {partition_id for partition_id, end in ends.items() if end > after[partition_id]}
-    found: list[Received] = []
-    errors: list[BaseException] = []
-    done = threading.Event()
-
-    def on_batch(context: PartitionContext, events: list[EventData]) -> None:
-        for event in events:
-            number = int(event.sequence_number or 0)
-            if number <= ends[context.partition_id]:
-                found.append(Received(context.partition_id, number, event))
-            if number >= ends[context.partition_id]:
-                missing.discard(context.partition_id)
-        if not missing:
-            done.set()
-
-    def on_error(context: PartitionContext | None, error: Exception) -> None:
-        errors.append(error)
-        done.set()
-
-    if missing:
-        _receive(consumer, after, on_batch, on_error, done, timeout_seconds)
-    consumer.close()
-    if errors:
-        raise errors[0]
-    if missing:
-        raise NotYet(f"hub partitions {sorted(missing)} were not read to their end within {timeout_seconds} seconds")
-    return sorted(found, key=lambda one: (int(one.partition_id), one.sequence_number))
+    @property
+    def properties(self) -> dict[str, Any]:
+        """The application properties as text and numbers."""
+        found = {_text(name): _text(value) for name, value in (self.event.properties or {}).items()}
+        return {str(name): value for name, value in found.items()}
 
 
-def _end(consumer: EventHubConsumerClient, partition_id: str) -> int:
-    properties: dict[str, Any] = consumer.get_partition_properties(partition_id)
-    return -1 if properties["is_empty"] else int(properties["last_enqueued_sequence_number"])
+class HubReader:
+    """Follows a hub on a thread from `after` (hub partition id -> sequence number, -1: its beginning) until `stop`."""
+
+    def __init__(self, client: EventHubConsumerClient, after: Mapping[str, int]) -> None:
+        self.error: BaseException | None = None
+        self._client = client
+        self._after = dict(after)
+        self._received: dict[tuple[str, int], Received] = {}
+        self._loop = asyncio.new_event_loop()
+        self._arrived = asyncio.Condition()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="hub-reader", daemon=True)
+        self._thread.start()
+        self._receiving = asyncio.run_coroutine_threadsafe(self._receive(), self._loop)
+
+    def read_to_end(self, timeout_seconds: float = 20.0) -> list[Received]:
+        """All events from the noted positions to the end as it is now, by hub partition and sequence number.
+
+        Raises: the worker's error; `NotYet` if the end is not reached in time.
+        """
+        try:
+            return self._run(asyncio.wait_for(self._read_to_end(), timeout_seconds), timeout_seconds + 5)
+        except TimeoutError:
+            raise NotYet(f"the hub was not read to its end within {timeout_seconds} seconds") from None
+
+    def stop(self) -> None:
+        """End the thread and close the client. Stopping twice is fine."""
+        if not self._thread.is_alive():
+            return
+        self._receiving.cancel()
+        self._run(self._client.close(), 10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=10)
+        self._loop.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _run(self, work: Coroutine[Any, Any, T], timeout_seconds: float) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout_seconds)
+
+    async def _receive(self) -> None:
+        positions: dict[str, str | int] = {p: "-1" if number < 0 else number for p, number in self._after.items()}
+        await self._client.receive_batch(
+            self._on_batch, on_error=self._on_error, starting_position=positions, prefetch=3000
+        )
+
+    async def _on_batch(self, context: PartitionContext, events: list[EventData]) -> None:
+        async with self._arrived:
+            for event in events:
+                number = int(event.sequence_number or 0)
+                self._received[context.partition_id, number] = Received(context.partition_id, number, event)
+            self._arrived.notify_all()
+
+    async def _on_error(self, context: PartitionContext | None, error: Exception) -> None:
+        async with self._arrived:
+            self.error = error
+            self._arrived.notify_all()
+
+    async def _read_to_end(self) -> list[Received]:
+        ids = sorted(self._after, key=int)
+        ends = await asyncio.gather(*(self._end(partition_id) for partition_id in ids))
+        wanted = {place for place in zip(ids, ends, strict=True) if place[1] > self._after[place[0]]}
+        async with self._arrived:
+            await self._arrived.wait_for(lambda: self.error is not None or wanted <= self._received.keys())
+        if self.error is not None:
+            raise self.error
+        last = dict(zip(ids, ends, strict=True))
+        places = sorted(self._received, key=lambda place: (int(place[0]), place[1]))
+        return [self._received[place] for place in places if place[1] <= last[place[0]]]
+
+    async def _end(self, partition_id: str) -> int:
+        properties: dict[str, Any] = await self._client.get_partition_properties(partition_id)
+        return -1 if properties["is_empty"] else int(properties["last_enqueued_sequence_number"])
 
 
-def _receive(
-    consumer: EventHubConsumerClient,
-    after: Mapping[str, int],
-    on_batch: Any,
-    on_error: Any,
-    done: threading.Event,
-    timeout_seconds: float,
-) -> None:
-    positions: dict[str, str | int] = {p: "-1" if number < 0 else number for p, number in after.items()}
-
-    def receive() -> None:
-        consumer.receive_batch(on_batch, on_error=on_error, starting_position=positions, prefetch=1000)
-
-    thread = threading.Thread(target=receive, name="read-to-end", daemon=True)
-    thread.start()
-    deadline = time.monotonic() + timeout_seconds
-    while thread.is_alive() and time.monotonic() < deadline and not done.wait(0.05):
-        pass
-    consumer.close()
-    thread.join(timeout=5)
+def _text(value: object) -> object:
+    return value.decode("utf-8") if isinstance(value, bytes) else value

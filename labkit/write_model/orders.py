@@ -176,9 +176,7 @@ def decide(state: State | None, command: Command, now: datetime) -> Event | Refu
         case CancelOrder(), Order(status=Status.CREATED | Status.PAID):
             return OrderCancelled(command.reason)
         case _, Order():
-            sentence = (
-                f"{command.aggregate_id} is {state.status}: {type(command).__name__} comes too late or too early."
-            )
+            sentence = f"{command.aggregate_id} is {state.status} and takes no {type(command).__name__}."
             return Refusal(RefusalCode.WRONG_STATUS, sentence)
         case _:
             return Refusal(RefusalCode.NOT_FOUND, f"There is no order {command.aggregate_id}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from azure.eventhub._buffered_producer._partition_resolver import PartitionResolver, generate_hash_code
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from labkit.events.partition_key import hash_code, partition_of
@@ -33,6 +33,7 @@ def test_the_hash_gives_the_published_numbers(key: str, code: int) -> None:
     assert hash_code(key) == code
 
 
+@settings(deadline=None)
 @given(keys.filter(bool))
 @example("x" * 12)
 @example("x" * 24)
@@ -41,6 +42,7 @@ def test_the_hash_is_the_one_inside_the_sdk(key: str) -> None:
     assert hash_code(key) == generate_hash_code(key)
 
 
+@settings(deadline=None)
 @given(keys.filter(bool), st.integers(1, 32))
 def test_the_partition_is_the_one_that_the_sdk_would_choose(key: str, count: int) -> None:
     ids = [str(number) for number in range(count)]
