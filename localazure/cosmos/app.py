@@ -102,12 +102,11 @@ class CosmosApp:
             response = wire.refusal(refusal, request)
         except QueryRefused as refusal:
             response = wire.query_refusal(refusal, request)
-        except Crashed:
-            self._crash()
-            return await asyncio.sleep(0)
-        except Dropped:
-            cut(send)
-            return await asyncio.sleep(0)
+        except Dropped as drop:
+            for connection in self._crash() if isinstance(drop, Crashed) else (send,):
+                cut(connection)
+            await asyncio.sleep(0)
+            return
         except Exception:
             logger.exception("a request to the Cosmos DB account failed: %s %s", scope["method"], scope["path"])
             response = wire.refusal(CosmosError("An unexpected error occurred in the embedded Azure."), request)
@@ -151,12 +150,11 @@ class CosmosApp:
         self._throttle.spend(container.rid, range_id, share, response.charge)
         return response
 
-    def _crash(self) -> None:
-        """As if the process had died here and been started again: connections cut, memory forgotten."""
-        for send in self._under_way:
-            cut(send)
+    def _crash(self) -> tuple[Send, ...]:
+        """Forget what is in memory, as if the process had died and come back; the connections that this cuts."""
         self._throttle.forget()
         self._account.forget()
+        return tuple(self._under_way)
 
 
 async def _read_request(scope: Scope, receive: Receive) -> Request | None:

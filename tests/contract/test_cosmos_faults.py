@@ -1,0 +1,120 @@
+"""Faults on purpose as azure-cosmos sees them: each strikes as often as it was asked to, and is counted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from azure.core.exceptions import ServiceResponseError
+from azure.cosmos import ContainerProxy, CosmosClient, PartitionKey
+from azure.cosmos.exceptions import CosmosHttpResponseError
+
+from localazure.handle import LocalAzure
+
+
+@pytest.fixture
+def container(own_azure: LocalAzure) -> Iterator[ContainerProxy]:
+    with CosmosClient.from_connection_string(own_azure.cosmos_connection_string) as client:
+        container = client.create_database("d").create_container("items", PartitionKey("/pk"))
+        container.create_item({"id": "there", "pk": "a"})
+        container.read_item("there", "a")
+        yield container
+
+
+def exists(container: ContainerProxy, id: str) -> bool:
+    return id in list(container.query_items("SELECT VALUE c.id FROM c", partition_key="a"))
+
+
+def test_a_throttled_write_is_sent_again_after_the_time_told(own_azure: LocalAzure, container: ContainerProxy) -> None:
+    fault = own_azure.faults.cosmos.respond(429, substatus=3200, retry_after_ms=50, times=3, operation="create")
+    started = time.monotonic()
+    container.create_item({"id": "1", "pk": "a"})
+    assert time.monotonic() - started >= 0.15
+    assert fault.clear() == 3
+
+
+@pytest.mark.parametrize(("status", "substatus"), [(449, 0), (408, 0), (500, 0)])
+def test_a_write_that_fails_so_is_not_sent_again_and_did_nothing(
+    own_azure: LocalAzure, container: ContainerProxy, status: int, substatus: int
+) -> None:
+    fault = own_azure.faults.cosmos.respond(status, substatus=substatus, operation="create")
+    with pytest.raises(CosmosHttpResponseError) as caught:
+        container.create_item({"id": "1", "pk": "a"})
+    assert caught.value.status_code == status
+    assert fault.hits == 1
+    assert not exists(container, "1")
+
+
+@pytest.mark.parametrize(("status", "substatus"), [(503, 0), (408, 0), (500, 0), (404, 1002)])
+def test_a_read_that_fails_so_once_heals(
+    own_azure: LocalAzure, container: ContainerProxy, status: int, substatus: int
+) -> None:
+    fault = own_azure.faults.cosmos.respond(status, substatus=substatus, operation="read")
+    assert container.read_item("there", "a")["id"] == "there"
+    assert fault.hits == 1
+
+
+def test_a_region_that_forbids_writing_is_asked_again(own_azure: LocalAzure, container: ContainerProxy) -> None:
+    fault = own_azure.faults.cosmos.respond(403, substatus=3, operation="create")
+    container.create_item({"id": "1", "pk": "a"})
+    assert fault.hits == 1
+
+
+def test_a_query_survives_a_partition_that_is_gone(own_azure: LocalAzure, container: ContainerProxy) -> None:
+    fault = own_azure.faults.cosmos.respond(410, substatus=1002, operation="query")
+    assert list(container.query_items("SELECT VALUE c.id FROM c", enable_cross_partition_query=True)) == ["there"]
+    assert fault.hits == 1
+
+
+def test_a_delay_holds_the_answer_back(own_azure: LocalAzure, container: ContainerProxy) -> None:
+    fault = own_azure.faults.cosmos.delay(200, times=2, operation="read", container="items")
+    started = time.monotonic()
+    container.read_item("there", "a")
+    container.read_item("there", "a")
+    assert time.monotonic() - started >= 0.4
+    container.read_item("there", "a")
+    assert fault.hits == 2
+
+
+def test_a_connection_cut_before_the_commit_leaves_nothing(own_azure: LocalAzure, container: ContainerProxy) -> None:
+    fault = own_azure.faults.cosmos.drop_connection(operation="create")
+    with pytest.raises(ServiceResponseError):
+        container.create_item({"id": "1", "pk": "a"})
+    assert fault.hits == 1
+    assert not exists(container, "1")
+
+
+def test_a_connection_cut_after_the_commit_leaves_the_item(own_azure: LocalAzure, container: ContainerProxy) -> None:
+    fault = own_azure.faults.cosmos.drop_connection(after_commit=True, operation="batch")
+    with pytest.raises(ServiceResponseError):
+        container.execute_item_batch([("create", ({"id": "1", "pk": "a"},))], partition_key="a")
+    assert fault.hits == 1
+    assert exists(container, "1")
+
+
+def test_a_crash_between_two_operations_keeps_the_first_and_not_the_second(
+    own_azure: LocalAzure, container: ContainerProxy
+) -> None:
+    container.create_item({"id": "first", "pk": "a"})
+    fault = own_azure.faults.cosmos.crash(operation="create")
+    with pytest.raises(ServiceResponseError):
+        container.create_item({"id": "second", "pk": "a"})
+    assert fault.hits == 1
+    assert exists(container, "first")
+    assert not exists(container, "second")
+
+
+def test_a_crash_between_commit_and_answer_keeps_what_was_not_acknowledged(
+    own_azure: LocalAzure, container: ContainerProxy
+) -> None:
+    own_azure.faults.cosmos.crash(after_commit=True, operation="create")
+    with pytest.raises(ServiceResponseError):
+        container.create_item({"id": "1", "pk": "a"})
+    assert exists(container, "1")
+
+
+def test_a_fault_for_one_container_spares_the_others(own_azure: LocalAzure, container: ContainerProxy) -> None:
+    fault = own_azure.faults.cosmos.respond(500, container="other")
+    container.create_item({"id": "1", "pk": "a"})
+    assert fault.hits == 0

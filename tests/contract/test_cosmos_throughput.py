@@ -1,0 +1,91 @@
+"""Provisioned throughput, enforced when asked: 429 for the physical partition that is hot, and for no other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from azure.cosmos import ContainerProxy, CosmosClient, PartitionKey
+from azure.cosmos.exceptions import CosmosHttpResponseError
+
+import localazure
+from localazure.handle import LocalAzure
+
+WRITE_RU = 4.95
+
+
+@pytest.fixture
+def two_partitions(tmp_path: Path) -> Iterator[LocalAzure]:
+    with localazure.start(tmp_path / "azure", ranges=2) as azure:
+        yield azure
+
+
+def impatient(azure: LocalAzure) -> ContainerProxy:
+    """A container whose client does not wait and try again."""
+    client = CosmosClient.from_connection_string(azure.cosmos_connection_string, retry_throttle_backoff_max=-1)
+    database = client.create_database_if_not_exists("d")
+    return database.create_container_if_not_exists("items", PartitionKey("/pk"), offer_throughput=400)
+
+
+def keys_by_range(container: ContainerProxy) -> list[str]:
+    """One partition key value for each of the two physical partitions."""
+    found: dict[str, str] = {}
+    index = 0
+    while len(found) < 2:
+        container.upsert_item({"id": "probe", "pk": f"p{index}"})
+        headers = container.client_connection.last_response_headers
+        found.setdefault(headers["x-ms-documentdb-partitionkeyrangeid"], f"p{index}")
+        index += 1
+    return [found["0"], found["1"]]
+
+
+def test_nothing_is_throttled_unless_it_is_asked_for(two_partitions: LocalAzure) -> None:
+    container = impatient(two_partitions)
+    for index in range(60):
+        container.create_item({"id": str(index), "pk": "a"})
+
+
+def test_a_hot_partition_is_refused_while_the_other_one_still_writes(two_partitions: LocalAzure) -> None:
+    container = impatient(two_partitions)
+    hot, cool = keys_by_range(container)
+    fault = two_partitions.faults.cosmos.enforce_throughput(container="items")
+    refusals: list[CosmosHttpResponseError] = []
+    written = 0
+    while not refusals:
+        try:
+            container.upsert_item({"id": str(written), "pk": hot})
+            written += 1
+        except CosmosHttpResponseError as refusal:
+            refusals.append(refusal)
+    assert (refusals[0].status_code, refusals[0].sub_status) == (429, 3200)
+    assert 0 < int(refusals[0].headers["x-ms-retry-after-ms"]) < 1000
+    assert written * WRITE_RU >= 200
+    container.upsert_item({"id": "cool", "pk": cool})
+    assert fault.clear() == 1
+    container.upsert_item({"id": "hot again", "pk": hot})
+
+
+def test_after_the_time_told_the_partition_takes_the_next_write(two_partitions: LocalAzure) -> None:
+    container = impatient(two_partitions)
+    two_partitions.faults.cosmos.enforce_throughput()
+    refusals: list[CosmosHttpResponseError] = []
+    while not refusals:
+        try:
+            container.upsert_item({"id": "1", "pk": "a"})
+        except CosmosHttpResponseError as refusal:
+            refusals.append(refusal)
+    time.sleep(int(refusals[0].headers["x-ms-retry-after-ms"]) / 1000 + 0.05)
+    container.upsert_item({"id": "next", "pk": "a"})
+
+
+def test_a_patient_client_waits_as_told_and_loses_nothing(two_partitions: LocalAzure) -> None:
+    impatient(two_partitions)
+    fault = two_partitions.faults.cosmos.enforce_throughput()
+    with CosmosClient.from_connection_string(two_partitions.cosmos_connection_string) as client:
+        container = client.get_database_client("d").get_container_client("items")
+        for index in range(70):
+            container.create_item({"id": str(index), "pk": "a"})
+        assert fault.clear() > 0
+        assert len(list(container.query_items("SELECT c.id FROM c", partition_key="a"))) == 70
