@@ -1,33 +1,38 @@
-"""`lab`: JupyterLab on the notebooks, with this environment's kernel."""
+"""`lab`: JupyterLab on the notebooks, with this environment's kernel, its settings kept below the state folder."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from pathlib import Path
+from typing import Final
 
 import click
 
 from labkit.verbs import places
 
-OFFLINE = (
-    "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
-    "--LabApp.news_url=",
-)
-"""No question about news, no look for updates: the lab needs no network."""
+SETTINGS: Final = {
+    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
+}
+"""JupyterLab's, where they differ from its own: no question about news and no look for updates, both of which need a
+network. Source: JupyterLab's documentation, "Advanced usage", default_setting_overrides.json."""
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
 def lab(options: tuple[str, ...]) -> None:
-    """Open JupyterLab on the notebooks; OPTIONS go to it, such as --no-browser or --port 8890."""
-    scripts = os.path.dirname(sys.executable)
-    environment = {
-        **os.environ,
-        "JUPYTER_PREFER_ENV_PATH": "1",
-        "PATH": os.pathsep.join([scripts, os.environ.get("PATH", "")]),
-    }
-    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={places.NOTEBOOKS}", *OFFLINE, *options]
+    """Open JupyterLab on the notebooks; OPTIONS go to it, such as --no-browser or --port=8890."""
+    environment = {**os.environ, **places.kernel_environment(places.state())}
+    overrides = Path(environment["JUPYTER_CONFIG_DIR"]) / "labconfig" / "default_setting_overrides.json"
+    overrides.parent.mkdir(parents=True, exist_ok=True)
+    overrides.write_text(json.dumps(SETTINGS, indent=1) + "\n", encoding="utf-8")
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={places.NOTEBOOKS}", *options]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        command.append("--allow-root")  # in a container there is nobody else; it listens on the loopback, with a token
+    if os.name != "nt":
+        os.execve(command[0], command, environment)
     process = subprocess.Popen(command, env=environment)
     while True:
         try:
