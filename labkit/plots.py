@@ -34,14 +34,10 @@ STYLE: Any = {  # matplotlib types rc names as one great Literal
     "axes.prop_cycle": cycler(color=COLOURS, linestyle=LINES, marker=MARKERS),
     "axes.spines.right": False,
     "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": "medium",
-    "axes.titleweight": "bold",
     "figure.facecolor": "white",
     "font.family": "DejaVu Sans",
     "font.size": 10.0,
     "grid.alpha": 0.35,
-    "legend.frameon": False,
     "lines.linewidth": 1.8,
     "lines.markersize": 5.0,
 }
@@ -61,7 +57,7 @@ def canvas(
         one.set_xlabel(x)
         one.set_ylabel(y)
     if panels == 1:
-        axes[0].set_title(title)
+        axes[0].set_title(title, loc="left", size="medium", weight="bold")
     else:
         figure.suptitle(title, x=0.01, ha="left", size="medium", weight="bold")
     return figure, axes
@@ -95,6 +91,9 @@ def show(figure: Figure, alt: str) -> None:
     from IPython.display import Image, display  # only notebooks have it
 
     _has_words(figure, alt)
+    for axes in figure.axes:
+        if (legend := axes.get_legend()) is not None:
+            legend.set_frame_on(False)
     display(Image(data=png(figure), format="png", alt=alt))  # type: ignore[no-untyped-call]
 
 

@@ -100,6 +100,11 @@ def day_bound(column: str, days: Collection[dt.date]) -> str:
     return f"{column} IN ({literals})"
 
 
+def contents(table: DeltaTable, model: ReadModel, predicate: str | None = None) -> pa.Table:
+    """The rows there are (those that fulfil the SQL `predicate`), in the model's own Arrow types; in no order."""
+    return pa.table(table.scan(predicate=predicate)).cast(model.schema)
+
+
 def to_table(model: ReadModel, rows: Iterable[object]) -> pa.Table:
     """Rows (any objects with the columns as attributes) as Arrow, in the model's own types."""
     rows = list(rows)
@@ -220,7 +225,7 @@ class ReadStore:
     def _rows(self, model: ReadModel, ids: Collection[str], bound: str | None) -> pa.Table:
         if not ids:
             return model.schema.empty_table()
-        found = pa.table(self.table(model).scan(predicate=bound)).cast(model.schema)
+        found = contents(self.table(model), model, bound)
         return found.filter(pc.is_in(found[model.key], pa.array(ids, pa.string())))
 
     def version_of(self, aggregate_id: str) -> int:
@@ -242,8 +247,8 @@ class ReadStore:
         self._commit(ORDERS, batch, orders, matching, "s.version > t.version")
         customers = [row for row in batch.rows if isinstance(row, CustomerRow)]
         self._commit(CUSTOMERS, batch, customers, "t.customer_id = s.customer_id", "s.version > t.version")
-        touched = self.table(ORDERS).scan(predicate=day_bound("created_day", batch.days))
-        figures = daily_metrics(pa.table(touched).cast(ORDERS.schema))
+        touched = contents(self.table(ORDERS), ORDERS, day_bound("created_day", batch.days))
+        figures = daily_metrics(touched)
         matching = f"t.day = s.day AND {day_bound('t.day', batch.days)}"
         self._commit(DAILY_ORDER_METRICS, batch, figures, matching, None)
 

@@ -92,11 +92,16 @@ def _stripped(outputs: Iterable[NotebookNode], count: int) -> Iterator[NotebookN
     for output in outputs:
         if "data" in output:
             output.data = NotebookNode({kind: _content(kind, value) for kind, value in sorted(output.data.items())})
-            output.metadata = NotebookNode()
+            output.metadata = _alt_texts(output.metadata)
         if output.output_type == "execute_result":
             output.execution_count = count
         output.pop("transient", None)
         yield output
+
+
+def _alt_texts(metadata: Mapping[str, Any]) -> NotebookNode:
+    """Of an output's metadata only what is said for those who cannot see a picture."""
+    return NotebookNode({kind: NotebookNode(alt=about["alt"]) for kind, about in metadata.items() if "alt" in about})
 
 
 def _content(kind: str, value: Any) -> Any:

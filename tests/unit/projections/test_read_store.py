@@ -24,6 +24,7 @@ from labkit.projections.read_store import (
     ReadModel,
     ReadStore,
     average,
+    contents,
     day_bound,
     merge,
     to_table,
@@ -45,7 +46,7 @@ def order(
 
 
 def rows(store: ReadStore, model: ReadModel) -> list[dict[str, object]]:
-    return pa.table(store.table(model).scan()).cast(model.schema).sort_by(model.key).to_pylist()
+    return contents(store.table(model), model).sort_by(model.key).to_pylist()
 
 
 def test_a_new_store_has_the_three_tables_with_their_schemas_and_no_positions(store: ReadStore) -> None:

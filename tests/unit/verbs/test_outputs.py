@@ -63,6 +63,12 @@ def test_a_picture_loses_its_metadata_and_nothing_it_draws() -> None:
     assert (imread(io.BytesIO(outputs.without_metadata(old))) == imread(io.BytesIO(old))).all()
 
 
+def test_of_an_outputs_metadata_only_the_pictures_alt_text_stays() -> None:
+    shown = v4.new_output("display_data", {"image/png": base64.b64encode(picture()).decode("ascii")})
+    shown.metadata = NotebookNode({"image/png": {"alt": "A white square.", "width": 9}, "text/plain": {"at": "2026"}})
+    assert settled(notebook(shown)).cells[1].outputs[0].metadata == {"image/png": {"alt": "A white square."}}
+
+
 def test_a_measured_cell_keeps_what_was_committed_until_asked_to_refresh() -> None:
     committed = notebook(stream("1.5 s\n"), tags=("measured",))
     again = notebook(stream("1.7 s\n"), tags=("measured",))
