@@ -24,14 +24,21 @@ import msgspec
 from localazure.cosmos import continuations
 from localazure.cosmos.continuations import Place
 from localazure.cosmos.queried import Prefilter, QueriedContainer, Scope, Stored
-from localazure.cosmos.sql import CompiledQuery, ordering, prefilter
+from localazure.cosmos.sql import CompiledQuery, NonFiniteResult, ordering, prefilter
 from localazure.cosmos.sql.compiler import Execution, OrderedResult
-from localazure.cosmos.sql.values import UNDEFINED, Value, order_key
+from localazure.cosmos.sql.values import UNDEFINED, Value, is_finite, order_key
 
 LARGEST_PAGE_BYTES: Final = 4 * 1024 * 1024
 
 _decode = msgspec.json.Decoder().decode
-_encode = msgspec.json.Encoder(enc_hook=lambda undefined: None).encode  # the only value JSON has no form for
+_encode_json = msgspec.json.Encoder(enc_hook=lambda undefined: None).encode  # the only type JSON has no form for
+
+
+def _encode(query: CompiledQuery, value: Value) -> bytes:
+    """Raises: NonFiniteResult."""
+    if query.computes and not is_finite(value):
+        raise NonFiniteResult
+    return _encode_json(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +97,7 @@ class Page:
 def fill(container: QueriedContainer, query: CompiledQuery, targets: list[Target], request: PageRequest) -> Page:
     """The next page of `query` over `targets` (in order).
 
-    Raises: SqlRefused, DivisionByZero, InvalidContinuation.
+    Raises: SqlRefused, NonFiniteResult, InvalidContinuation.
     """
     place = request.place or Place(minimum=targets[0].minimum)
     at = next((at for at, target in enumerate(targets) if target.minimum == place.minimum), None)
@@ -103,9 +110,9 @@ def fill(container: QueriedContainer, query: CompiledQuery, targets: list[Target
         if query.streaming:
             following = _stream(query, execution, reader, page, request.most_items, place)
         elif query.ordered:
-            following = _sorted(execution, reader, page, request.most_items, place)
+            following = _sorted(query, execution, reader, page, request.most_items, place)
         else:
-            following = _repeated(execution, reader, page, request.most_items, place)
+            following = _repeated(query, execution, reader, page, request.most_items, place)
     if following is _RANGE_DONE and at + 1 < len(targets):
         at += 1
         following = Place(targets[at].minimum, skipped=place.skipped, taken=place.taken)
@@ -174,7 +181,7 @@ def _stream(
             if place.skipped < skip:
                 place = replace(place, skipped=place.skipped + 1)
                 continue
-            item = raw if query.whole_document else _encode(result)
+            item = raw if query.whole_document else _encode(query, result)
             if page.is_full(most_items, len(item)):
                 return replace(place, row=row)
             page.add(item)
@@ -183,7 +190,9 @@ def _stream(
     return None if most is not None and place.taken >= most else _RANGE_DONE
 
 
-def _sorted(execution: Execution, reader: _Reader, page: Page, most_items: int | None, place: Place) -> Place | None:
+def _sorted(
+    query: CompiledQuery, execution: Execution, reader: _Reader, page: Page, most_items: int | None, place: Place
+) -> Place | None:
     skip, most = execution.bounds()
     results = execution.ordered(reader.documents())
     if most is not None:
@@ -193,7 +202,7 @@ def _sorted(execution: Execution, reader: _Reader, page: Page, most_items: int |
         is_after = _after_last(execution.directions, reader.positions, place)
         begin = next((at for at, result in enumerate(results) if is_after(result)), len(results))
     for at in range(begin, len(results)):
-        item = _encode(results[at].value)
+        item = _encode(query, results[at].value)
         if page.is_full(most_items, len(item)):
             given = results[at - 1]
             last = [[] if value is UNDEFINED else [value] for value in given.keys]
@@ -218,11 +227,13 @@ def _after_last(directions: list[bool], positions: list[str], place: Place) -> C
     return is_after
 
 
-def _repeated(execution: Execution, reader: _Reader, page: Page, most_items: int | None, place: Place) -> Place | None:
+def _repeated(
+    query: CompiledQuery, execution: Execution, reader: _Reader, page: Page, most_items: int | None, place: Place
+) -> Place | None:
     for at, result in enumerate(execution.results(reader.documents())):
         if at < place.taken:
             continue
-        item = _encode(result)
+        item = _encode(query, result)
         if page.is_full(most_items, len(item)):
             return replace(place, taken=at)
         page.add(item)

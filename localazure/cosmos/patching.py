@@ -15,7 +15,7 @@ from localazure.cosmos.drafts import address_of, draft_of
 from localazure.cosmos.errors import BadRequest, PreconditionFailed
 from localazure.cosmos.partitioning import KeyValues
 from localazure.cosmos.resources import Container
-from localazure.cosmos.sql import DivisionByZero, SqlRefused, compile_query, parse
+from localazure.cosmos.sql import SqlRefused, compile_query, parse
 from localazure.cosmos.steps import Done, Step
 
 CONDITION_PREFIX = "SELECT VALUE true "
@@ -55,7 +55,7 @@ def _condition(text: Any) -> Callable[[Any], bool]:
     def holds(document: Any) -> bool:
         try:
             return bool(query.start({}).outputs(document))
-        except (SqlRefused, DivisionByZero) as refusal:
+        except SqlRefused as refusal:
             raise BadRequest(f"The condition of the patch cannot be evaluated: {refusal}") from refusal
 
     return holds

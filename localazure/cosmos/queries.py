@@ -25,7 +25,7 @@ from localazure.cosmos.queried import KeyRange, Prefilter, QueriedContainer, Sco
 from localazure.cosmos.sql import (
     UNDEFINED,
     CompiledQuery,
-    DivisionByZero,
+    NonFiniteResult,
     SqlRefused,
     compile_query,
     limits,
@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 CROSS_PARTITION_NOT_SERVABLE: Final = 1004
-DIVISION_BY_ZERO: Final = 4001
+NON_FINITE_RESULT: Final = 4001
 PARTITION_KEY_RANGE_GONE: Final = 1002
 DEFAULT_PAGE_ITEMS: Final = 1000
 
@@ -103,8 +103,8 @@ def answer_query(container: QueriedContainer, headers: Mapping[str, str], body: 
 
     Raises: QueryRefused.
     """
+    text, parameters = _read_body(body)
     try:
-        text, parameters = _read_body(body)
         query = _compiled(text)
         if _is_true(headers, "x-ms-cosmos-is-query-plan-request"):
             return _plan_answer(container, query, text, parameters, headers)
@@ -112,13 +112,12 @@ def answer_query(container: QueriedContainer, headers: Mapping[str, str], body: 
         targets = _targets(container, query, text, parameters, headers)
         page = pages.fill(container, query, targets, _page_request(text, parameters, headers))
     except SqlRefused as refusal:
-        raise bad_request(refusal.as_service_text()) from refusal
-    except DivisionByZero as refusal:
-        raise bad_request(
-            '{"errors":[{"severity":"Error","code":4001,"message":"Division by zero."}]}', 4001
-        ) from refusal
+        raise bad_request(f"Message: {refusal.as_service_text()}") from refusal
+    except NonFiniteResult as refusal:
+        message = '{"errors":[{"severity":"Error","code":4001,"message":"A result is no finite number."}]}'
+        raise bad_request(f"Message: {message}", NON_FINITE_RESULT) from refusal
     except RecursionError as refusal:
-        raise bad_request(limits.too_deep(0, 0).as_service_text()) from refusal
+        raise bad_request(f"Message: {limits.too_deep(0, len(text)).as_service_text()}") from refusal
     except ordering.OrderRefused as refusal:
         raise bad_request(f"Message: {json.dumps({'Errors': [str(refusal)]})}") from refusal
     except continuations.InvalidContinuation as refusal:
@@ -221,6 +220,8 @@ def _targets(
             substatus=CROSS_PARTITION_NOT_SERVABLE,
             additional_error_info=json.dumps(_plan_of(container, query, text, parameters)),
         )
+    if not query.tree.sources:
+        return [pages.Target(ranges[0].id, ranges[0].minimum, ranges[0].maximum)]
     if pinned is not None:
         found = {target.id: target for target in (_key_target(container, ranges, key) for key in pinned)}
         wanted = [part for part in ranges if part.id in found]

@@ -14,17 +14,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from localazure.cosmos.sql.compiler import CompiledQuery, compile_query
-from localazure.cosmos.sql.errors import DivisionByZero, SqlRefused
+from localazure.cosmos.sql.errors import NonFiniteResult, SqlRefused
 from localazure.cosmos.sql.parser import parse
-from localazure.cosmos.sql.values import UNDEFINED, Value, as_json
+from localazure.cosmos.sql.values import UNDEFINED, Value, as_json, is_finite
 
-__all__ = ["UNDEFINED", "CompiledQuery", "DivisionByZero", "SqlRefused", "compile_query", "evaluate", "parse"]
+__all__ = ["UNDEFINED", "CompiledQuery", "NonFiniteResult", "SqlRefused", "compile_query", "evaluate", "parse"]
 
 
 def evaluate(text: str, documents: Iterable[Value], parameters: Mapping[str, Value] | None = None) -> list[Value]:
     """The whole result of a query over `documents`, without partitions or pages.
 
-    Raises: SqlRefused, DivisionByZero.
+    Raises: SqlRefused, NonFiniteResult.
     """
-    execution = compile_query(parse(text)).start(parameters or {})
-    return [as_json(value) for value in execution.results(documents)]
+    query = compile_query(parse(text))
+    values = list(query.start(parameters or {}).results(documents))
+    if not all(map(is_finite, values)):
+        raise NonFiniteResult
+    return [as_json(value) for value in values]

@@ -152,7 +152,7 @@ class CompiledQuery:
     """A query ready to run any number of times, over any documents, with any parameters.
 
     `streaming`: each document gives its results by itself. `ordered`: sorted by ORDER BY, without DISTINCT.
-    `whole_document`: the result of a row is the document itself.
+    `whole_document`: the result of a row is the document itself. `computes`: results may hold computed numbers.
     """
 
     tree: Query
@@ -161,6 +161,7 @@ class CompiledQuery:
     streaming: bool
     ordered: bool
     whole_document: bool
+    computes: bool
 
     def start(self, parameters: Mapping[str, Value], *, sorts_undefined: bool = False) -> Execution:
         """`sorts_undefined`: whether an ORDER BY over one path keeps documents that lack it."""
@@ -171,7 +172,7 @@ class CompiledQuery:
 class Execution:
     """One run of a query with its parameters; not for two threads at a time.
 
-    Raises, while running: SqlRefused, DivisionByZero.
+    Raises, while running: SqlRefused.
     """
 
     def __init__(self, query: CompiledQuery, env: Environment) -> None:
@@ -225,6 +226,7 @@ def compile_query(tree: Query) -> CompiledQuery:
         streaming=streaming,
         ordered=bool(select.order) and not select.distinct and not folded,
         whole_document=streaming and _is_whole_document(tree),
+        computes=rules.computes(tree),
     )
 
 

@@ -28,5 +28,5 @@ class SqlRefused(Exception):
         return json.dumps({"errors": [error]}, separators=(",", ":"), ensure_ascii=False)
 
 
-class DivisionByZero(Exception):
-    """`/` or `%` by zero: the service answers the whole query with 400, sub-status 4001."""
+class NonFiniteResult(Exception):
+    """A result holds NaN or an infinity, which JSON cannot: the service refuses the query with 400, sub-status 4001."""

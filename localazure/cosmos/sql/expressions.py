@@ -38,7 +38,7 @@ from localazure.cosmos.sql.tree import (
     Unary,
     chain,
 )
-from localazure.cosmos.sql.values import UNDEFINED, Value, same
+from localazure.cosmos.sql.values import UNDEFINED, Value, same, whole
 
 CompileSubquery: TypeAlias = Callable[[Subquery, Scope], Evaluate]
 
@@ -220,7 +220,7 @@ def _indexed(source: Evaluate, index: Evaluate) -> Evaluate:
         value, at = source(env), index(env)
         if type(value) is dict and type(at) is str:
             return value.get(at, UNDEFINED)
-        if type(at) is float and at.is_integer():
+        if type(at) is float and whole(at) == at:
             at = int(at)
         if type(value) is list and type(at) is int and 0 <= at < len(value):
             return value[at]

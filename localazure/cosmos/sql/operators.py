@@ -17,7 +17,6 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
-from localazure.cosmos.sql.errors import DivisionByZero
 from localazure.cosmos.sql.values import UNDEFINED, Value, at_most, equal, is_number, less, number
 
 
@@ -34,20 +33,23 @@ def multiply(left: Value, right: Value) -> Value:
 
 
 def divide(left: Value, right: Value) -> Value:
-    """Raises: DivisionByZero."""
+    """Infinite or NaN for a division by zero, as of doubles."""
     if not (is_number(left) and is_number(right)):
         return UNDEFINED
     if right == 0:
-        raise DivisionByZero
-    return number(left / right)
+        return math.nan if left == 0 or left != left else math.copysign(math.inf, left)
+    try:
+        return number(left / right)
+    except OverflowError:
+        return math.copysign(math.inf, left) * math.copysign(1, right)
 
 
 def modulo(left: Value, right: Value) -> Value:
-    """The remainder with the sign of the dividend. Raises: DivisionByZero."""
+    """The remainder with the sign of the dividend; NaN for a divisor of zero."""
     if not (is_number(left) and is_number(right)):
         return UNDEFINED
-    if right == 0:
-        raise DivisionByZero
+    if right == 0 or math.isinf(left):
+        return math.nan
     return number(math.fmod(left, right))
 
 
@@ -91,7 +93,9 @@ def between(subject: Value, low: Value, high: Value) -> Value:
 
 
 def as_int32(value: float) -> int:
-    """The 32 low bits of the truncated number, signed."""
+    """The 32 low bits of the truncated number, signed; 0 for NaN and infinity."""
+    if not math.isfinite(value):
+        return 0
     bits = int(value) & 0xFFFFFFFF
     return bits - (1 << 32) if bits & 0x80000000 else bits
 

@@ -11,10 +11,12 @@ Source: learn.microsoft.com/azure/cosmos-db/nosql/query/select, /from, /join, /g
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from localazure.cosmos.sql import limits
 from localazure.cosmos.sql.errors import SqlRefused
+from localazure.cosmos.sql.rules import specified_twice
 from localazure.cosmos.sql.tokens import SOFT_KEYWORDS, Token, tokenize
 from localazure.cosmos.sql.tree import (
     ArrayOf,
@@ -69,6 +71,7 @@ _POWER: Final = {
 _TERNARY_POWER: Final = 1
 _NOT_POWER: Final = 5
 _UNARY_POWER: Final = 13
+_NUMBERS: Final = {"NaN": math.nan, "Infinity": math.inf}
 _CONSTANTS: Final = {"NULL": None, "TRUE": True, "FALSE": False, "UNDEFINED": UNDEFINED}
 
 
@@ -190,17 +193,10 @@ class _Reader:
     def _item(self) -> SelectItem:
         start = self._token.start
         expression = self.expression()
-        alias = None
-        if self._accept("AS"):
-            token = self._token
-            alias = token.value if token.kind == "string" else None
-            if alias is not None:
-                self._advance()
-            else:
-                alias = self._name()
-        elif self._token.kind == "name":
-            alias = self._name()
-        return SelectItem(expression, alias, self._span(start))
+        if self._accept("AS") or self._token.kind == "name":
+            place = Span(self._token.start, self._token.end)
+            return SelectItem(expression, self._name(), self._span(start), place)
+        return SelectItem(expression, None, self._span(start))
 
     def _group_by(self) -> tuple[Expression, ...]:
         if not self._accept("GROUP"):
@@ -376,7 +372,7 @@ class _Reader:
         name = self._function_or_alias()
         if self._token.kind == "(":
             return self._call(name, start, user_defined=False)
-        return Identifier(name, span)
+        return Literal(_NUMBERS[name], span) if name in _NUMBERS else Identifier(name, span)
 
     def _function_or_alias(self) -> str:
         token = self._token
@@ -410,6 +406,10 @@ class _Reader:
             while self._accept(","):
                 properties.append(self._property())
             self.expect("}")
+        names = [name for name, _ in properties]
+        for name, value in properties:
+            if names.count(name) > 1:
+                raise specified_twice(name, value.span)
         return ObjectOf(tuple(properties), self._span(start))
 
     def _property(self) -> tuple[str, Expression]:

@@ -7,12 +7,24 @@ Source: learn.microsoft.com/azure/cosmos-db/nosql/query/select, /group-by, /orde
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 from localazure.cosmos.sql.aggregates import AGGREGATES
 from localazure.cosmos.sql.errors import SqlRefused
-from localazure.cosmos.sql.tree import Call, Expression, Identifier, Literal, Member, Query, Subquery
+from localazure.cosmos.sql.tree import (
+    Binary,
+    Call,
+    Expression,
+    Identifier,
+    Literal,
+    Member,
+    Query,
+    Span,
+    Subquery,
+    Unary,
+)
 from localazure.cosmos.sql.values import Value
 
 LARGEST_COUNT = 2**31 - 1
@@ -73,14 +85,32 @@ def result_names(tree: Query) -> list[str]:
             unnamed += 1
             name = f"${unnamed}"
         if name in names:
-            raise SqlRefused(
-                "SC2022",
-                f"The property name '{name}' is specified more than once in the SELECT clause.",
-                item.span.start,
-                item.span.end,
-            )
+            raise specified_twice(name, item.alias_span or item.span)
         names.append(name)
     return names
+
+
+def specified_twice(name: str, span: Span) -> SqlRefused:
+    message = f"Object creation error, property name '{name}' specified more than once."
+    return SqlRefused("SC2022", message, span.start, span.end)
+
+
+def computes(tree: Query) -> bool:
+    """Whether a result may hold a number that no document and no parameter held."""
+    waiting: list[Any] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Call | Binary | Unary):
+            return True
+        if isinstance(node, Literal) and type(node.value) is float and not math.isfinite(node.value):
+            return True
+        if isinstance(node, tuple):
+            waiting.extend(node)
+        elif isinstance(node, Query):
+            waiting.extend((node.items, node.sources))
+        elif hasattr(node, "span"):
+            waiting.extend(getattr(node, name) for name in node.__slots__ if name != "span")
+    return False
 
 
 def path_name(node: Expression) -> str | None:

@@ -157,6 +157,7 @@ class SelectItem:
     expression: Expression
     alias: str | None
     span: Span = field(compare=False, repr=False)
+    alias_span: Span | None = field(compare=False, repr=False, default=None)
 
 
 @dataclass(frozen=True, slots=True)

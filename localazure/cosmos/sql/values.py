@@ -16,6 +16,7 @@ github.com/Azure/azure-cosmos-dotnet-v3 (tests, Query/OfflineEngine/ScalarExpres
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, Final
 
 
@@ -36,6 +37,7 @@ Value = Any  # JSON as a decoder gives it, or UNDEFINED
 
 _RANK: Final[dict[type, int]] = {Undefined: 0, type(None): 1, bool: 2, int: 4, float: 4, str: 5, list: 6, dict: 7}
 _LARGEST_EXACT: Final = 2**53
+_LARGEST_INTEGER: Final = 2**63
 
 
 def rank(value: Value) -> int:
@@ -47,22 +49,39 @@ def is_number(value: Value) -> bool:
     return type(value) is int or type(value) is float
 
 
-def number(value: float) -> Value:
-    """A computed number: whole ones without a fraction; what no JSON number can hold is undefined."""
+def number(value: float) -> float:
+    """A computed number, as a double holds it; whole ones without a fraction. It may be NaN or infinite."""
     if type(value) is int:
-        return value if -_LARGEST_EXACT <= value <= _LARGEST_EXACT else number(_as_double(value))
-    if value != value or value in (float("inf"), float("-inf")):
-        return UNDEFINED
-    if value == int(value) and abs(value) <= _LARGEST_EXACT:
+        return value if -_LARGEST_EXACT <= value <= _LARGEST_EXACT else _rounded(value)
+    if abs(value) <= _LARGEST_EXACT and value == int(value):
         return int(value)
     return value
 
 
-def _as_double(value: int) -> float:
+def _rounded(value: int) -> float:
+    """An integer beyond 2^53, as the nearest double; still without a fraction within 64 bits."""
     try:
-        return float(value)
+        double = float(value)
     except OverflowError:
-        return float("inf")
+        return math.copysign(math.inf, value)
+    return int(double) if abs(value) < _LARGEST_INTEGER else double
+
+
+def whole(value: Value) -> int | None:
+    """The number without its fraction; None for anything but a finite number."""
+    return int(value) if is_number(value) and math.isfinite(value) else None
+
+
+def is_finite(value: Value) -> bool:
+    """Whether JSON can hold the value: no NaN and no infinity in it, at any depth."""
+    kind = type(value)
+    if kind is float:
+        return math.isfinite(value)
+    if kind is list:
+        return all(map(is_finite, value))
+    if kind is dict:
+        return all(map(is_finite, value.values()))
+    return True
 
 
 def same(left: Value, right: Value) -> bool:

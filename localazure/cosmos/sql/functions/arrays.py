@@ -8,10 +8,12 @@ array-contains-all, array-contains-any, array-length, array-slice, choose, objec
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
+from localazure.cosmos.sql.aggregates import AGGREGATES, Accumulator
 from localazure.cosmos.sql.functions.signature import Function
-from localazure.cosmos.sql.values import UNDEFINED, Value, identity_key, is_number, same
+from localazure.cosmos.sql.values import UNDEFINED, Value, identity_key, is_number, number, same, whole
 
 
 def array_concat(*arrays: Value) -> Value:
@@ -21,11 +23,9 @@ def array_concat(*arrays: Value) -> Value:
 
 
 def array_contains(array: Value, sought: Value, partial: Value = False) -> Value:
-    """With `partial` an object is found by a part of its properties. An undefined value is contained in no array."""
-    if type(array) is not list or type(partial) is not bool:
+    """With `partial` an object is found by a part of its properties."""
+    if type(array) is not list or type(partial) is not bool or sought is UNDEFINED:
         return UNDEFINED
-    if sought is UNDEFINED:
-        return False
     if partial and type(sought) is dict:
         return any(_holds(item, sought) for item in array)
     return any(same(item, sought) for item in array)
@@ -41,15 +41,15 @@ def _holds(item: Value, part: dict[str, Value]) -> bool:
 
 
 def array_contains_all(array: Value, *sought: Value) -> Value:
-    if type(array) is not list:
-        return UNDEFINED
-    return all(array_contains(array, value) for value in sought)
+    """AND over ARRAY_CONTAINS of each."""
+    found = [array_contains(array, value) for value in sought]
+    return False if False in found else UNDEFINED if UNDEFINED in found else True
 
 
 def array_contains_any(array: Value, *sought: Value) -> Value:
-    if type(array) is not list:
-        return UNDEFINED
-    return any(array_contains(array, value) for value in sought)
+    """OR over ARRAY_CONTAINS of each."""
+    found = [array_contains(array, value) for value in sought]
+    return True if True in found else UNDEFINED if UNDEFINED in found else False
 
 
 def array_length(array: Value) -> Value:
@@ -58,19 +58,18 @@ def array_length(array: Value) -> Value:
 
 def array_slice(array: Value, start: Value, length: Value = None) -> Value:
     """From zero-based `start` (negative: from the end), `length` items or all that follow."""
-    if type(array) is not list or not is_number(start) or not (length is None or is_number(length)):
+    first = whole(start)
+    count = len(array) if length is None and type(array) is list else whole(length)
+    if type(array) is not list or first is None or count is None:
         return UNDEFINED
-    begin = int(start) if start >= 0 else max(len(array) + int(start), 0)
-    if length is None:
-        return array[begin:]
-    return array[begin : begin + int(length)] if length > 0 else []
+    begin = first if first >= 0 else max(len(array) + first, 0)
+    return array[begin : begin + max(count, 0)]
 
 
 def choose(position: Value, *values: Value) -> Value:
     """The value at one-based `position`; undefined outside."""
-    if not is_number(position) or position != int(position) or not 1 <= position <= len(values):
-        return UNDEFINED
-    return values[int(position) - 1]
+    at = whole(position)
+    return values[at - 1] if at is not None and at == position and 1 <= at <= len(values) else UNDEFINED
 
 
 def object_to_array(value: Value, key_name: Value = "k", value_name: Value = "v") -> Value:
@@ -109,13 +108,42 @@ def set_equal(first: Value, second: Value) -> Value:
     return {identity_key(value) for value in first} == {identity_key(value) for value in second}
 
 
+def _folded(accumulator: type[Accumulator]) -> Callable[[Value], Value]:
+    """An aggregate over the items of one array; undefined ones are skipped, an empty array gives undefined."""
+
+    def fold(array: Value) -> Value:
+        if type(array) is not list or not array:
+            return UNDEFINED
+        state = accumulator()
+        for item in array:
+            state.add(item)
+        return state.result()
+
+    return fold
+
+
+def array_median(array: Value) -> Value:
+    """Of numbers only; undefined items are skipped."""
+    items = [item for item in array if item is not UNDEFINED] if type(array) is list else []
+    if not items or not all(map(is_number, items)):
+        return UNDEFINED
+    items.sort()
+    low, high = items[(len(items) - 1) // 2], items[len(items) // 2]
+    return number(low if low == high else (low + high) / 2)
+
+
 FUNCTIONS: Final = {
+    "ARRAY_AVG": Function(1, 1, _folded(AGGREGATES["AVG"])),
     "ARRAY_CONCAT": Function(2, None, array_concat),
     "ARRAY_CONTAINS": Function(2, 3, array_contains, defined=False),
     "ARRAY_CONTAINS_ALL": Function(2, None, array_contains_all, defined=False),
     "ARRAY_CONTAINS_ANY": Function(2, None, array_contains_any, defined=False),
     "ARRAY_LENGTH": Function(1, 1, array_length),
+    "ARRAY_MAX": Function(1, 1, _folded(AGGREGATES["MAX"])),
+    "ARRAY_MEDIAN": Function(1, 1, array_median),
+    "ARRAY_MIN": Function(1, 1, _folded(AGGREGATES["MIN"])),
     "ARRAY_SLICE": Function(2, 3, array_slice),
+    "ARRAY_SUM": Function(1, 1, _folded(AGGREGATES["SUM"])),
     "CHOOSE": Function(2, None, choose, defined=False),
     "OBJECTTOARRAY": Function(1, 3, object_to_array),
     "SETDIFFERENCE": Function(2, 2, set_difference),

@@ -20,7 +20,7 @@ from datetime import date
 from typing import Final
 
 from localazure.cosmos.sql.functions.signature import Function
-from localazure.cosmos.sql.values import UNDEFINED, Value, is_number
+from localazure.cosmos.sql.values import UNDEFINED, Value, is_number, whole
 
 NANOSECONDS_PER_TICK: Final = 100
 _SECOND: Final = 1_000_000_000
@@ -28,7 +28,7 @@ _DAY: Final = 86_400 * _SECOND
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _WINDOWS_EPOCH: Final = (date(1601, 1, 1).toordinal() - _EPOCH_DAY) * _DAY
 
-_TEXT: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,7}))?)?)?Z?", re.ASCII)
+_TEXT: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,7}))?)?Z?", re.ASCII)
 _SPANS: Final = {
     "day": _DAY,
     "hour": 3600 * _SECOND,
@@ -53,7 +53,7 @@ _PARTS: Final = {name: part for part, names in _NAMES.items() for name in names}
 
 
 def _whole(value: Value) -> bool:
-    return is_number(value) and value == int(value)
+    return whole(value) is not None and whole(value) == value
 
 
 def read(text: Value) -> int | None:
@@ -169,6 +169,9 @@ FUNCTIONS: Final = {
     "DATETIMEDIFF": Function(3, 3, difference),
     "DATETIMEFROMPARTS": Function(3, 7, from_parts),
     "DATETIMEPART": Function(2, 2, part_of),
+    "DAY": Function(1, 1, lambda text: part_of("day", text)),
+    "MONTH": Function(1, 1, lambda text: part_of("month", text)),
+    "YEAR": Function(1, 1, lambda text: part_of("year", text)),
     "DATETIMETOTICKS": Function(1, 1, _of_text(lambda point: point // NANOSECONDS_PER_TICK)),
     "DATETIMETOTIMESTAMP": Function(1, 1, _of_text(lambda point: point // 1_000_000)),
     "IS_DATETIME": Function(1, 1, lambda value: read(value) is not None, defined=False),

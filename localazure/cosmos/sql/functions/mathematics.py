@@ -1,6 +1,7 @@
 """Mathematical functions over doubles, and those over 64-bit integers.
 
-Owns: their meaning; a wrong type, and a result that is no finite number, give undefined. Refuses to know: evaluation.
+Owns: their meaning; a wrong type gives undefined, an argument outside the domain NaN or infinity. Refuses to know:
+evaluation.
 
 Source: learn.microsoft.com/azure/cosmos-db/nosql/query/abs and its neighbours acos, asin, atan, atn2, ceiling, cos,
 cot, degrees, exp, floor, intadd, intbitand, intbitleftshift, intbitnot, intbitor, intbitrightshift, intbitxor, intdiv,
@@ -10,12 +11,11 @@ intmod, intmul, intsub, log, log10, numberbin, pi, power, radians, rand, round, 
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable
 from typing import Final
 
 from localazure.cosmos.sql.functions.signature import Function
-from localazure.cosmos.sql.values import UNDEFINED, Value, is_number, number
+from localazure.cosmos.sql.values import UNDEFINED, Value, is_number, number, whole
 
 
 def _numeric(function: Callable[..., float]) -> Callable[..., Value]:
@@ -23,10 +23,11 @@ def _numeric(function: Callable[..., float]) -> Callable[..., Value]:
         if not all(map(is_number, values)):
             return UNDEFINED
         try:
-            result = function(*values)
-        except (ValueError, OverflowError, ZeroDivisionError):
-            return UNDEFINED
-        return UNDEFINED if type(result) is complex else number(result)
+            return number(function(*values))
+        except ValueError:
+            return math.nan
+        except (OverflowError, ZeroDivisionError):
+            return math.inf
 
     return apply
 
@@ -34,19 +35,29 @@ def _numeric(function: Callable[..., float]) -> Callable[..., Value]:
 def round_half_away(value: float, length: float = 0) -> float:
     """To `length` places, halves away from zero."""
     scale = 10.0 ** int(length)
+    if not math.isfinite(value * scale):
+        return value
     scaled = abs(value) * scale
     return math.copysign(math.floor(scaled + 0.5) / scale, value)
 
 
 def number_bin(value: float, size: float = 1) -> float:
-    """`value` rounded down to a multiple of `size`; ValueError for a size of zero."""
-    if size == 0:
-        raise ValueError("a bin of no size")
+    """`value` rounded down to a multiple of `size`."""
     return math.floor(value / size) * size
+
+
+def _bin(value: Value, size: Value = 1) -> Value:
+    return UNDEFINED if size == 0 else _numeric(number_bin)(value, size)
 
 
 def _sign(value: float) -> float:
     return (value > 0) - (value < 0)
+
+
+def _rand() -> float:
+    from random import random  # asked for by few queries, and slow to import
+
+    return random()
 
 
 def _wrap_64(value: int) -> int:
@@ -58,7 +69,7 @@ def _integers(function: Callable[..., int]) -> Callable[..., Value]:
     """Of whole numbers within 64 bits only; wraps around as a 64-bit integer does."""
 
     def apply(*values: Value) -> Value:
-        if not all(is_number(value) and value == math.floor(value) and abs(value) < 2**63 for value in values):
+        if not all(whole(value) == value and abs(value) < 2**63 for value in values):
             return UNDEFINED
         try:
             return _wrap_64(function(*map(int, values)))
@@ -98,11 +109,11 @@ FUNCTIONS: Final = {
     "INTSUB": Function(2, 2, _integers(lambda left, right: left - right)),
     "LOG": Function(1, 2, _numeric(math.log)),
     "LOG10": Function(1, 1, _numeric(math.log10)),
-    "NUMBERBIN": Function(1, 2, _numeric(number_bin)),
+    "NUMBERBIN": Function(1, 2, _bin),
     "PI": Function(0, 0, lambda: math.pi),
     "POWER": Function(2, 2, _numeric(math.pow)),
     "RADIANS": Function(1, 1, _numeric(math.radians)),
-    "RAND": Function(0, 0, random.random),
+    "RAND": Function(0, 0, _rand),
     "ROUND": Function(1, 2, _numeric(round_half_away)),
     "SIGN": Function(1, 1, _numeric(_sign)),
     "SIN": Function(1, 1, _numeric(math.sin)),

@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from localazure.cosmos.sql.functions.signature import Function
-from localazure.cosmos.sql.values import UNDEFINED, Value, as_json, is_number, number
+from localazure.cosmos.sql.values import UNDEFINED, Value, as_json, number, whole
 
 LONGEST_REPLICATION_CHARACTERS: Final = 10_000
 _JSON_NUMBER: Final = re.compile(r"\s*-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?\s*", re.ASCII)
@@ -48,21 +48,30 @@ def _comparison(test: Callable[[str, str], bool]) -> Callable[..., Value]:
 
 def index_of(text: Value, sought: Value, start: Value = 0) -> Value:
     """The first place of `sought` from `start`, -1 if there is none."""
-    if not _are_text(text, sought) or not is_number(start):
+    begin = whole(start)
+    if not _are_text(text, sought) or begin is None:
         return UNDEFINED
-    return text.find(sought, max(int(start), 0))
+    return text.find(sought, max(begin, 0))
+
+
+def last_index_of(text: Value, sought: Value, start: Value = None) -> Value:
+    """The last place of `sought` that lies before or at `start`, -1 if there is none."""
+    if not _are_text(text, sought) or (start is not None and whole(start) is None):
+        return UNDEFINED
+    end = len(text) if start is None else max((whole(start) or 0) + 1, 0)
+    return text.rfind(sought, 0, end)
 
 
 def left(text: Value, count: Value) -> Value:
-    if type(text) is not str or not is_number(count):
-        return UNDEFINED
-    return text[: max(int(count), 0)]
+    most = whole(count)
+    return text[: max(most, 0)] if type(text) is str and most is not None else UNDEFINED
 
 
 def right(text: Value, count: Value) -> Value:
-    if type(text) is not str or not is_number(count):
+    most = whole(count)
+    if type(text) is not str or most is None:
         return UNDEFINED
-    return text[-int(count) :] if count >= 1 else ""
+    return text[-most:] if most > 0 else ""
 
 
 def _trim(strip: Callable[[str, str | None], str]) -> Callable[..., Value]:
@@ -74,6 +83,21 @@ def _trim(strip: Callable[[str, str | None], str]) -> Callable[..., Value]:
     return trim
 
 
+def _several(test: Callable[[str, str], bool], decisive: bool, ignore_case: bool) -> Callable[..., Value]:
+    """CONTAINS of several texts: `decisive` for any of them decides; else undefined if one is no text."""
+    one = _comparison(test)
+
+    def apply(text: Value, *sought: Value) -> Value:
+        found = [one(text, each, ignore_case) for each in sought]
+        return decisive if decisive in found else UNDEFINED if UNDEFINED in found else not decisive
+
+    return apply
+
+
+def _contains(text: str, other: str) -> bool:
+    return other in text
+
+
 def replace(text: Value, old: Value, new: Value) -> Value:
     if not _are_text(text, old, new):
         return UNDEFINED
@@ -81,20 +105,20 @@ def replace(text: Value, old: Value, new: Value) -> Value:
 
 
 def replicate(text: Value, times: Value) -> Value:
-    """Undefined beyond 10,000 characters, and for a negative or fractional count."""
-    if type(text) is not str or not is_number(times) or times < 0 or times != int(times):
+    """Undefined beyond 10,000 characters, and for a negative count."""
+    count = whole(times)
+    if type(text) is not str or count is None or count < 0 or len(text) * count > LONGEST_REPLICATION_CHARACTERS:
         return UNDEFINED
-    if len(text) * int(times) > LONGEST_REPLICATION_CHARACTERS:
-        return UNDEFINED
-    return text * int(times)
+    return text * count
 
 
 def substring(text: Value, start: Value, length: Value) -> Value:
     """Zero-based; a start or length outside the text is cut to it."""
-    if type(text) is not str or not is_number(start) or not is_number(length):
+    first, count = whole(start), whole(length)
+    if type(text) is not str or first is None or count is None:
         return UNDEFINED
-    begin = max(int(start), 0)
-    return text[begin : begin + max(int(length), 0)]
+    begin = max(first, 0)
+    return text[begin : begin + max(count, 0)]
 
 
 def regex_match(text: Value, pattern: Value, modifiers: Value = "") -> Value:
@@ -174,9 +198,14 @@ def string_to_number(text: str) -> Value:
 
 FUNCTIONS: Final = {
     "CONCAT": Function(2, None, concat),
-    "CONTAINS": Function(2, 3, _comparison(lambda text, other: other in text)),
+    "CONTAINS": Function(2, 3, _comparison(_contains)),
+    "CONTAINS_ALL_CI": Function(2, None, _several(_contains, False, True), defined=False),
+    "CONTAINS_ALL_CS": Function(2, None, _several(_contains, False, False), defined=False),
+    "CONTAINS_ANY_CI": Function(2, None, _several(_contains, True, True), defined=False),
+    "CONTAINS_ANY_CS": Function(2, None, _several(_contains, True, False), defined=False),
     "ENDSWITH": Function(2, 3, _comparison(lambda text, other: text.endswith(other))),
     "INDEX_OF": Function(2, 3, index_of),
+    "LASTINDEXOF": Function(2, 3, last_index_of),
     "LEFT": Function(2, 2, left),
     "LENGTH": Function(1, 1, _text_only(len)),
     "LOWER": Function(1, 1, _text_only(str.lower)),

@@ -6,11 +6,10 @@ is-bool, is-array, is-object, is-primitive, is-integer, is-finite-number
 
 from __future__ import annotations
 
-import math
 from typing import Final
 
 from localazure.cosmos.sql.functions.signature import Function
-from localazure.cosmos.sql.values import UNDEFINED, Value, is_number
+from localazure.cosmos.sql.values import UNDEFINED, Value, is_number, whole
 
 _SMALLEST_INTEGER: Final = -(2**63)
 _LARGEST_INTEGER: Final = 2**63 - 1
@@ -23,14 +22,15 @@ def is_primitive(value: Value) -> bool:
 
 def is_integer(value: Value) -> bool:
     """A number without a fraction within 64 bits."""
-    return is_number(value) and value == math.floor(value) and _SMALLEST_INTEGER <= value <= _LARGEST_INTEGER
+    found = whole(value)
+    return found is not None and found == value and _SMALLEST_INTEGER <= found <= _LARGEST_INTEGER
 
 
 FUNCTIONS: Final = {
     "IS_ARRAY": Function(1, 1, lambda value: type(value) is list, defined=False),
     "IS_BOOL": Function(1, 1, lambda value: type(value) is bool, defined=False),
     "IS_DEFINED": Function(1, 1, lambda value: value is not UNDEFINED, defined=False),
-    "IS_FINITE_NUMBER": Function(1, 1, is_number, defined=False),
+    "IS_FINITE_NUMBER": Function(1, 1, lambda value: whole(value) is not None, defined=False),
     "IS_INTEGER": Function(1, 1, is_integer, defined=False),
     "IS_NULL": Function(1, 1, lambda value: value is None, defined=False),
     "IS_NUMBER": Function(1, 1, is_number, defined=False),
