@@ -21,7 +21,7 @@ from localazure.amqp.errors import (
     LinkFault,
 )
 from localazure.amqp.events import Message
-from localazure.amqp.performatives import Attach, Detach, Disposition, Flow, RawValue, Transfer, error
+from localazure.amqp.performatives import Attach, Detach, Disposition, Flow, RawValue, Transfer, error, rejected
 from localazure.amqp.states import LinkState
 
 if TYPE_CHECKING:
@@ -158,21 +158,29 @@ class Link:
         elif transfer.delivery_id not in (None, first.delivery_id):
             raise LinkFault(INVALID_FIELD, "a delivery began before the one before was whole")
         self._parts_bytes += len(transfer.payload)
-        if self._parts_bytes > self._max_message_bytes:
-            raise LinkFault(MESSAGE_SIZE_EXCEEDED, f"the message is larger than {self._max_message_bytes} bytes")
-        self._parts.append(transfer.payload)
+        if self._parts_bytes <= self._max_message_bytes:
+            self._parts.append(transfer.payload)
+        else:
+            self._parts.clear()
         if transfer.more and not transfer.aborted:
             return None
-        payload = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        self._parts = []
-        self._parts_bytes = 0
-        self._first = None
+        return self._complete(first, transfer)
+
+    def _complete(self, first: Transfer, last: Transfer) -> Message | None:
+        size_bytes, payload = self._parts_bytes, b"".join(self._parts)
+        self._parts, self._parts_bytes, self._first = [], 0, None
         self._credit_used(1)
-        if transfer.aborted:
+        if last.aborted:
             return None
         assert first.delivery_id is not None
-        settled = bool(first.settled or transfer.settled)
-        return Message(self, first.delivery_id, payload, first.message_format or 0, settled)
+        settled = bool(first.settled or last.settled)
+        if size_bytes <= self._max_message_bytes:
+            return Message(self, first.delivery_id, payload, first.message_format or 0, settled)
+        text = f"the message has {size_bytes} bytes, above the limit of {self._max_message_bytes} bytes on this link"
+        if settled:
+            raise LinkFault(MESSAGE_SIZE_EXCEEDED, text)
+        self.settle(first.delivery_id, first.delivery_id, rejected(MESSAGE_SIZE_EXCEEDED, text))
+        return None
 
     def _credit_used(self, deliveries: int) -> None:
         self.credit -= deliveries

@@ -20,7 +20,7 @@ from localazure.amqp.performatives import ACCEPTED, rejected
 from localazure.eventhubs.hub import Hub, Partition
 from localazure.eventhubs.log import Tail
 from localazure.eventhubs.messages import Event, split
-from localazure.eventhubs.refusals import NotAllowed, OnPurpose, Refused, ServerBusy
+from localazure.eventhubs.refusals import OnPurpose, Refused, ServerBusy
 from localazure.eventhubs.world import World
 
 MAX_MESSAGE_BYTES = 1_048_576
@@ -96,12 +96,8 @@ class Sender:
             )
 
     def _choose(self, events: list[Event]) -> Partition:
-        key = events[0].partition_key
-        if self.partition is None:
-            return self.hub.partition_for(key)
-        if key is not None:
-            raise NotAllowed("a partition key cannot be given to a link that leads to one partition")
-        return self.partition
+        """A link to a partition leads there, whatever the key: the SDK's buffered mode sends both."""
+        return self.partition or self.hub.partition_for(events[0].partition_key)
 
     def _stored(
         self, message: Message, partition: Partition, count: int, tail: Tail | None, error: BaseException | None
