@@ -141,7 +141,15 @@ class Server:
         finally:
             idle.cancel()
             amqp.close()
+            event_hubs.end_connections()
+            await self._connections_ended()
             cosmos.close()
+
+    async def _connections_ended(self) -> None:
+        """The AMQP sockets are closed, each after its last bytes; one that does not take them is left to the system."""
+        deadline = time.monotonic() + GRACE_SECONDS
+        while self._activity.open_connections and time.monotonic() < deadline:  # noqa: ASYNC110 (turns of the loop)
+            await asyncio.sleep(0)
 
     def _create_cosmos(self) -> CosmosApp:
         return create_app(

@@ -17,6 +17,7 @@ import logging
 from collections.abc import Callable
 
 from localazure.amqp.connection import Connection
+from localazure.amqp.errors import CONNECTION_FORCED
 from localazure.amqp.events import Attaching, Credit, Detached, Event, Message
 from localazure.amqp.link import Link
 from localazure.eventhubs.addresses import CBS, MANAGEMENT, Address, parse_address
@@ -112,6 +113,13 @@ class HubConnection:
     def abort(self) -> None:
         """Cut the connection without a word."""
         self.aborted = True
+        self._wake()
+
+    def shut_down(self) -> None:
+        """Say that the service is stopping; what is left to send may be sent, then the socket is to be closed."""
+        for event in self._amqp.close(CONNECTION_FORCED, "The service is stopping."):
+            self._dispatch(event)
+        self._amqp.closed = True
         self._wake()
 
     def end_links(self, hub: Hub, refusal: Refused) -> None:

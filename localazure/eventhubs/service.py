@@ -98,6 +98,11 @@ class EventHubs:
         """What was done since the start, and how many connections are open now."""
         return {**asdict(self._world.counters), "connections_open": len(self._connections)}
 
+    def end_connections(self) -> None:
+        """Close every connection: the service is stopping."""
+        for connection in list(self._connections):
+            connection.shut_down()
+
     def close(self) -> None:
         """Finish what is being written. Connections must not be used any more."""
         self._log.close()

@@ -1,4 +1,4 @@
-"""Who may do what: policies, SAS and bearer tokens, checked at `$cbs` and at every link, through the SDK's own errors."""
+"""Who may do what: policies, SAS and bearer tokens, checked at `$cbs` and at every link, in the SDK's own errors."""
 
 from __future__ import annotations
 
