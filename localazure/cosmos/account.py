@@ -16,6 +16,7 @@ from localazure.cosmos.catalog import Catalog
 from localazure.cosmos.documents import Address, Conditions, Turn
 from localazure.cosmos.drafts import read_json
 from localazure.cosmos.errors import NotFound
+from localazure.cosmos.expiry import Sweeper
 from localazure.cosmos.feeds import Page, Slice
 from localazure.cosmos.partitioning import KeyValues, canonical
 from localazure.cosmos.queries import QueryAnswer, Scope, answer_query
@@ -62,6 +63,7 @@ class Account:
         schema = catalog.SCHEMA + documents.SCHEMA + past.SCHEMA
         self.store = Store(data_dir / FILE_NAME, schema, post, now)
         self.catalog = Catalog(self.store, fixed_ranges)
+        self._sweeper = Sweeper()
         self._second_region_lag = second_region_lag
 
     @property
@@ -85,7 +87,9 @@ class Account:
 
         def work(connection: sqlite3.Connection) -> tuple[Done, int]:
             turn = Turn.take(connection, container.place, now, past_seconds)
-            return step(turn), turn.lsn
+            done = step(turn)
+            self._sweeper.look(connection, container.place, now)
+            return done, turn.lsn
 
         done, lsn = await self.store.write(work)
         return Outcome(done, partition_of(container.partitions, epk).id, lsn)
@@ -97,7 +101,9 @@ class Account:
 
         def work(connection: sqlite3.Connection) -> tuple[list[Done], int]:
             turn = Turn.take(connection, container.place, now, past_seconds)
-            return batches.run(turn, batch), turn.lsn
+            done = batches.run(turn, batch)
+            self._sweeper.look(connection, container.place, now)
+            return done, turn.lsn
 
         done, lsn = await self.store.write(work)
         return done, partition_of(container.partitions, container.key.effective_key(key or ())).id, lsn

@@ -156,7 +156,7 @@ def _encode(values: Sequence[Any], end_of_text: bytes) -> bytes:
     return encoded
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=4096, typed=True)
 def _effective_v1(value: Any) -> str:
     if isinstance(value, str):
         value = value[:V1_TEXT_CHARACTERS]

@@ -231,7 +231,10 @@ def test_what_the_account_does_not_offer_is_405(database: DatabaseProxy, what: s
         {"conflict_resolution_policy": {"mode": "Custom", "conflictResolutionPath": ""}},
         {"computed_properties": [{"name": "lower", "query": "SELECT VALUE LOWER(c.name) FROM c"}]},
         {"vector_embedding_policy": {"vectorEmbeddings": [{"path": "/v", "dataType": "float32", "dimensions": 2}]}},
+        {"full_text_policy": {"defaultLanguage": "en-US", "fullTextPaths": [{"path": "/t", "language": "en-US"}]}},
         {"analytical_storage_ttl": -1},
+        {"unique_key_policy": {"uniqueKeys": [{"paths": ["/name"]}]}},
+        {"change_feed_policy": {"retentionDuration": 60}},
     ],
 )
 def test_a_container_policy_that_is_not_offered_is_400(database: DatabaseProxy, policy: dict[str, Any]) -> None:
