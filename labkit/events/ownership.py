@@ -1,0 +1,137 @@
+"""Who reads which hub partition, when several processes share the work: the SDK's load balancing, kept on Cosmos DB.
+
+Owns: one ownership document per hub partition, in the container `ownership` (partition key `/scope`: namespace, hub and
+consumer group), claimed by its etag so that of two claims one wins. No third service is needed for it.
+Refuses to know: checkpoints. Positions live in the read models, written with the rows; a second copy here could only
+differ. `update_checkpoint` therefore refuses, and `list_checkpoints` is empty: give `starting_position`.
+
+How: a claim creates the document, or replaces it if the etag is still the one that was listed; whoever comes second
+gets 409 or 412 and is not among the winners. The time of a claim is the server's `_ts`, whole seconds.
+
+Source: azure-eventhub 5.15.1, `CheckpointStore` (`_eventprocessor/checkpoint_store.py`, `aio/_eventprocessor/...`);
+learn.microsoft.com/azure/event-hubs/event-processor-balance-partition-load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NoReturn
+
+from azure.core import MatchConditions
+from azure.cosmos import ContainerProxy
+from azure.cosmos.aio import ContainerProxy as AsyncContainerProxy
+from azure.cosmos.exceptions import (
+    CosmosAccessConditionFailedError,
+    CosmosResourceExistsError,
+    CosmosResourceNotFoundError,
+)
+from azure.eventhub import CheckpointStore
+from azure.eventhub.aio import CheckpointStore as AsyncCheckpointStore
+
+from labkit.errors import LabError
+
+Ownership = dict[str, Any]
+"""As the SDK has it: fully_qualified_namespace, eventhub_name, consumer_group, partition_id, owner_id, etag,
+last_modified_time (seconds since 1970)."""
+
+LOST = (CosmosResourceExistsError, CosmosAccessConditionFailedError, CosmosResourceNotFoundError)
+NAMES = ("fully_qualified_namespace", "eventhub_name", "consumer_group", "partition_id", "owner_id")
+
+
+class NoCheckpointsHere(LabError):
+    """Positions belong to the read models; a checkpoint beside them would be a second truth."""
+
+    def __init__(self) -> None:
+        super().__init__("this store holds ownership only: positions are committed with the read models' rows")
+
+
+def scope_of(namespace: str, hub: str, group: str) -> str:
+    """The logical partition of all ownerships that are balanced together."""
+    return f"{namespace.lower()}/{hub.lower()}/{group.lower()}"
+
+
+def to_document(ownership: Mapping[str, Any]) -> dict[str, Any]:
+    names = {name: ownership[name] for name in NAMES}
+    scope = scope_of(names["fully_qualified_namespace"], names["eventhub_name"], names["consumer_group"])
+    return {"id": str(names["partition_id"]), "scope": scope, **names}
+
+
+def from_document(document: Mapping[str, Any]) -> Ownership:
+    names = {name: document[name] for name in NAMES}
+    return {**names, "etag": document["_etag"], "last_modified_time": float(document["_ts"])}
+
+
+def claim_of(ownership: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The container's method that claims it, and its arguments."""
+    document = to_document(ownership)
+    if ownership.get("etag"):
+        condition = {"etag": ownership["etag"], "match_condition": MatchConditions.IfNotModified}
+        return "replace_item", {"item": document["id"], "body": document, **condition}
+    return "create_item", {"body": document}
+
+
+class OwnershipStore(CheckpointStore):
+    """For `EventHubConsumerClient(checkpoint_store=...)`."""
+
+    def __init__(self, container: ContainerProxy) -> None:
+        self._container = container
+
+    def list_ownership(
+        self, fully_qualified_namespace: str, eventhub_name: str, consumer_group: str, **kwargs: Any
+    ) -> Iterable[Ownership]:
+        scope = scope_of(fully_qualified_namespace, eventhub_name, consumer_group)
+        return [from_document(one) for one in self._container.query_items("SELECT * FROM c", partition_key=scope)]
+
+    def claim_ownership(self, ownership_list: Iterable[Ownership], **kwargs: Any) -> Iterable[Ownership]:
+        """Those of the list that are now this owner's."""
+        won = []
+        for ownership in ownership_list:
+            method, arguments = claim_of(ownership)
+            try:
+                won.append(from_document(getattr(self._container, method)(**arguments)))
+            except LOST:
+                continue
+        return won
+
+    def update_checkpoint(self, checkpoint: Mapping[str, Any], **kwargs: Any) -> NoReturn:
+        """Raises: `NoCheckpointsHere`, always."""
+        raise NoCheckpointsHere
+
+    def list_checkpoints(
+        self, fully_qualified_namespace: str, eventhub_name: str, consumer_group: str, **kwargs: Any
+    ) -> Iterable[dict[str, Any]]:
+        return []
+
+
+class AsyncOwnershipStore(AsyncCheckpointStore):
+    """The same for `azure.eventhub.aio`; the documents are the same, so sync and async readers can share the work."""
+
+    def __init__(self, container: AsyncContainerProxy) -> None:
+        self._container = container
+
+    async def list_ownership(
+        self, fully_qualified_namespace: str, eventhub_name: str, consumer_group: str, **kwargs: Any
+    ) -> Iterable[Ownership]:
+        scope = scope_of(fully_qualified_namespace, eventhub_name, consumer_group)
+        found = self._container.query_items("SELECT * FROM c", partition_key=scope)
+        return [from_document(one) async for one in found]
+
+    async def claim_ownership(self, ownership_list: Iterable[Ownership], **kwargs: Any) -> Iterable[Ownership]:
+        """Those of the list that are now this owner's."""
+        won = []
+        for ownership in ownership_list:
+            method, arguments = claim_of(ownership)
+            try:
+                won.append(from_document(await getattr(self._container, method)(**arguments)))
+            except LOST:
+                continue
+        return won
+
+    async def update_checkpoint(self, checkpoint: Mapping[str, Any], **kwargs: Any) -> NoReturn:
+        """Raises: `NoCheckpointsHere`, always."""
+        raise NoCheckpointsHere
+
+    async def list_checkpoints(
+        self, fully_qualified_namespace: str, eventhub_name: str, consumer_group: str, **kwargs: Any
+    ) -> Iterable[dict[str, Any]]:
+        return []

@@ -1,0 +1,185 @@
+"""Ownership of hub partitions on Cosmos DB: one contract, run on the sync and on the async store."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from azure.cosmos import CosmosClient, PartitionKey
+from azure.cosmos.aio import CosmosClient as AsyncCosmosClient
+from azure.eventhub import EventData, EventHubConsumerClient, EventHubProducerClient
+from azure.eventhub.aio import EventHubConsumerClient as AsyncConsumerClient
+
+from labkit.events.ownership import AsyncOwnershipStore, NoCheckpointsHere, OwnershipStore
+from localazure.handle import LocalAzure
+
+WHERE = ("127.0.0.1", "orders", "$Default")
+
+
+class _Waited:
+    """The async store with the sync store's face: every call is waited for."""
+
+    def __init__(self, store: AsyncOwnershipStore, loop: asyncio.AbstractEventLoop) -> None:
+        self._store = store
+        self._loop = loop
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._store, name)
+        return lambda *arguments: self._loop.run_until_complete(method(*arguments))
+
+
+@pytest.fixture
+def database(azure: LocalAzure, fresh_name: str) -> Iterator[str]:
+    client = CosmosClient.from_connection_string(azure.cosmos_connection_string)
+    client.create_database(fresh_name).create_container("ownership", PartitionKey("/scope"))
+    yield fresh_name
+    client.delete_database(fresh_name)
+
+
+@pytest.fixture(params=["sync", "async"])
+def store(request: pytest.FixtureRequest, azure: LocalAzure, database: str) -> Iterator[Any]:
+    if request.param == "sync":
+        client = CosmosClient.from_connection_string(azure.cosmos_connection_string)
+        yield OwnershipStore(client.get_database_client(database).get_container_client("ownership"))
+        return
+    loop = asyncio.new_event_loop()
+    async_client = AsyncCosmosClient.from_connection_string(azure.cosmos_connection_string)
+    container = async_client.get_database_client(database).get_container_client("ownership")
+    yield _Waited(AsyncOwnershipStore(container), loop)
+    loop.run_until_complete(async_client.close())
+    loop.close()
+
+
+def _wish(partition: str, owner: str) -> dict[str, Any]:
+    names = dict(zip(("fully_qualified_namespace", "eventhub_name", "consumer_group"), WHERE, strict=True))
+    return {**names, "partition_id": partition, "owner_id": owner}
+
+
+def test_nothing_is_owned_at_first(store) -> None:
+    assert list(store.list_ownership(*WHERE)) == []
+
+
+def test_of_two_first_claims_one_wins(store) -> None:
+    (won,) = store.claim_ownership([_wish("0", "ann")])
+    assert (won["partition_id"], won["owner_id"]) == ("0", "ann")
+    (other,) = store.claim_ownership([_wish("0", "bob"), _wish("1", "bob")])
+    assert other["partition_id"] == "1"
+    owners = {one["partition_id"]: one["owner_id"] for one in store.list_ownership(*WHERE)}
+    assert owners == {"0": "ann", "1": "bob"}
+
+
+def test_a_claim_with_a_stale_etag_is_lost(store) -> None:
+    (listed,) = store.claim_ownership([_wish("0", "ann")])
+    (renewed,) = store.claim_ownership([dict(listed)])
+    assert renewed["etag"] != listed["etag"]
+    assert renewed["last_modified_time"] >= listed["last_modified_time"]
+    assert list(store.claim_ownership([{**listed, "owner_id": "bob"}])) == []
+    (stolen,) = store.claim_ownership([{**renewed, "owner_id": "bob"}])
+    assert stolen["owner_id"] == "bob"
+
+
+def test_other_groups_and_hubs_are_balanced_apart(store) -> None:
+    store.claim_ownership([_wish("0", "ann")])
+    assert list(store.list_ownership(WHERE[0], WHERE[1], "monitor")) == []
+    assert list(store.list_ownership(WHERE[0], "customers", WHERE[2])) == []
+    assert len(list(store.list_ownership(WHERE[0].upper(), "Orders", "$default"))) == 1
+
+
+def test_checkpoints_are_refused(store) -> None:
+    with pytest.raises(NoCheckpointsHere, match="read models"):
+        store.update_checkpoint({})
+    assert list(store.list_checkpoints(*WHERE)) == []
+
+
+@contextlib.asynccontextmanager
+async def _reader(azure: LocalAzure, database: str, hub: str) -> AsyncIterator[set[str]]:
+    """A consumer that balances through the store; the set holds the partitions it reads now."""
+    owned: set[str] = set()
+    cosmos = AsyncCosmosClient.from_connection_string(azure.cosmos_connection_string)
+    container = cosmos.get_database_client(database).get_container_client("ownership")
+    client = AsyncConsumerClient.from_connection_string(
+        azure.event_hubs_connection_string_for("listen"),
+        consumer_group="$Default",
+        eventhub_name=hub,
+        checkpoint_store=AsyncOwnershipStore(container),
+        load_balancing_interval=0.2,
+        partition_ownership_expiration_interval=5,
+    )
+
+    async def gained(context: Any) -> None:
+        owned.add(context.partition_id)
+
+    async def lost(context: Any, _: Any) -> None:
+        owned.discard(context.partition_id)
+
+    async def ignore(*_: Any) -> None:
+        return None
+
+    task = asyncio.create_task(
+        client.receive_batch(
+            ignore,
+            on_error=ignore,
+            on_partition_initialize=gained,
+            on_partition_close=lost,
+            starting_position="-1",
+            max_wait_time=0.05,
+        )
+    )
+    try:
+        yield owned
+    finally:
+        await client.close()
+        await asyncio.wait([task], timeout=20)
+        await cosmos.close()
+
+
+async def _until(condition) -> None:
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 (the SDK balances on its own time and tells nobody)
+            await asyncio.sleep(0.05)
+
+
+async def test_two_async_readers_share_four_partitions_and_one_takes_over_what_the_other_leaves(
+    azure: LocalAzure, database: str, fresh_name: str
+) -> None:
+    hub = f"{fresh_name}-hub"
+    azure.create_event_hub(hub, 4)
+    everything = {"0", "1", "2", "3"}
+    async with _reader(azure, database, hub) as first:
+        await _until(lambda: first == everything)
+        async with _reader(azure, database, hub) as second:
+            await _until(lambda: len(first) == len(second) == 2 and first | second == everything)
+        await _until(lambda: first == everything)
+    azure.delete_event_hub(hub)
+
+
+def test_a_sync_reader_receives_what_it_owns(azure: LocalAzure, database: str, fresh_name: str) -> None:
+    hub = f"{fresh_name}-hub"
+    azure.create_event_hub(hub, 1)
+    with EventHubProducerClient.from_connection_string(
+        azure.event_hubs_connection_string_for("send"), eventhub_name=hub
+    ) as producer:
+        producer.send_batch([EventData("owned")])
+    cosmos = CosmosClient.from_connection_string(azure.cosmos_connection_string)
+    store = OwnershipStore(cosmos.get_database_client(database).get_container_client("ownership"))
+    client = EventHubConsumerClient.from_connection_string(
+        azure.event_hubs_connection_string_for("listen"),
+        consumer_group="$Default",
+        eventhub_name=hub,
+        checkpoint_store=store,
+        load_balancing_interval=0.2,
+    )
+    bodies: list[str] = []
+
+    def on_event(_: Any, event: EventData) -> None:
+        bodies.append(event.body_as_str())
+        client.close()
+
+    client.receive(on_event, starting_position="-1")
+    assert bodies == ["owned"]
+    (owned,) = store.list_ownership(f"127.0.0.1:{azure.eventhubs_port}", hub, "$Default")
+    assert owned["partition_id"] == "0"
+    azure.delete_event_hub(hub)
