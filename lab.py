@@ -330,12 +330,12 @@ def step(title, command, lock_fd, packages=0):
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=str(ROOT), env=environment, **keep
     )
-    lines = []
+    lines, before = [], len(installed_packages())
     reader = threading.Thread(target=read_lines, args=(process.stdout, lines), daemon=True)
     reader.start()
     try:
         while process.poll() is None:
-            draw(title, time.monotonic() - began, lines, packages)
+            draw(title, time.monotonic() - began, lines, packages, before)
             time.sleep(0.1)
     except BaseException:
         process.terminate()
@@ -365,17 +365,20 @@ def explain(title, lines):
     return "{0} failed; the log is {1}. Run the same command again to go on.\n  {2}".format(title, LOG, words)
 
 
-def draw(title, seconds, lines, packages):
-    """The bar: half of it for packages met (pip collects them one by one), half for packages in place."""
+def draw(title, seconds, lines, packages, before):
+    """The bar: half of it for packages met, half for packages in place beyond those there `before`.
+
+    pip meets all packages of a lock one by one; uv announces those that are large enough to wait for.
+    """
     if not sys.stdout.isatty():
         return
+    bar = "." * (1 + int(seconds * 2) % 3)
     if packages:
+        announced = sum(line.startswith("Downloading ") for line in lines) or packages
         met = sum(line.startswith(MET) for line in lines)
-        there = len(installed_packages()) if "Installing collected" in "".join(lines[-3:]) else 0
-        done = min(met, packages) / (2.0 * packages) + min(there, packages) / (2.0 * packages)
+        there = len(installed_packages()) - before
+        done = min(1.0, met / float(announced)) / 2 + min(1.0, there / float(packages)) / 2
         bar = "[{0:<30}] {1:3.0f} %".format("#" * int(done * 30), done * 100)
-    else:
-        bar = "." * (1 + int(seconds * 2) % 3)
     sys.stdout.write("\r{0:<34} {1:6.1f} s  {2:<40}".format(title, seconds, bar))
     sys.stdout.flush()
 
