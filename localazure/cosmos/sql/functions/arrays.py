@@ -95,19 +95,6 @@ def set_union(first: Value, second: Value) -> Value:
     return _distinct(first + second)
 
 
-def set_difference(first: Value, second: Value) -> Value:
-    if type(first) is not list or type(second) is not list:
-        return UNDEFINED
-    excluded = {identity_key(value) for value in second}
-    return _distinct([value for value in first if identity_key(value) not in excluded])
-
-
-def set_equal(first: Value, second: Value) -> Value:
-    if type(first) is not list or type(second) is not list:
-        return UNDEFINED
-    return {identity_key(value) for value in first} == {identity_key(value) for value in second}
-
-
 def _folded(accumulator: type[Accumulator]) -> Callable[[Value], Value]:
     """An aggregate over the items of one array; undefined ones are skipped, an empty array gives undefined."""
 
@@ -146,8 +133,6 @@ FUNCTIONS: Final = {
     "ARRAY_SUM": Function(1, 1, _folded(AGGREGATES["SUM"])),
     "CHOOSE": Function(2, None, choose, defined=False),
     "OBJECTTOARRAY": Function(1, 3, object_to_array),
-    "SETDIFFERENCE": Function(2, 2, set_difference),
-    "SETEQUAL": Function(2, 2, set_equal),
     "SETINTERSECT": Function(2, 2, set_intersect),
     "SETUNION": Function(2, 2, set_union),
 }

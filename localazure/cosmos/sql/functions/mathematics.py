@@ -69,7 +69,7 @@ def _integers(function: Callable[..., int]) -> Callable[..., Value]:
     """Of whole numbers within 64 bits only; wraps around as a 64-bit integer does."""
 
     def apply(*values: Value) -> Value:
-        if not all(whole(value) == value and abs(value) < 2**63 for value in values):
+        if not all(is_number(value) and whole(value) == value and abs(value) < 2**63 for value in values):
             return UNDEFINED
         try:
             return _wrap_64(function(*map(int, values)))
