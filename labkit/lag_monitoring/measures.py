@@ -25,15 +25,17 @@ NOTHING = -1
 
 @dataclass(frozen=True, slots=True)
 class PartitionLag:
-    """One hub partition. `applied` is read after `last_enqueued`, so that a lag of 0 is never overlooked."""
+    """One hub partition. `applied` is read after `last_enqueued`, so that a lag of 0 is never overlooked.
+
+    `first_retained` is the lowest sequence number that the hub still holds. `oldest_unapplied_at` is when the hub took
+    the event after `applied`; None when there is none, or when it could not be read.
+    """
 
     partition_id: str
     first_retained: int
-    """The lowest sequence number that the hub still holds."""
     last_enqueued: int
     applied: int
     oldest_unapplied_at: datetime | None = None
-    """When the hub took the event after `applied`; None when there is none, or when it could not be read."""
 
     @property
     def lag_events(self) -> int:
