@@ -25,7 +25,7 @@ from localazure.cosmos import continuations
 from localazure.cosmos.continuations import Place
 from localazure.cosmos.queried import Prefilter, QueriedContainer, Scope, Stored
 from localazure.cosmos.sql import CompiledQuery, NonFiniteResult, ordering, prefilter
-from localazure.cosmos.sql.compiler import Execution, OrderedResult
+from localazure.cosmos.sql.compiler import Execution, OrderedRow
 from localazure.cosmos.sql.values import UNDEFINED, Value, is_finite, order_key
 
 LARGEST_PAGE_BYTES: Final = 4 * 1024 * 1024
@@ -194,29 +194,33 @@ def _sorted(
     query: CompiledQuery, execution: Execution, reader: _Reader, page: Page, most_items: int | None, place: Place
 ) -> Place | None:
     skip, most = execution.bounds()
-    results = execution.ordered(reader.documents())
-    if most is not None:
-        results = results[: skip + most]
-    begin = skip
+    rows = execution.ordered(reader.documents())
     if place.last is not None:
         is_after = _after_last(execution.directions, reader.positions, place)
-        begin = next((at for at, result in enumerate(results) if is_after(result)), len(results))
-    for at in range(begin, len(results)):
-        item = _encode(query, results[at].value)
-        if page.is_full(most_items, len(item)):
-            given = results[at - 1]
-            last = [[] if value is UNDEFINED else [value] for value in given.keys]
-            return Place(place.minimum, after=reader.positions[given.document], row=given.row, last=last)
+        rows = [row for row in rows if is_after(row)]
+        skip = 0
+    taken, last = place.taken, None
+    for row, value in execution.projected(rows):
+        if skip > 0:
+            skip -= 1
+            continue
+        if most is not None and taken >= most:
+            break
+        item = _encode(query, value)
+        if last is not None and page.is_full(most_items, len(item)):
+            keys = [[] if key is UNDEFINED else [key] for key in last.keys]
+            return Place(place.minimum, reader.positions[last.document], last.row, taken=taken, last=keys)
         page.add(item)
+        taken, last = taken + 1, row
     return _RANGE_DONE
 
 
-def _after_last(directions: list[bool], positions: list[str], place: Place) -> Callable[[OrderedResult], bool]:
+def _after_last(directions: list[bool], positions: list[str], place: Place) -> Callable[[OrderedRow], bool]:
     """Whether a result comes after the one that `place` names, which need not exist any more."""
     wanted = [order_key(held[0] if held else UNDEFINED) for held in place.last or []]
     last = (int(place.after or 0), place.row)
 
-    def is_after(result: OrderedResult) -> bool:
+    def is_after(result: OrderedRow) -> bool:
         for value, limit, descending in zip(result.keys, wanted, directions, strict=True):
             key = order_key(value)
             if key != limit:

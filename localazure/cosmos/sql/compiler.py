@@ -33,19 +33,20 @@ SortKey: TypeAlias = tuple[Any, ...]
 _DOCUMENT: Final = 0  # the slot of the document a row comes from
 
 
-class OrderedResult(NamedTuple):
-    """A result of an ORDER BY: the values it was sorted by, which document and which of its rows it came from."""
+class OrderedRow(NamedTuple):
+    """A row of an ORDER BY: the values it is sorted by, which document and which of its rows it is, what FROM bound."""
 
     keys: tuple[Value, ...]
     document: int
     row: int
-    value: Value
+    bound: list[Value]
 
 
 @dataclass(frozen=True, slots=True)
 class Select:
     """One compiled SELECT, of the query itself or of a subquery."""
 
+    slots: tuple[int, ...]
     rows: Rows
     where: Evaluate | None
     project: Evaluate
@@ -76,19 +77,13 @@ class Select:
                 yield value
 
     def _folded(self, env: Environment, grouping: Grouping) -> Iterator[Value]:
+        makers = [make for _, make, _ in grouping.aggregates]
         groups: dict[Any, tuple[list[Value], list[Accumulator]]] = {}
-        key_functions = [evaluate for _, _, evaluate in grouping.keys]
-        arguments = [argument for _, _, argument in grouping.aggregates]
-        if not key_functions:
-            groups[()] = ([], [make() for _, make, _ in grouping.aggregates])
-        for _ in self.kept(env):
-            values = [evaluate(env) for evaluate in key_functions]
-            identity = tuple(map(identity_key, values))
-            group = groups.get(identity)
-            if group is None:
-                group = groups[identity] = (values, [make() for _, make, _ in grouping.aggregates])
-            for accumulator, argument in zip(group[1], arguments, strict=True):
-                accumulator.add(argument(env))
+        if not grouping.keys:
+            groups[None] = ([], [make() for make in makers])
+            self._fold_all(env, grouping, groups[None][1])
+        else:
+            self._fold_by_key(env, grouping, groups)
         for values, accumulators in groups.values():
             for (_, slot, _), value in zip(grouping.keys, values, strict=True):
                 env[slot] = value
@@ -98,10 +93,33 @@ class Select:
             if result is not UNDEFINED:
                 yield result
 
+    def _fold_all(self, env: Environment, grouping: Grouping, accumulators: list[Accumulator]) -> None:
+        pairs = [
+            (state.add, argument) for state, (_, _, argument) in zip(accumulators, grouping.aggregates, strict=True)
+        ]
+        for _ in self.kept(env):
+            for add, argument in pairs:
+                add(argument(env))
+
+    def _fold_by_key(self, env: Environment, grouping: Grouping, groups: dict[Any, Any]) -> None:
+        keys = [evaluate for _, _, evaluate in grouping.keys]
+        only = keys[0] if len(keys) == 1 else None
+        arguments = [argument for _, _, argument in grouping.aggregates]
+        for _ in self.kept(env):
+            values = [only(env)] if only is not None else [key(env) for key in keys]
+            identity = identity_key(values[0]) if only is not None else tuple(map(identity_key, values))
+            group = groups.get(identity)
+            if group is None:
+                group = groups[identity] = (values, [make() for _, make, _ in grouping.aggregates])
+            for accumulator, argument in zip(group[1], arguments, strict=True):
+                accumulator.add(argument(env))
+
     def results(self, env: Environment) -> Iterator[Value]:
         """Everything this SELECT gives, in order."""
         values: Iterator[Value] = (
-            (ordered.value for ordered in self.sorted(env, lambda: 0)) if self.order else self.unsorted(env)
+            (value for _, value in self.projected(env, self.sorted(env, lambda: 0)))
+            if self.order
+            else self.unsorted(env)
         )
         if self.distinct:
             values = _distinct(values)
@@ -123,19 +141,19 @@ class Select:
             return skip, rules.count(self.top(env), "TOP")
         return skip, rules.count(self.limit(env), "LIMIT") if self.limit is not None else None
 
-    def sorted(self, env: Environment, document: Callable[[], int]) -> list[OrderedResult]:
-        """All results by ORDER BY; ties as they came, the other way round when the first key descends."""
-        found: list[OrderedResult] = []
+    def sorted(self, env: Environment, document: Callable[[], int]) -> list[OrderedRow]:
+        """All rows by ORDER BY; ties as they came, the other way round when the first key descends."""
+        found: list[OrderedRow] = []
         keys = [evaluate for evaluate, _ in self.order]
         last, row = -1, 0
         sorts_undefined = len(keys) != 1 or self.sorts_undefined(env)
         for _ in self.kept(env):
             at = document()
-            last, row = at, row + 1 if at == last else 0
-            value = self.project(env)
+            row = row + 1 if at == last else 0
+            last = at
             found_keys = tuple([key(env) for key in keys])
-            if value is not UNDEFINED and (sorts_undefined or found_keys[0] is not UNDEFINED):
-                found.append(OrderedResult(found_keys, at, row, value))
+            if sorts_undefined or found_keys[0] is not UNDEFINED:
+                found.append(OrderedRow(found_keys, at, row, [env[slot] for slot in self.slots]))
         if self.order and self.order[0][1]:
             found.reverse()
         for at, (_, descending) in reversed(list(enumerate(self.order))):
@@ -145,6 +163,15 @@ class Select:
             if descending:
                 found.reverse()
         return found
+
+    def projected(self, env: Environment, rows: Iterable[OrderedRow]) -> Iterator[tuple[OrderedRow, Value]]:
+        """The defined results of sorted rows: projected only when they are asked for."""
+        for row in rows:
+            for slot, value in zip(self.slots, row.bound, strict=True):
+                env[slot] = value
+            result = self.project(env)
+            if result is not UNDEFINED:
+                yield row, result
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,10 +221,14 @@ class Execution:
         self._feed((document,))
         return list(self._select.unsorted(self._env))
 
-    def ordered(self, documents: Iterable[Value]) -> list[OrderedResult]:
-        """All results by ORDER BY, before TOP, OFFSET and LIMIT."""
+    def ordered(self, documents: Iterable[Value]) -> list[OrderedRow]:
+        """All rows by ORDER BY, before TOP, OFFSET and LIMIT."""
         self._feed(documents)
         return self._select.sorted(self._env, lambda: self._at)
+
+    def projected(self, rows: Iterable[OrderedRow]) -> Iterator[tuple[OrderedRow, Value]]:
+        """The defined results of sorted rows, made when they are asked for."""
+        return self._select.projected(self._env, rows)
 
     def results(self, documents: Iterable[Value]) -> Iterator[Value]:
         """Everything the query gives over all documents."""
@@ -256,7 +287,8 @@ class _QueryCompiler:
             for count in (tree.top, tree.offset, tree.limit)
         )
         sorts_undefined = from_slot(scope.slots.parameter(SORTS_UNDEFINED))
-        return Select(rows, where, project, grouping, order, sorts_undefined, tree.distinct, top, offset, limit)
+        slots = tuple(scope.bound)
+        return Select(slots, rows, where, project, grouping, order, sorts_undefined, tree.distinct, top, offset, limit)
 
     def _grouping(self, tree: Query, scope: Scope) -> Grouping | None:
         if not tree.group_by and not rules.aggregates_of(tree):
@@ -284,6 +316,7 @@ class _QueryCompiler:
         if source.iterates:
             values = _items_of(values)
         slot = scope.bind(source.alias, source) if source.alias is not None else scope.slots.new()
+        scope.bound.append(slot)
         return slot, values
 
     def _derived(self, tree: Query, scope: Scope, *, container: bool) -> Callable[[Environment], Iterable[Value]]:

@@ -65,12 +65,16 @@ class Grouping:
 
 @dataclass(slots=True)
 class Scope:
-    """One SELECT: its aliases, and the scope its subquery stands in (None at the top)."""
+    """One SELECT: its aliases, and the scope its subquery stands in (None at the top).
+
+    `bound`: the slots its FROM fills, those without an alias too.
+    """
 
     slots: Slots
     parent: Scope | None = None
     aliases: dict[str, int] = field(default_factory=dict)
     grouping: Grouping | None = None
+    bound: list[int] = field(default_factory=list)
 
     def bind(self, alias: str, node: Any) -> int:
         """A new slot for `alias`. Raises: SqlRefused SC2011 when this FROM has it already."""
