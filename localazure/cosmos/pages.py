@@ -139,7 +139,8 @@ class _Reader:
         page: Page,
     ) -> None:
         self._container = container
-        self._filter = prefilter.of(query.tree, parameters)
+        settled = container.partition_key_paths if target.key is not None else ()
+        self._filter = prefilter.of(query.tree, parameters, settled)
         self._target = target
         self._page = page
         self.positions: list[str] = []
