@@ -92,6 +92,7 @@ class Fault:
 Step = Go | Ignore | Fault
 C, S, L, I = ConnectionState, SessionState, LinkState, Input  # noqa: E741
 _IGNORE = Ignore()
+_OF_THE_HANDSHAKE = (I.SASL_HEADER, I.AMQP_HEADER, I.OTHER_HEADER, I.SASL_INIT, I.OTHER_SASL)
 _IN_SESSION = (I.BEGIN, I.ATTACH, I.FLOW, I.TRANSFER, I.DISPOSITION, I.DETACH, I.END)
 
 CONNECTION: Mapping[tuple[ConnectionState, Input], Step] = {
@@ -135,9 +136,9 @@ LINK: Mapping[tuple[LinkState, Input], Step] = {
 
 
 def connection_step(state: ConnectionState, arrived: Input) -> Step:
-    """Before open, what does not fit is a framing error; after it, an illegal state."""
-    handshake = state in (C.SASL_HEADER, C.SASL_INIT, C.AMQP_HEADER)
-    return CONNECTION.get((state, arrived), Fault(FRAMING_ERROR if handshake else ILLEGAL_STATE))
+    """Before the open is due, and for headers and SASL frames after it, what does not fit is a framing error."""
+    misframed = state in (C.SASL_HEADER, C.SASL_INIT, C.AMQP_HEADER) or arrived in _OF_THE_HANDSHAKE
+    return CONNECTION.get((state, arrived), Fault(FRAMING_ERROR if misframed else ILLEGAL_STATE))
 
 
 def session_step(state: SessionState, arrived: Input) -> Step:

@@ -25,10 +25,17 @@ from localazure.eventhubs.hub import Hub
 from localazure.eventhubs.nodes import Node, Nodes
 from localazure.eventhubs.positions import position_of
 from localazure.eventhubs.receiver import RUNTIME_METRIC, Next, Receiver
-from localazure.eventhubs.refusals import EntityNotFound, NotAllowed, ReceiverDisconnected, Refused, Unauthorized
+from localazure.eventhubs.refusals import (
+    EntityNotFound,
+    NotAllowed,
+    NotImplementedHere,
+    ReceiverDisconnected,
+    Refused,
+    Unauthorized,
+)
 from localazure.eventhubs.retention import Retention
 from localazure.eventhubs.sender import CREDIT, MAX_MESSAGE_BYTES, Sender
-from localazure.eventhubs.termini import address_of, owner_level, wants
+from localazure.eventhubs.termini import address_of, is_coordinator, owner_level, wants
 from localazure.eventhubs.tokens import Grants, Right
 from localazure.eventhubs.world import World
 
@@ -183,8 +190,11 @@ class HubConnection:
     # Who may attach.
 
     def _attach(self, link: Link) -> None:
-        text = address_of(link.attach.target if link.peer_sends else link.attach.source)
+        terminus = link.attach.target if link.peer_sends else link.attach.source
+        text = address_of(terminus)
         try:
+            if is_coordinator(terminus):
+                raise NotImplementedHere("transactions are not implemented")
             address = None if text is None else parse_address(text)
             if address is None:
                 raise EntityNotFound(f"The messaging entity {text!r} could not be found.")

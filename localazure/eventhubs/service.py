@@ -24,7 +24,7 @@ from localazure.eventhubs.world import World
 from localazure.faults import FaultBook
 from localazure.journal import Post
 
-FILE_NAME = "eventhubs.sqlite"
+FILE_NAME = "events.sqlite"
 __all__ = ["EventHubs", "HubConnection"]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from localazure.amqp.decode import AmqpArray, Described, Symbol
 from localazure.amqp.performatives import Attach, RawValue
 
+COORDINATOR = 0x30
 OWNER_LEVEL = "com.microsoft:epoch"
 
 
@@ -21,6 +22,11 @@ def address_of(terminus: RawValue | None) -> str | None:
     if isinstance(fields, list) and fields and isinstance(fields[0], str) and not isinstance(fields[0], Symbol):
         return fields[0]
     return None
+
+
+def is_coordinator(terminus: RawValue | None) -> bool:
+    """Whether a sender wants to declare transactions."""
+    return terminus is not None and isinstance(terminus.value, Described) and terminus.value.descriptor == COORDINATOR
 
 
 def owner_level(attach: Attach) -> int | None:

@@ -35,8 +35,9 @@ async def _receive(client: EventHubConsumerClient, count: int, **where: Any) -> 
     try:
         await asyncio.wait_for(done.wait(), PATIENCE_SECONDS)
     finally:
-        await client.close()
+        task.cancel()
         await asyncio.wait([task], timeout=PATIENCE_SECONDS)
+        await client.close()
     if problem:
         raise problem[0]
     return events

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
+import json
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
+from urllib.parse import quote_plus
 
 import pytest
 from azure.core.credentials import AccessToken, AzureSasCredential
 from azure.eventhub import EventData, EventHubConsumerClient, EventHubProducerClient
-from azure.eventhub._client_base import _generate_sas_token
 from azure.eventhub.exceptions import AuthenticationError, ConnectionLostError
 
-import localazure
 from localazure.handle import LocalAzure
 
 ONCE = {"retry_total": 0, "socket_timeout": 0.02}
@@ -68,24 +73,29 @@ def test_manage_and_the_root_policy_do_both(azure: LocalAzure, hub: str, read) -
     ]
 
 
-def _sas(azure: LocalAzure, hub: str, audience_hub: str, expires: int) -> EventHubProducerClient:
+def _token(azure: LocalAzure, policy: str, audience_hub: str, lifetime_seconds: int) -> AzureSasCredential:
+    resource = quote_plus(f"sb://127.0.0.1:{azure.eventhubs_port}/{audience_hub}")
+    expires = int(time.time()) + lifetime_seconds
+    digest = hmac.digest(azure.keys.event_hubs[policy].encode(), f"{resource}\n{expires}".encode(), "sha256")
+    signature = quote_plus(base64.b64encode(digest))
+    return AzureSasCredential(f"SharedAccessSignature sr={resource}&sig={signature}&se={expires}&skn={policy}")
+
+
+def _sas_producer(azure: LocalAzure, hub: str, audience_hub: str, lifetime_seconds: int) -> EventHubProducerClient:
     host = f"127.0.0.1:{azure.eventhubs_port}"
-    token = _generate_sas_token(
-        f"sb://{host}/{audience_hub}", "send", azure.keys.event_hubs["send"], expires - int(time.time())
-    )
-    return EventHubProducerClient(host, hub, AzureSasCredential(token.token), use_tls=False, **ONCE)
+    credential = _token(azure, "send", audience_hub, lifetime_seconds)
+    return EventHubProducerClient(host, hub, credential, use_tls=False, **ONCE)
 
 
 def test_a_sas_token_is_good_for_its_audience_only(azure: LocalAzure, shelf: str, hub: str) -> None:
-    soon = int(time.time()) + 600
-    with _sas(azure, hub, hub, soon) as producer:
+    with _sas_producer(azure, hub, hub, 600) as producer:
         producer.send_batch([EventData("mine")])
-    with _sas(azure, shelf, hub, soon) as producer, pytest.raises(AuthenticationError, match="InvalidAudience"):
+    with _sas_producer(azure, shelf, hub, 600) as producer, pytest.raises(AuthenticationError, match="InvalidAudience"):
         producer.send_batch([EventData("not mine")])
 
 
 def test_a_token_that_has_expired_is_refused(azure: LocalAzure, hub: str) -> None:
-    with _sas(azure, hub, hub, int(time.time()) - 1) as producer, pytest.raises(Exception, match="xpired"):
+    with _sas_producer(azure, hub, hub, -1) as producer, pytest.raises(Exception, match="xpired"):
         producer.send_batch([EventData("late")])
 
 
@@ -99,10 +109,12 @@ class _Static:
         return AccessToken(self._token, int(time.time()) + 3_600)
 
 
-def test_the_bearer_token_a_server_was_started_with_is_accepted_and_no_other(tmp_path_factory) -> None:
-    with localazure.start(tmp_path_factory.mktemp("bearer"), bearer_token="let me in") as azure:
-        azure.create_event_hub("orders", 1)
-        host = f"127.0.0.1:{azure.eventhubs_port}"
+def test_the_bearer_token_a_server_was_started_with_is_accepted_and_no_other(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "localazure", "serve", "--data", str(tmp_path), "--hub", "orders:1"]
+    process = subprocess.Popen([*command, "--bearer-token", "let me in"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        host = f"127.0.0.1:{json.loads(process.stdout.readline())['eventhubs_port']}"
         with EventHubProducerClient(host, "orders", _Static("let me in"), use_tls=False, **ONCE) as producer:
             producer.send_batch([EventData("welcome")])
         with (
@@ -110,12 +122,15 @@ def test_the_bearer_token_a_server_was_started_with_is_accepted_and_no_other(tmp
             pytest.raises(AuthenticationError, match="Status code: 401"),
         ):
             producer.send_batch([EventData("stranger")])
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 def test_when_the_token_expires_its_links_are_dropped(azure: LocalAzure, hub: str) -> None:
     host = f"127.0.0.1:{azure.eventhubs_port}"
-    token = _generate_sas_token(f"sb://{host}/{hub}", "listen", azure.keys.event_hubs["listen"], 3)
-    consumer = EventHubConsumerClient(host, hub, "$Default", AzureSasCredential(token.token), use_tls=False, **ONCE)
+    credential = _token(azure, "listen", hub, 3)
+    consumer = EventHubConsumerClient(host, hub, "$Default", credential, use_tls=False, **ONCE)
     errors: list[Exception] = []
     failed = threading.Event()
 
