@@ -6,13 +6,12 @@ between two commits the same batch is new to one table and old to another. Parke
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from labkit.events.ids import order_day
 from labkit.projections.folds import Arrival, Folded, Reading, fold, read
 from labkit.projections.parking import ParkingLane
-from labkit.projections.read_store import CUSTOMERS, DAILY_ORDER_METRICS, ORDERS, Batch, ReadStore
+from labkit.projections.read_store import CUSTOMERS, ORDERS, Batch, ReadStore
 
 TABLE_OF = {"Order": ORDERS.name, "Customer": CUSTOMERS.name}
 
@@ -46,17 +45,6 @@ def project(
     current = store.orders(orders, {order_day(order) for order in orders}) | store.customers(customers)
     folded = fold(fresh, current, lane)
     parking.park(hub, folded.parked)
-    days = _touched_days(readings, applied[DAILY_ORDER_METRICS.name])
+    days = {order_day(r.aggregate_id) for r in readings if r.event and r.event.aggregate_type == "Order"}
     store.commit(Batch(hub, ends, list(folded.rows.values()), days))
     return folded
-
-
-def _touched_days(readings: Iterable[Reading], applied: Mapping[str, int]) -> set[dt.date]:
-    """The days whose figures have not seen these events yet."""
-    return {
-        order_day(reading.aggregate_id)
-        for reading in readings
-        if reading.event is not None
-        and reading.event.aggregate_type == "Order"
-        and reading.arrival.sequence_number > applied[reading.arrival.hub_partition]
-    }

@@ -236,12 +236,15 @@ class Projector:
         ends = dict(begin)
 
         async def on_event_batch(context: PartitionContext, events: list[EventData]) -> None:
-            part = context.partition_id
-            new = [event for event in events if (event.sequence_number or 0) > ends[part]]
+            part, new = context.partition_id, []
+            for event in events:
+                number = event.sequence_number or 0
+                if number > ends[part]:
+                    ends[part] = number
+                    new.append((arrival_of(part, event), event.enqueued_time))
             if new:
-                ends[part] = new[-1].sequence_number or 0
                 self.counters["received"] += len(new)
-                await arrived.put([(arrival_of(part, event), event.enqueued_time) for event in new])
+                await arrived.put(new)
 
         async def on_error(context: PartitionContext | None, error: Exception) -> None:
             self.counters["receive_errors"] += 1

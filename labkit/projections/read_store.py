@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -244,18 +244,24 @@ class ReadStore:
         orders = [row for row in batch.rows if isinstance(row, OrderRow)]
         days = {row.created_day for row in orders}
         matching = f"t.order_id = s.order_id AND {day_bound('t.created_day', days)}"
-        self._commit(ORDERS, batch, orders, matching, "s.version > t.version")
+        self._commit(ORDERS, batch, lambda: orders, matching, "s.version > t.version")
         customers = [row for row in batch.rows if isinstance(row, CustomerRow)]
-        self._commit(CUSTOMERS, batch, customers, "t.customer_id = s.customer_id", "s.version > t.version")
-        touched = contents(self.table(ORDERS), ORDERS, day_bound("created_day", batch.days))
-        figures = daily_metrics(touched)
+        self._commit(CUSTOMERS, batch, lambda: customers, "t.customer_id = s.customer_id", "s.version > t.version")
         matching = f"t.day = s.day AND {day_bound('t.day', batch.days)}"
-        self._commit(DAILY_ORDER_METRICS, batch, figures, matching, None)
+        self._commit(DAILY_ORDER_METRICS, batch, lambda: self._figures(batch.days), matching, None)
 
-    def _commit(self, model: ReadModel, batch: Batch, rows: Sequence[object], matching: str, guard: str | None) -> None:
+    def _figures(self, days: Collection[dt.date]) -> list[DayRow]:
+        return daily_metrics(contents(self.table(ORDERS), ORDERS, day_bound("created_day", days)))
+
+    def _commit(
+        self, model: ReadModel, batch: Batch, rows: Callable[[], Iterable[object]], matching: str, guard: str | None
+    ) -> None:
         table = self.table(model)
         there = self._positions(table, model, batch.hub, batch.positions)
-        ahead = {part: number for part, number in batch.positions.items() if number > there[part]}
+        ahead = {
+            f"{model.name}/{batch.hub}/{part}": number
+            for part, number in batch.positions.items()
+            if number > there[part]
+        }
         if ahead:
-            apps = {f"{model.name}/{batch.hub}/{part}": number for part, number in ahead.items()}
-            merge(table, to_table(model, rows), matching, guard, apps)
+            merge(table, to_table(model, rows()), matching, guard, ahead)

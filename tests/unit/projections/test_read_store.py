@@ -118,6 +118,14 @@ def test_a_writer_that_has_not_seen_the_others_commit_is_refused(store: ReadStor
     assert store.positions("hub", ["0"])["orders"] == {"0": 7}
 
 
+def test_after_an_empty_commit_the_handle_knows_its_own_positions(store: ReadStore) -> None:
+    table = store.table(ORDERS)
+    merge(table, ORDERS.schema.empty_table(), "false", None, {"orders/hub/0": 4})
+    assert table.transaction_version("orders/hub/0") == 4
+    merge(table, ORDERS.schema.empty_table(), "false", None, {"orders/hub/0": 5})
+    assert table.transaction_version("orders/hub/0") == 5
+
+
 def test_the_days_figures_are_those_of_the_orders_that_carry_it(store: ReadStore) -> None:
     others = [
         order("c", "5.01", status="Cancelled"),
@@ -148,10 +156,14 @@ class Killed(Exception):
 
 
 class Lane:
-    """A lane that expects nothing."""
+    """A lane that expects so many events in all."""
+
+    def __init__(self, expects: int = 0) -> None:
+        self.expects = expects
 
     def park(self, hub: str, events: list[object]) -> None:
-        assert not events
+        self.expects -= len(events)
+        assert self.expects >= 0
 
 
 HISTORY = arrivals(
@@ -210,6 +222,16 @@ def test_the_same_batch_twice_changes_no_table_and_makes_no_commit(store: ReadSt
     outcome = project(HISTORY, store, Lane(), "hub", {})
     assert (outcome.applied, outcome.dropped) == (0, 0)
     assert {model.name: store.table(model).version() for model in READ_MODELS} == versions
+
+
+def test_what_was_parked_before_a_half_commit_is_not_parked_again(store: ReadStore) -> None:
+    poison = arrivals(b"half an ev")
+    merge(store.table(ORDERS), ORDERS.schema.empty_table(), "false", None, {"orders/hub/0": 0})
+    project(poison, store, Lane(expects=0), "hub", {})
+    assert store.positions("hub", ["0"])["daily_order_metrics"] == {"0": 0}
+    lane = Lane(expects=1)
+    project(arrivals(b"another", first=1), store, lane, "hub", {})
+    assert lane.expects == 0
 
 
 def test_events_sent_again_under_new_sequence_numbers_change_no_figure(store: ReadStore) -> None:

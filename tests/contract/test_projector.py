@@ -1,0 +1,334 @@
+"""From a command to the tables, through both SDKs: each event has its effect once, whatever happens on the way."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+import pytest
+from azure.eventhub import EventData
+
+from labkit.errors import NotYet
+from labkit.events.envelope import from_document, to_json
+from labkit.events.ids import order_day
+from labkit.events.partition_key import partition_of
+from labkit.events.relay import Relay
+from labkit.lab import Lab, open_lab
+from labkit.projections.folds import Arrival, Parked, Row, fold, read
+from labkit.projections.parking import OtherEventParked, ParkingLane
+from labkit.projections.projector import AggregateParked, Projector
+from labkit.projections.read_store import (
+    DAILY_ORDER_METRICS,
+    ORDERS,
+    READ_MODELS,
+    ReadStore,
+    contents,
+    daily_metrics,
+    to_table,
+)
+from labkit.settings import embedded
+from labkit.workload import Workload
+from labkit.write_model.handler import Accepted, CommandHandler, Context
+from labkit.write_model.orders import CancelOrder, CreateOrder, Item, PayOrder, ShipOrder
+from localazure.handle import LocalAzure
+
+MONDAY = date(2026, 1, 5)
+PATIENCE_SECONDS = 20.0
+
+
+class Shop:
+    """A lab with its write side, its relay, and projectors on one read store."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.write_model = lab.container("write-model", "command")
+        self.handler = CommandHandler(self.write_model, lab.clock)
+        self.producer = lab.producer("relay")
+        self.relay = Relay(lab.container("write-model", "relay"), self.producer, lab.container("relay-state", "relay"))
+        self.parking = ParkingLane(lab.container("parked-events", "projector"))
+        self.store = ReadStore(lab.tables_url)
+        self.started: list[Projector] = []
+        self.commands = 0
+
+    def projector(self, **options: float) -> Projector:
+        projector = Projector(
+            self.lab.async_consumer, self.store, self.parking, first=self.lab.start_positions, **options
+        )
+        self.started.append(projector)
+        projector.start()
+        return projector
+
+    def does(self, *commands: object) -> str:
+        """Carry these out and publish; the token of the last."""
+        token = ""
+        for command in commands:
+            self.commands += 1
+            answer = self.handler.handle(command, Context(f"key-{self.commands}"))
+            assert isinstance(answer, Accepted), answer
+            token = answer.token
+        self.relay.run_once()
+        return token
+
+    def history(self) -> list[bytes]:
+        """Every event of the event store, as its wire bytes."""
+        documents = self.write_model.query_items(
+            "SELECT * FROM c WHERE c.kind = 'event'", enable_cross_partition_query=True
+        )
+        events = sorted(map(from_document, documents), key=lambda event: (event.aggregate_id, event.version))
+        return [to_json(event) for event in events]
+
+    def send(self, aggregate_id: str, *bodies: bytes) -> None:
+        """Put these bodies into the hub partition of the aggregate, under its name."""
+        batch = self.producer.create_batch(partition_id=partition_of(aggregate_id, self.lab.partition_ids))
+        for body in bodies:
+            event = EventData(body)
+            event.properties = {"aggregateId": aggregate_id}
+            batch.add(event)
+        self.producer.send_batch(batch)
+
+    def ends(self) -> dict[str, int]:
+        """The last sequence number in each hub partition."""
+        known = {part: self.producer.get_partition_properties(part) for part in self.lab.partition_ids}
+        return {part: -1 if end["is_empty"] else end["last_enqueued_sequence_number"] for part, end in known.items()}
+
+    def tables(self) -> dict[str, list[dict[str, object]]]:
+        return {
+            model.name: contents(self.store.table(model), model).sort_by(model.key).to_pylist() for model in READ_MODELS
+        }
+
+
+@contextmanager
+def opened(azure: LocalAzure, folder: Path, partitions: int) -> Iterator[Shop]:
+    with open_lab("03", partitions=partitions, target=embedded(azure, folder)) as lab:
+        shop = Shop(lab)
+        yield shop
+        for projector in shop.started:
+            projector.stop()
+
+
+@pytest.fixture
+def shop(azure: LocalAzure, tmp_path: Path) -> Iterator[Shop]:
+    """One hub partition: each one costs the SDK most of a second to connect to."""
+    with opened(azure, tmp_path, 1) as one:
+        yield one
+
+
+@pytest.fixture
+def wide_shop(azure: LocalAzure, tmp_path: Path) -> Iterator[Shop]:
+    with opened(azure, tmp_path, 3) as one:
+        yield one
+
+
+def order(number: int) -> str:
+    return f"order-20260105-{number:04}"
+
+
+def created(number: int) -> CreateOrder:
+    """For 25.00."""
+    return CreateOrder(order(number), "customer-1", (Item("tea", 2, Decimal("12.50")),))
+
+
+def folded(history: list[bytes]) -> dict[str, list[dict[str, object]]]:
+    """What the tables must hold for this history, without any table."""
+    rows: dict[str, Row] = fold([read(Arrival("0", n, body)) for n, body in enumerate(history)], {}, {}).rows
+    orders = to_table(ORDERS, [row for who, row in sorted(rows.items()) if who.startswith("order-")])
+    customers = [msgspec.structs.asdict(row) for who, row in sorted(rows.items()) if who.startswith("customer-")]
+    days = [msgspec.structs.asdict(day) for day in daily_metrics(orders)]
+    return {"orders": orders.to_pylist(), "customers": customers, "daily_order_metrics": days}
+
+
+def test_an_order_travels_from_the_command_to_the_table(shop: Shop) -> None:
+    projector = shop.projector()
+    projector.wait_until_visible(shop.does(created(1), PayOrder(order(1))), PATIENCE_SECONDS)
+    (row,) = shop.tables()["orders"]
+    assert (row["order_id"], row["status"], row["total"], row["version"]) == (order(1), "Paid", Decimal("25.00"), 2)
+    assert row["created_day"] == order_day(order(1)) == MONDAY
+    (day,) = shop.tables()["daily_order_metrics"]
+    assert (day["orders"], day["revenue"]) == (1, Decimal("25.00"))
+    projector.wait_until_visible(shop.does(CancelOrder(order(1), "too late")), PATIENCE_SECONDS)
+    (day,) = shop.tables()["daily_order_metrics"]
+    assert (day["cancelled"], day["revenue"]) == (1, Decimal("0.00"))
+
+
+def test_a_days_traffic_ends_as_the_fold_of_the_event_store_also_when_every_event_is_sent_again(
+    wide_shop: Shop,
+) -> None:
+    traffic = Workload(7, MONDAY, orders=25, customers=5, days=3).commands()
+    token = wide_shop.does(*(command for command, _ in traffic))
+    projector = wide_shop.projector(commit_events=10)
+    history = wide_shop.history()
+    for body in history:
+        wide_shop.send(read(Arrival("", 0, body)).aggregate_id, body)
+    projector.wait_until_visible(token, PATIENCE_SECONDS)
+    projector.wait_until_applied(wide_shop.ends(), PATIENCE_SECONDS)
+    assert wide_shop.tables() == folded(history)
+    assert (projector.counters["applied"], projector.counters["dropped"]) == (len(history), len(history))
+    assert projector.counters["commits"] > 3
+
+
+def test_a_restarted_projector_reads_on_from_the_tables_and_nothing_twice(shop: Shop) -> None:
+    first = shop.projector()
+    first.wait_until_visible(shop.does(created(1), created(2)), PATIENCE_SECONDS)
+    first.stop()
+    token = shop.does(PayOrder(order(1)), PayOrder(order(2)), created(3))
+    second = shop.projector()
+    second.wait_until_visible(token, PATIENCE_SECONDS)
+    second.wait_until_applied(shop.ends(), PATIENCE_SECONDS)
+    assert (second.counters["received"], second.counters["dropped"]) == (3, 0)
+    assert shop.tables() == folded(shop.history())
+
+
+@pytest.mark.parametrize("commits", [1, 2], ids=["after orders", "after customers"])
+def test_killed_between_two_tables_the_next_projector_finishes_the_batch(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, commits: int
+) -> None:
+    token = shop.does(created(1), created(2), PayOrder(order(1)))
+    commit, left = ReadStore._commit, [commits]
+
+    def dying(self: ReadStore, *args: object) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise RuntimeError("killed here")
+        commit(self, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ReadStore, "_commit", dying)
+        dead = shop.projector()
+        with pytest.raises(RuntimeError, match="killed here"):
+            dead.wait_until_visible("order-20260105-none@1", PATIENCE_SECONDS)
+    assert not dead.running
+    assert shop.tables()["daily_order_metrics"] == []
+    heir = shop.projector()
+    heir.wait_until_visible(token, PATIENCE_SECONDS)
+    heir.wait_until_applied(shop.ends(), PATIENCE_SECONDS)
+    assert shop.tables() == folded(shop.history())
+
+
+def test_a_poison_event_parks_its_aggregate_and_the_others_go_on(shop: Shop) -> None:
+    projector = shop.projector()
+    projector.wait_until_visible(shop.does(created(1), created(2)), PATIENCE_SECONDS)
+    shop.send(order(1), b'{"eventId": "half an ev')
+    behind = shop.does(PayOrder(order(1)))
+    others = shop.does(PayOrder(order(2)), ShipOrder(order(2)))
+    projector.wait_until_visible(others, PATIENCE_SECONDS)
+    with pytest.raises(AggregateParked, match=order(1)):
+        projector.wait_until_visible(behind, PATIENCE_SECONDS)
+    lane = shop.parking.events(order(1))
+    assert [parked.reason.partition(":")[0] for parked in lane] == [
+        "cannot be read",
+        "behind a parked event of the same aggregate",
+    ]
+    assert lane[0].arrival.body == b'{"eventId": "half an ev'
+    assert {row["order_id"]: row["status"] for row in shop.tables()["orders"]} == {
+        order(1): "Created",
+        order(2): "Shipped",
+    }
+
+
+def test_a_projector_started_later_knows_who_is_parked(shop: Shop) -> None:
+    first = shop.projector()
+    first.wait_until_visible(shop.does(created(1)), PATIENCE_SECONDS)
+    shop.send(order(1), b"poison")
+    first.wait_until_applied(shop.ends(), PATIENCE_SECONDS)
+    first.stop()
+    second = shop.projector()
+    shop.does(PayOrder(order(1)))
+    second.wait_until_applied(shop.ends(), PATIENCE_SECONDS)
+    second.stop()
+    assert second.counters["parked"] == 1
+    assert shop.tables()["orders"][0]["version"] == 1
+
+
+def test_no_position_moves_before_the_poison_is_parked(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.does(created(1))
+    shop.send(order(1), b"poison")
+
+    def refused(*_: object) -> None:
+        raise RuntimeError("Cosmos DB is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ParkingLane, "park", refused)
+        dead = shop.projector(commit_interval_seconds=2.0)
+        with pytest.raises(RuntimeError, match="Cosmos DB is away"):
+            dead.wait_until_visible(f"{order(1)}@2", PATIENCE_SECONDS)
+    assert shop.store.positions(shop.lab.hub, shop.lab.partition_ids)["orders"] == {"0": -1}
+
+
+def test_what_never_comes_is_not_yet_visible(shop: Shop) -> None:
+    projector = shop.projector()
+    with pytest.raises(NotYet, match="is running"):
+        projector.wait_until_visible(f"{order(1)}@1", 0.3)
+    projector.stop()
+    with pytest.raises(NotYet, match="not running"):
+        projector.wait_until_visible(f"{order(1)}@1", 0.1)
+
+
+def test_stopping_commits_what_was_received_and_leaves_no_thread(shop: Shop) -> None:
+    before = {thread.name for thread in threading.enumerate()}
+    shop.does(*(created(number) for number in range(10)))
+    projector = shop.projector(commit_interval_seconds=30.0, commit_events=10)
+    projector.wait_until_applied(shop.ends(), PATIENCE_SECONDS)
+    shop.does(PayOrder(order(1)))
+    while projector.counters["received"] < 11:
+        assert projector.error is None
+    projector.stop()
+    assert shop.store.version_of(order(1)) == 2
+    assert {thread.name for thread in threading.enumerate()} <= before
+
+
+def test_the_heart_beats_while_nothing_arrives(shop: Shop) -> None:
+    projector = shop.projector()
+    beats = set()
+    for _ in range(200):
+        beats.add(projector.heartbeat)
+        if len(beats) > 2:
+            break
+        threading.Event().wait(0.02)
+    assert len(beats - {0.0}) > 1
+    assert projector.counters["commits"] == 0
+
+
+def test_parking_again_changes_nothing_and_another_event_in_its_place_is_refused(shop: Shop) -> None:
+    noon = datetime(2026, 1, 5, 12, tzinfo=UTC)
+    lane = ParkingLane(shop.lab.container("parked-events", "projector"), now=lambda: noon)
+    one = Parked(Arrival("0", 12, b"\xff\x00", order(1)), order(1), "cannot be read")
+    earlier = Parked(Arrival("0", 9, b"{}", order(1)), order(1), "gap")
+    lane.park("hub", [one, earlier])
+    lane.park("hub", [Parked(one.arrival, order(1), "another reason")])
+    assert [(parked.arrival, parked.reason, parked.parked_at) for parked in lane.events(order(1))] == [
+        (earlier.arrival, "gap", noon),
+        (one.arrival, "cannot be read", noon),
+    ]
+    assert lane.firsts("hub") == {order(1): 9}
+    assert lane.firsts("other hub") == {}
+    with pytest.raises(OtherEventParked):
+        lane.park("other hub", [one])
+
+
+def test_the_days_of_the_batch_alone_are_recomputed(shop: Shop) -> None:
+    projector = shop.projector()
+    backfill = CreateOrder("order-20260102-a", "customer-2", (Item("tea", 1, Decimal("1.00")),), backfill=True)
+    projector.wait_until_visible(shop.does(created(1), backfill), PATIENCE_SECONDS)
+    before = shop.store.table(DAILY_ORDER_METRICS).version()
+    projector.wait_until_visible(shop.does(CancelOrder("order-20260102-a", "mistake")), PATIENCE_SECONDS)
+    assert shop.store.table(DAILY_ORDER_METRICS).version() == before + 1
+    assert shop.tables() == folded(shop.history())
+
+
+def test_a_projector_whose_receiver_is_cut_off_goes_on_and_what_comes_twice_counts_once(
+    shop: Shop, azure: LocalAzure
+) -> None:
+    projector = shop.projector(commit_events=5)
+    projector.wait_until_visible(shop.does(created(1)), PATIENCE_SECONDS)
+    twice = azure.faults.event_hubs.deliver_twice(times=3, hub=shop.lab.hub)
+    cut = azure.faults.event_hubs.detach_receiver(times=1, hub=shop.lab.hub)
+    shop.does(*(created(number) for number in range(2, 12)), PayOrder(order(1)))
+    projector.wait_until_applied(shop.ends(), PATIENCE_SECONDS)
+    assert (twice.hits, cut.hits) == (3, 1)
+    assert (projector.counters["applied"], projector.counters["dropped"]) == (12, 0)
+    assert shop.tables() == folded(shop.history())
