@@ -15,7 +15,7 @@ zero because they disagree is reported as 0.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -152,23 +152,7 @@ def percentile(values: Iterable[float], share: float) -> float:
     return ordered[math.ceil(share * len(ordered)) - 1]
 
 
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """The middle and the tail of durations, in seconds."""
-
-    count: int
-    p50_seconds: float
-    p95_seconds: float
-    p99_seconds: float
-
-
-def spread(values: Sequence[float]) -> Spread:
-    """Raises: `ValueError` without values."""
-    p50, p95, p99 = (percentile(values, share) for share in (0.50, 0.95, 0.99))
-    return Spread(len(values), p50, p95, p99)
-
-
-def histogram(values: Iterable[float], upper_edges: Sequence[float]) -> dict[float, int]:
+def histogram(values: Iterable[float], upper_edges: Iterable[float]) -> dict[float, int]:
     """How many values are at most each edge and above the edge before; the last bucket, `inf`, takes the rest."""
     edges = [*sorted(upper_edges), math.inf]
     counts = dict.fromkeys(edges, 0)

@@ -3,7 +3,8 @@
 Owns the loop and the clients it reads with. Refuses to know how a figure is read (`sources`) or what it means
 (`measures`). It may read everything and write nothing: role "monitor", consumer group "monitor".
 
-A sample that fails ends the monitor, and `error` says why: a monitor that guesses is worse than one that is missing.
+A sample that cannot be read is a gap in the frame and counts in `failures`; several in a row end the monitor, and
+`error` says why. It never guesses.
 Known gaps: the history is in memory only; the projector's heartbeat is known in the projector's own process only.
 """
 
@@ -22,6 +23,7 @@ from azure.cosmos import ContainerProxy
 from azure.eventhub.aio import EventHubConsumerClient
 
 from labkit.errors import NotYet
+from labkit.events.relay import may_pass
 from labkit.lag_monitoring.measures import LagSample, OutboxLag
 from labkit.lag_monitoring.sources import (
     HubReader,
@@ -36,6 +38,8 @@ from labkit.projections.read_store import ReadStore
 log = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 1.0
+RECONNECT_SECONDS = 1.0
+FAILURES_IN_A_ROW = 10
 
 
 class LagMonitor:
@@ -48,7 +52,7 @@ class LagMonitor:
 
     def __init__(
         self,
-        open_consumer: Callable[[], EventHubConsumerClient],
+        open_consumer: Callable[..., EventHubConsumerClient],
         store: ReadStore,
         write_model: ContainerProxy,
         relay_state: ContainerProxy,
@@ -60,6 +64,8 @@ class LagMonitor:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.error: BaseException | None = None
+        self.failures = 0
+        """Samples that could not be taken."""
         self._open_consumer = open_consumer
         self._store = store
         self._positions = applied_positions(store, first)
@@ -142,17 +148,30 @@ class LagMonitor:
 
     async def _work(self, ready: threading.Event) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
-        async with self._open_consumer() as consumer:
+        async with self._open_consumer(load_balancing_interval=RECONNECT_SECONDS) as consumer:
             hub = HubReader(consumer, self._positions)
             try:
                 await hub.open()
                 ready.set()
+                in_a_row = 0
                 while not self._stopping.is_set():
-                    await self._sample(hub, consumer.eventhub_name)
+                    in_a_row = 0 if await self._try(hub, consumer.eventhub_name, in_a_row) else in_a_row + 1
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._stopping.wait(), self._interval_seconds)
             finally:
                 await hub.close()
+
+    async def _try(self, hub: HubReader, name: str, failed_before: int) -> bool:
+        """Whether a sample could be taken. Raises: what keeps failing, and what no other try can change."""
+        try:
+            await self._sample(hub, name)
+        except Exception as error:
+            if failed_before + 1 == FAILURES_IN_A_ROW or not may_pass(error):
+                raise
+            self.failures += 1
+            log.warning("no sample: %r", error)
+            return False
+        return True
 
     async def _sample(self, hub: HubReader, name: str) -> None:
         """Read everything once. What is missing at the end was missing at the beginning: the sample is dated then.

@@ -32,7 +32,7 @@ from labkit.projections.read_store import ORDERS, ReadStore
 
 log = logging.getLogger(__name__)
 
-PEEK_SECONDS = 3.0
+PEEK_SECONDS = 2.0
 """How long a sample waits for the hub to hand out the first unapplied event before it says that the age is unknown."""
 COUNT_AT_MOST = 10_000
 """A longer outbox is reported as at least this long."""

@@ -67,7 +67,7 @@ def running(azure: LocalAzure, tmp_path_factory: pytest.TempPathFactory) -> Iter
         lane = ParkingLane(lab.container("parked-events", "projector"))
         projector = Projector(lambda **options: lab.async_consumer("projector", **options), store, lane)
         monitor = LagMonitor(
-            lambda: lab.async_consumer("monitor", "monitor"),
+            lambda **options: lab.async_consumer("monitor", "monitor", **options),
             store,
             lab.container("write-model", "monitor"),
             lab.container("relay-state", "monitor"),
@@ -129,6 +129,22 @@ def test_one_partition_that_is_stuck_is_seen_although_the_others_go_on(system: S
     assert {part.partition_id: part.lag_events for part in sample.partitions if part.lag_events} == {stuck: waiting}
     assert sample.lag_seconds is not None
     assert 0 <= sample.lag_seconds <= (sample.at - before).total_seconds()
+
+
+def test_an_age_that_cannot_be_read_is_unknown_and_the_events_are_counted_all_the_same(system: System) -> None:
+    stuck = system.hub_partition(f"order-20260105-{len(system.orders):04}")
+    system.lab.faults.event_hubs.pause_partition(stuck, hub=system.lab.hub)
+    system.published(1)
+    sample = system.monitor.wait_until(lambda sample: sample.lag_events == 1, WAIT_SECONDS)
+    assert (sample.lag_seconds, sample.staleness_seconds) == (None, None)
+
+
+def test_samples_that_cannot_be_read_are_missing_and_the_monitor_goes_on(system: System) -> None:
+    fault = system.lab.faults.cosmos.respond(503, operation="query", container="parked-events", times=4)
+    while fault.hits < 4:
+        system.monitor.wait_until(caught_up, WAIT_SECONDS)
+    assert system.monitor.failures > 0
+    assert system.monitor.error is None
 
 
 def test_a_dead_relay_shows_in_the_outbox_while_the_hub_looks_caught_up(system: System) -> None:
