@@ -4,7 +4,8 @@ Owns: names, the making and deleting of what the notebook uses, and every client
 Refuses to know: what is in the containers.
 
 Locally the database and the hub are made on opening, named `lab03-<random>`, and deleted by `close`. On Azure both
-exist beforehand: the containers get the random name instead, and reading begins at the hub's end as found on opening.
+exist beforehand: the containers get the random name instead, and reading begins at the hub's end as found on opening;
+tables written to a data lake stay there.
 """
 
 from __future__ import annotations
@@ -56,9 +57,14 @@ class Lab:
         self._closed = False
         self.hub = target.hub or self._name
         self.tables_url = f"{target.tables_root}/{self._name}"
-        self._make_containers()
-        target.create_hub(self.hub, partitions, CONSUMER_GROUPS)
-        self.partition_ids, self.start_positions = self._partitions(partitions)
+        try:
+            self._make_containers()
+            target.create_hub(self.hub, partitions, CONSUMER_GROUPS)
+            self.partition_ids, self.start_positions = self._partitions(partitions)
+        except BaseException:
+            with contextlib.suppress(Exception):  # the first error is the one to tell
+                self.close()
+            raise
 
     @property
     def target(self) -> str:
