@@ -146,8 +146,9 @@ def applied_positions(
 
 def newest_update(store: ReadStore) -> datetime | None:
     """When the newest commit to `orders` was made: `updated_at` as MERGE statements usually write it."""
-    (commit,) = store.table(ORDERS).history(1)
-    return datetime.fromtimestamp(commit["timestamp"] / 1000, UTC) if "timestamp" in commit else None
+    newest = store.table(ORDERS).history(1)  # more than one when a commit comes in between
+    times = [commit["timestamp"] for commit in newest if "timestamp" in commit]
+    return datetime.fromtimestamp(max(times) / 1000, UTC) if times else None
 
 
 def outbox_lag(write_model: ContainerProxy, relay_state: ContainerProxy) -> OutboxLag:
