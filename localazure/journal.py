@@ -48,8 +48,9 @@ class Journal:
     Raises: `sqlite3.DatabaseError` at construction if the file is not a database, `OSError` if the folder is read-only.
     """
 
-    def __init__(self, path: Path, schema: str, post: Post) -> None:
+    def __init__(self, path: Path, schema: str, post: Post, *, page_bytes: int = 4096) -> None:
         self._path = path
+        self._page_bytes = page_bytes
         self._post = post
         self._works: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._closed = False
@@ -103,6 +104,7 @@ class Journal:
         connection = sqlite3.connect(
             self._path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_SECONDS
         )
+        connection.execute(f"PRAGMA page_size={self._page_bytes}")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA query_only=1" if read_only else "PRAGMA wal_autocheckpoint=2000")

