@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from labkit.errors import NotYet
 from labkit.events.envelope import from_json, to_document, to_json
 from labkit.events.partition_key import partition_of
 from labkit.events.reading import HubReader, Received
-from labkit.events.relay import Relay
+from labkit.events.relay import FeedRange, Relay
 from labkit.lab import Lab, open_lab
 from labkit.settings import embedded
 from labkit.write_model import handler as handlers
@@ -205,6 +207,37 @@ def test_waiting_for_what_was_never_committed_or_never_comes_says_so(
         relay.wait_until_published(f"{order(0)}@2", timeout_seconds=0.2)
     with pytest.raises(ValueError, match="no token"):
         relay.wait_until_published(order(0), timeout_seconds=1)
+
+
+def test_a_round_that_was_under_way_when_the_event_came_proves_nothing(
+    lab: Lab, handler: CommandHandler, producer: EventHubProducerClient
+) -> None:
+    feed_read, asked, go_on = threading.Event(), threading.Event(), threading.Event()
+
+    class Paused(Relay):
+        def _drain(self, feed: FeedRange) -> int:
+            sent = super()._drain(feed)
+            feed_read.set()
+            assert go_on.wait(20)
+            return sent
+
+        def _must_exist(self, token: str) -> None:
+            super()._must_exist(token)
+            asked.set()
+
+    relay = Paused(lab.container("write-model", "relay"), producer, lab.container("relay-state", "relay"))
+    with ThreadPoolExecutor() as pool:
+        early_round = pool.submit(relay.run_once)
+        assert feed_read.wait(20)
+        paid_orders(handler, 1)
+        waiting = pool.submit(relay.wait_until_published, f"{order(0)}@2", timeout_seconds=20)
+        assert asked.wait(20)
+        go_on.set()
+        assert early_round.result(20) == 0
+        with pytest.raises(TimeoutError):
+            waiting.result(0.5)
+        assert relay.run_once() == 2
+        waiting.result(20)
 
 
 def test_a_failure_that_passes_is_waited_out(

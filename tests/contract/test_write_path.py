@@ -204,6 +204,19 @@ def test_a_payment_that_loses_the_race_against_a_cancellation_is_refused_for_the
     assert handlers.history(write_model, ID)[-1].event_type == "OrderCancelled"
 
 
+def test_a_state_that_anything_else_has_touched_is_loaded_again_not_overwritten(
+    lab: Lab, handler: CommandHandler, write_model: ContainerProxy
+) -> None:
+    def touch() -> None:
+        document = write_model.read_item("state", partition_key=ID)
+        write_model.replace_item("state", dict(document) | {"note": "repaired by hand"})
+
+    accepted(handler.handle(CREATE, Context("k-0")))
+    contended: Any = Interrupted(write_model, [touch])
+    outcome = accepted(CommandHandler(contended, lab.clock).handle(LESS, Context("k-mine")))
+    assert (outcome.version, outcome.attempts) == (2, 2)
+
+
 def test_contention_without_end_is_refused_after_a_bounded_number_of_attempts(
     lab: Lab, handler: CommandHandler, write_model: ContainerProxy
 ) -> None:
