@@ -1,11 +1,12 @@
 """The projector: the process that reads Event Hubs and writes the read models.
 
-Owns the loop: receive, gather into batches by count and time, project one batch, say that it is visible. Refuses to
-know what an event means (`folds`), how tables are written (`read_store`) and how parked events are kept (`parking`).
+Owns the worker and its loop: take a batch, project it, say that it is visible. Refuses to know how events are received
+(`inbox`), what one batch does (`projection`), how tables are written (`read_store`), how parked events are kept
+(`parking`).
 
 The tables are the only authority for positions. Reading starts behind the lowest position of the three tables, and
 each table takes only what is new to it; nothing else is remembered, so a projector that died is replaced by starting
-another one. What one batch does is `projection.project`.
+another one.
 
 The worker thread has an event loop of its own for the SDK's asyncio client; commits run beside it in one thread, so
 that receiving goes on meanwhile.
@@ -20,19 +21,18 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import cast
 
-from azure.eventhub import EventData
-from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
-from azure.eventhub.amqp import AmqpMessageBodyType
+from azure.eventhub.aio import EventHubConsumerClient
 from deltalake.exceptions import CommitFailedError
 
 from labkit.errors import LabError, NotYet
 from labkit.events.ids import parse_token
 from labkit.projections.folds import Arrival, Folded
+from labkit.projections.inbox import Inbox
 from labkit.projections.parking import ParkingLane
 from labkit.projections.projection import project
 from labkit.projections.read_store import NOTHING_APPLIED, ReadStore
@@ -40,34 +40,13 @@ from labkit.projections.read_store import NOTHING_APPLIED, ReadStore
 logger = logging.getLogger(__name__)
 
 CONFLICT_RETRIES = 5
-PREFETCH = 300
 RECONNECT_SECONDS = 1.0
 IDLE_SECONDS = 0.5
 """The heart beats at least this often, and a waiter looks again at least this often."""
 
 
-Chunk = list[tuple[Arrival, datetime | None]]
-"""What one callback of the SDK brought, each event with the time at which the hub took it."""
-Arrived = asyncio.Queue[Chunk]
-
-
 class AggregateParked(LabError):
     """The write cannot become visible: an event of its aggregate is parked. The message names it."""
-
-
-def arrival_of(hub_partition: str, event: EventData) -> Arrival:
-    """The SDK's event as the folds take it. Property names and values come as bytes from the wire."""
-    properties = event.properties or {}
-    named = properties.get(b"aggregateId", properties.get("aggregateId", ""))
-    text = named.decode("utf-8", "replace") if isinstance(named, bytes) else str(named)
-    return Arrival(hub_partition, event.sequence_number or 0, body_of(event), text)
-
-
-def body_of(event: EventData) -> bytes:
-    """The body's bytes; of a body that is none (an AMQP value or sequence), its text: nothing can be read from it."""
-    if event.body_type is AmqpMessageBodyType.DATA:
-        return b"".join(cast(Iterable[bytes], event.body))
-    return repr(event.body).encode()
 
 
 class Projector:
@@ -89,7 +68,6 @@ class Projector:
         commit_interval_seconds: float = 0.1,
     ) -> None:
         self.error: BaseException | None = None
-        self.counters = {"received": 0, "applied": 0, "dropped": 0, "parked": 0, "commits": 0, "receive_errors": 0}
         self.heartbeat = 0.0
         """Wall time of the last turn of the loop, in seconds since 1970; 0 before the first."""
         self.applied_after_seconds: deque[float] = deque(maxlen=10_000)
@@ -100,6 +78,8 @@ class Projector:
         self._first = dict(first or {})
         self._commit_events = commit_events
         self._commit_interval_seconds = commit_interval_seconds
+        self._counts = {"applied": 0, "dropped": 0, "parked": 0, "commits": 0}
+        self._inbox = Inbox(commit_events, commit_interval_seconds)
         self._hub = ""
         self._lane: dict[str, int] = {}
         self._partitions: list[str] = []
@@ -114,11 +94,18 @@ class Projector:
         """Whether the worker is alive."""
         return self._thread is not None and self._thread.is_alive()
 
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """Since the last start: events received, and of these applied, dropped and parked; commits; receive errors."""
+        return self._counts | {"received": self._inbox.received, "receive_errors": self._inbox.errors}
+
     def start(self) -> None:
         """Begin where the tables end. Starting a running projector does nothing."""
         if self.running:
             return
         self.error = None
+        self._counts = dict.fromkeys(self._counts, 0)
+        self._inbox = Inbox(self._commit_events, self._commit_interval_seconds)
         ready = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(ready,), name="projector", daemon=True)
         self._thread.start()
@@ -130,7 +117,8 @@ class Projector:
         if thread is None:
             return
         if loop is not None and stopping is not None and thread.is_alive():
-            loop.call_soon_threadsafe(stopping.set)
+            with suppress(RuntimeError):  # the worker ended by itself meanwhile, and its loop with it
+                loop.call_soon_threadsafe(stopping.set)
         thread.join(timeout_seconds)
         if thread.is_alive():
             raise NotYet(f"the projector did not end within {timeout_seconds} s")
@@ -172,7 +160,7 @@ class Projector:
         """Look after each commit, between commits only: what is seen is never half a batch of this projector."""
         until = time.monotonic() + timeout_seconds
         while True:
-            commits = self.counters["commits"]
+            commits = self._counts["commits"]
             with self._projecting:
                 if arrived():
                     return
@@ -183,7 +171,7 @@ class Projector:
                 state = "running" if self.running else "not running"
                 raise NotYet(f"{otherwise} after {timeout_seconds} s; the projector is {state}")
             with self._turned:
-                if self.counters["commits"] == commits:
+                if self._counts["commits"] == commits:
                     self._turned.wait(min(left, IDLE_SECONDS))
 
     def _run(self, ready: threading.Event) -> None:
@@ -199,17 +187,17 @@ class Projector:
 
     async def _work(self, ready: threading.Event) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
-        arrived: Arrived = asyncio.Queue(maxsize=16)
+        inbox = self._inbox
         with ThreadPoolExecutor(1, "projector-commit") as commits:
             async with self._open_consumer(load_balancing_interval=RECONNECT_SECONDS) as consumer:
                 begin = await self._begin(consumer, commits)
                 ready.set()
-                receiving = asyncio.create_task(self._receive(consumer, begin, arrived))
-                committing = asyncio.create_task(self._commit_all(arrived, commits))
+                receiving = asyncio.create_task(inbox.receive(consumer, begin))
+                committing = asyncio.create_task(self._commit_all(inbox, commits))
                 stopping = asyncio.create_task(self._stopping.wait())
                 await asyncio.wait({receiving, committing, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 receiving.cancel()
-                drained = asyncio.create_task(self._drain(arrived))
+                drained = asyncio.create_task(inbox.drain())
                 await asyncio.wait({drained, committing}, return_when=asyncio.FIRST_COMPLETED)
                 tasks = (receiving, committing, stopping, drained)
                 for task in tasks:
@@ -231,71 +219,17 @@ class Projector:
             for part, number in applied.items()
         }
 
-    async def _receive(self, consumer: EventHubConsumerClient, begin: Mapping[str, int], arrived: Arrived) -> None:
-        """Put what arrives into the queue, each event once: after a lost connection the SDK starts again at `begin`."""
-        ends = dict(begin)
-
-        async def on_event_batch(context: PartitionContext, events: list[EventData]) -> None:
-            part, new = context.partition_id, []
-            for event in events:
-                number = event.sequence_number or 0
-                if number > ends[part]:
-                    ends[part] = number
-                    new.append((arrival_of(part, event), event.enqueued_time))
-            if new:
-                self.counters["received"] += len(new)
-                await arrived.put(new)
-
-        async def on_error(context: PartitionContext | None, error: Exception) -> None:
-            self.counters["receive_errors"] += 1
-            logger.warning("receiving from %s: %r", context.partition_id if context else "the hub", error)
-
-        await consumer.receive_batch(
-            on_event_batch=on_event_batch,
-            on_error=on_error,
-            starting_position={part: "-1" if number < 0 else number for part, number in begin.items()},
-            max_batch_size=min(self._commit_events, PREFETCH),
-            prefetch=PREFETCH,
-        )
-
-    async def _drain(self, arrived: Arrived) -> None:
-        """Return when all that has arrived is committed, without waiting for more of it."""
-        await arrived.put([])
-        await arrived.join()
-
-    async def _commit_all(self, arrived: Arrived, commits: Executor) -> None:
+    async def _commit_all(self, inbox: Inbox, commits: Executor) -> None:
         loop = asyncio.get_running_loop()
         while True:
             self.heartbeat = time.time()
-            chunks = await self._gather(arrived)
-            if chunks:
-                batch = [arrival for chunk in chunks for arrival, _ in chunk]
-                if batch:
-                    await loop.run_in_executor(commits, self._commit, batch)
+            chunks = await inbox.gather(IDLE_SECONDS)
+            batch = [one for chunk in chunks for one in chunk]
+            if batch:
+                await loop.run_in_executor(commits, self._commit, [arrival for arrival, _ in batch])
                 now = datetime.now(UTC)
-                self.applied_after_seconds.extend(
-                    (now - enqueued).total_seconds() for chunk in chunks for _, enqueued in chunk if enqueued
-                )
-                for _ in chunks:
-                    arrived.task_done()
-
-    async def _gather(self, arrived: Arrived) -> list[Chunk]:
-        """Chunks until they hold `commit_events` or `commit_interval_seconds` are over; none after an idle time.
-
-        An empty chunk says that nothing more is to come.
-        """
-        chunks: list[Chunk] = []
-        until = time.monotonic() + IDLE_SECONDS
-        while sum(map(len, chunks)) < self._commit_events:
-            try:
-                chunks.append(await asyncio.wait_for(arrived.get(), max(until - time.monotonic(), 0)))
-            except TimeoutError:
-                break
-            if not chunks[-1]:
-                break
-            if len(chunks) == 1:
-                until = time.monotonic() + self._commit_interval_seconds
-        return chunks
+                self.applied_after_seconds.extend((now - at).total_seconds() for _, at in batch if at)
+            inbox.done(chunks)
 
     def _commit(self, batch: list[Arrival]) -> None:
         with self._projecting:
@@ -305,8 +239,8 @@ class Projector:
                 self._lane.setdefault(event.aggregate_id, event.arrival.sequence_number)
         with self._turned:
             for name, count in (("applied", folded.applied), ("dropped", folded.dropped), ("commits", 1)):
-                self.counters[name] += count
-            self.counters["parked"] += len(folded.parked)
+                self._counts[name] += count
+            self._counts["parked"] += len(folded.parked)
             self._turned.notify_all()
 
     def _project(self, batch: list[Arrival]) -> Folded:

@@ -276,6 +276,7 @@ def test_stopping_commits_what_was_received_and_leaves_no_thread(shop: Shop) -> 
     shop.does(PayOrder(order(1)))
     while projector.counters["received"] < 11:
         assert projector.error is None
+    assert projector.counters["applied"] == 10
     projector.stop()
     assert shop.store.version_of(order(1)) == 2
     assert {thread.name for thread in threading.enumerate()} <= before

@@ -1,0 +1,111 @@
+"""The inbox: what Event Hubs delivers, each event once, handed out in batches by count and time.
+
+Owns the SDK's side of the projector: how an event of the SDK becomes an `Arrival`, the receiving from all hub
+partitions, and the queue between receiving and committing. Refuses to know what is done with a batch.
+
+The queue is short, so a slow commit holds the receivers back instead of filling the memory. After a lost connection
+the SDK starts again at the positions it was given at first; what has been received since is left out here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import cast
+
+from azure.eventhub import EventData
+from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
+from azure.eventhub.amqp import AmqpMessageBodyType
+
+from labkit.projections.folds import Arrival
+
+logger = logging.getLogger(__name__)
+
+PREFETCH = 300
+QUEUE_CHUNKS = 16
+
+Chunk = list[tuple[Arrival, datetime | None]]
+"""What one callback of the SDK brought, each event with the time at which the hub took it."""
+
+
+def arrival_of(hub_partition: str, event: EventData) -> Arrival:
+    """The SDK's event as the folds take it. Property names and values come as bytes from the wire."""
+    properties = event.properties or {}
+    named = properties.get(b"aggregateId", properties.get("aggregateId", ""))
+    text = named.decode("utf-8", "replace") if isinstance(named, bytes) else str(named)
+    return Arrival(hub_partition, event.sequence_number or 0, body_of(event), text)
+
+
+def body_of(event: EventData) -> bytes:
+    """The body's bytes; of a body that is none (an AMQP value or sequence), its text: nothing can be read from it."""
+    if event.body_type is AmqpMessageBodyType.DATA:
+        return b"".join(cast(Iterable[bytes], event.body))
+    return repr(event.body).encode()
+
+
+class Inbox:
+    """Between one consumer and one loop that commits. `commit_events` and `commit_interval_seconds` end a batch."""
+
+    def __init__(self, commit_events: int, commit_interval_seconds: float) -> None:
+        self.received = 0
+        self.errors = 0
+        """Of the SDK, after its own retries; it goes on by itself."""
+        self._commit_events = commit_events
+        self._commit_interval_seconds = commit_interval_seconds
+        self._chunks: asyncio.Queue[Chunk] = asyncio.Queue(QUEUE_CHUNKS)
+        self._ends: dict[str, int] = {}
+
+    async def receive(self, consumer: EventHubConsumerClient, begin: Mapping[str, int]) -> None:
+        """Take in what lies behind `begin` (hub partition -> sequence number, -1: all of it), until cancelled."""
+        self._ends = dict(begin)
+        await consumer.receive_batch(
+            on_event_batch=self._on_event_batch,
+            on_error=self._on_error,
+            starting_position={part: "-1" if number < 0 else number for part, number in begin.items()},
+            max_batch_size=min(self._commit_events, PREFETCH),
+            prefetch=PREFETCH,
+        )
+
+    async def gather(self, idle_seconds: float) -> list[Chunk]:
+        """The next batch; nothing if nothing has come for `idle_seconds`. Say `done` when it is committed."""
+        chunks: list[Chunk] = []
+        until = time.monotonic() + idle_seconds
+        while sum(map(len, chunks)) < self._commit_events:
+            try:
+                chunks.append(await asyncio.wait_for(self._chunks.get(), max(until - time.monotonic(), 0)))
+            except TimeoutError:
+                break
+            if not chunks[-1]:
+                break
+            if len(chunks) == 1:
+                until = time.monotonic() + self._commit_interval_seconds
+        return chunks
+
+    def done(self, chunks: Iterable[Chunk]) -> None:
+        """These chunks are committed."""
+        for _ in chunks:
+            self._chunks.task_done()
+
+    async def drain(self) -> None:
+        """Return when all that has arrived is committed; an empty chunk ends the batch that is being gathered."""
+        await self._chunks.put([])
+        await self._chunks.join()
+
+    async def _on_event_batch(self, context: PartitionContext, events: list[EventData]) -> None:
+        part: str = context.partition_id
+        new: Chunk = []
+        for event in events:
+            number = event.sequence_number or 0
+            if number > self._ends[part]:
+                self._ends[part] = number
+                new.append((arrival_of(part, event), event.enqueued_time))
+        if new:
+            self.received += len(new)
+            await self._chunks.put(new)
+
+    async def _on_error(self, context: PartitionContext | None, error: Exception) -> None:
+        self.errors += 1
+        logger.warning("receiving from %s: %r", context.partition_id if context else "the hub", error)
