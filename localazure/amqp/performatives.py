@@ -353,7 +353,9 @@ def _read(body: bytes) -> Performative:
     if body[:1] != b"\x00":
         raise DecodeError("a frame body must be a described list")
     descriptor, position = decode(body, 1)
-    kind = _BY_NAME.get(descriptor) if isinstance(descriptor, Symbol) else _BY_CODE.get(descriptor)
+    kind = _BY_NAME.get(descriptor) if isinstance(descriptor, Symbol) else None
+    if type(descriptor) is int:
+        kind = _BY_CODE.get(descriptor)
     if kind is None:
         raise ConnectionFault(NOT_IMPLEMENTED, f"no performative has the descriptor {descriptor!r}")
     values, end = _read_list(body, position, kind)

@@ -18,7 +18,7 @@ import struct
 from dataclasses import dataclass
 
 from localazure.amqp import encode
-from localazure.amqp.decode import compound_bounds, decode
+from localazure.amqp.decode import Symbol, compound_bounds, decode
 from localazure.amqp.errors import DecodeError
 from localazure.amqp.skip import skip
 from localazure.eventhubs.refusals import BadMessage
@@ -72,7 +72,7 @@ def _sections(payload: bytes) -> list[Section]:
         else:
             code, value = decode(payload, position + 1)
             if not isinstance(code, int):
-                code = _NAMES.get(code, -1)
+                code = _NAMES.get(code, -1) if isinstance(code, Symbol) else -1
         end = skip(payload, value, 1)
         _check_section(code, payload[value])
         found.append(Section(code, position, value, end))
@@ -159,7 +159,7 @@ def _annotations(payload: bytes, section: Section) -> tuple[str | None, bytes, i
             if not isinstance(value, str):
                 raise DecodeError("a partition key must be a string")
             key = value
-        elif name not in _OWNED:
+        elif not (isinstance(name, str) and name in _OWNED):
             kept.append(payload[position:end])
         position = end
     return key, b"".join(kept), 2 * len(kept)

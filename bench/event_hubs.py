@@ -1,0 +1,270 @@
+"""Event Hubs: the embedded service beside a server that stores nothing, and by itself.
+
+The Azure SDK, unmodified, drives both in turns: batches of 100 JSON events of 1,000 bytes, made anew for each send. The
+sink answers from what was prepared, so it is the ceiling of the SDK; the embedded service stores each batch durably
+before it answers. A pipelining client (`amqp_client`) tells what the service does when the SDK is not in the way.
+The log of five million events is written into the file before its server starts.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import psutil
+from amqp_client import Client
+from azure.eventhub import EventData, EventHubConsumerClient, EventHubProducerClient
+from measure import Figure, Missed, interleaved, main
+from tqdm import tqdm
+
+from localazure.amqp import encode
+from localazure.amqp.performatives import Transfer
+from localazure.eventhubs.log import SEQUENCE_BITS
+from localazure.eventhubs.messages import BATCH_FORMAT, split, stamp
+from localazure.eventhubs.service import FILE_NAME
+
+POLICY, KEY = "RootManageSharedAccessKey", "a2V5"
+HUB, WIDE, LONG = "orders", "wide", "long"
+BATCH_EVENTS = 100
+SENT_BATCHES = 60
+RECEIVED_EVENTS, PREFETCH = 12_000, 3_000
+RAW_BATCHES, UNDER_WAY = 400, 32
+GROUPS, PARTITIONS = 20, 32
+LONG_EVENTS, LONG_CHUNK_EVENTS, LONG_BODY = 5_000_000, 500, b"x" * 60
+BODY = json.dumps({"filler": "x" * 984}).encode()
+EVENT = encode.described(0x75, encode.binary(BODY))
+BATCH = encode.described(0x75, encode.binary(EVENT)) * BATCH_EVENTS
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A server process on a port."""
+
+    process: subprocess.Popen[str]
+    port: int
+
+    @property
+    def connection_string(self) -> str:
+        return (
+            f"Endpoint=sb://127.0.0.1:{self.port};SharedAccessKeyName={POLICY};SharedAccessKey={KEY};"
+            "UseDevelopmentEmulator=true"
+        )
+
+    def cpu_seconds(self) -> float:
+        times = psutil.Process(self.process.pid).cpu_times()
+        return float(times.user + times.system)
+
+    def rss_mb(self) -> float:
+        return float(psutil.Process(self.process.pid).memory_info().rss) / 1e6
+
+
+@contextmanager
+def _served(command: list[str]) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server and the line it prints when it is ready."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            raise Missed(f"{command[1:]} did not start")
+        yield process, line
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@contextmanager
+def sink() -> Iterator[Served]:
+    with _served([sys.executable, str(Path(__file__).parent / "peers" / "event_hubs_sink.py")]) as (process, line):
+        yield Served(process, int(line))
+
+
+@contextmanager
+def embedded(folder: Path, *hubs: str) -> Iterator[Served]:
+    command = [sys.executable, "-m", "localazure", "serve", "--data", str(folder), "--eventhubs-key", KEY]
+    for hub in hubs:
+        command += ["--hub", hub]
+    with _served(command) as (process, line):
+        yield Served(process, int(json.loads(line)["eventhubs_port"]))
+
+
+def producer_of(server: Served) -> EventHubProducerClient:
+    return EventHubProducerClient.from_connection_string(server.connection_string, eventhub_name=HUB)
+
+
+def sent_per_s(producer: EventHubProducerClient) -> float:
+    """Events per second: batches built and sent, each acknowledged before the next is built."""
+    began = time.perf_counter()
+    for _ in range(SENT_BATCHES):
+        batch = producer.create_batch(partition_id="0")
+        for _ in range(BATCH_EVENTS):
+            batch.add(EventData(BODY))
+        producer.send_batch(batch)
+    return SENT_BATCHES * BATCH_EVENTS / (time.perf_counter() - began)
+
+
+def received_per_s(server: Served) -> float:
+    """Events per second from the first callback on, which does nothing but count."""
+    client = EventHubConsumerClient.from_connection_string(
+        server.connection_string, consumer_group="$Default", eventhub_name=HUB, prefetch=PREFETCH
+    )
+    counted: list[tuple[float, int]] = []
+    total = 0
+
+    def count(_: object, events: list[EventData]) -> None:
+        nonlocal total
+        total += len(events)
+        counted.append((time.perf_counter(), len(events)))
+        if total >= RECEIVED_EVENTS:
+            client.close()
+
+    thread = threading.Thread(
+        target=client.receive_batch,
+        args=(count,),
+        kwargs={"partition_id": "0", "starting_position": "-1", "max_batch_size": 300},
+    )
+    thread.start()
+    thread.join(120)
+    if total < RECEIVED_EVENTS:
+        client.close()
+        raise Missed(f"{total} of {RECEIVED_EVENTS} events were received")
+    return (total - counted[0][1]) / (counted[-1][0] - counted[0][0])
+
+
+def shares(server: Served, ceiling: Served) -> Iterator[Figure]:
+    """What the SDK reaches against the embedded service, as a share of what it reaches against the sink."""
+    with producer_of(server) as mine, producer_of(ceiling) as theirs:
+        sent_per_s(mine), sent_per_s(theirs)
+        pairs = interleaved(partial(sent_per_s, theirs), partial(sent_per_s, mine), title="sends")
+        before = server.cpu_seconds()
+        sent_per_s(mine)
+        cpu_us = (server.cpu_seconds() - before) / (SENT_BATCHES * BATCH_EVENTS) * 1e6
+    method = f"median of {len(pairs.first)} paired ratios, batches of {BATCH_EVENTS}, against a sink"
+    yield Figure("send_share_of_sdk_ceiling", pairs.ratio, "ratio", method)
+    yield Figure("sdk_send_events_per_s", pairs.medians[1], "1/s", f"median; against the sink {pairs.medians[0]:,.0f}")
+    yield Figure("server_cpu_us_per_event_in_by_sdk", cpu_us, "us", "processor time of the server, SDK sending")
+    pairs = interleaved(partial(received_per_s, ceiling), partial(received_per_s, server), title="receives")
+    method = f"median of {len(pairs.first)} paired ratios, prefetch {PREFETCH}, null callback, against canned frames"
+    yield Figure("receive_share_of_sdk_ceiling", pairs.ratio, "ratio", method)
+    yield Figure(
+        "sdk_receive_events_per_s", pairs.medians[1], "1/s", f"median; against the sink {pairs.medians[0]:,.0f}"
+    )
+
+
+def raw(server: Served) -> Iterator[Figure]:
+    """What the service takes in and gives out when the client is no limit."""
+    events = RAW_BATCHES * BATCH_EVENTS
+    with Client(server.port, POLICY, KEY) as client:
+        client.attach(1, f"{HUB}/Partitions/1", is_receiver=False)
+        client.send_all(1, BATCH, BATCH_FORMAT, 50, UNDER_WAY)
+        rates, cpu_us = [], []
+        for _ in tqdm(range(7), desc="raw sends", leave=False, disable=not sys.stderr.isatty()):
+            before = server.cpu_seconds()
+            rates.append(events / client.send_all(1, BATCH, BATCH_FORMAT, RAW_BATCHES, UNDER_WAY))
+            cpu_us.append((server.cpu_seconds() - before) / events * 1e6)
+        method = f"median of 7 runs of {events:,} events, {UNDER_WAY} batches under way, durable"
+        yield Figure("raw_events_per_s", statistics.median(rates), "1/s", method)
+        yield Figure(
+            "server_cpu_us_per_event_in", statistics.median(cpu_us), "us", "processor time of the server, same runs"
+        )
+        client.attach(2, f"{HUB}/ConsumerGroups/$Default/Partitions/1", is_receiver=True)
+        before, began = server.cpu_seconds(), time.perf_counter()
+        client.give_credit(2, 5 * events)
+        client.drop_bytes(5 * events * len(EVENT))
+        seconds, cpu = time.perf_counter() - began, server.cpu_seconds() - before
+    yield Figure("raw_events_out_per_s", 5 * events / seconds, "1/s", f"{5 * events:,} events read from the start")
+    yield Figure(
+        "server_cpu_us_per_event_out", cpu / (5 * events) * 1e6, "us", "processor time of the server, same run"
+    )
+
+
+def idle(server: Served) -> Iterator[Figure]:
+    """Every partition read by every group, nothing to deliver."""
+    with ExitStack() as stack:
+        for group in range(GROUPS):
+            client = stack.enter_context(Client(server.port, POLICY, KEY))
+            name = "$Default" if group == 0 else f"group-{group}"
+            for partition in range(PARTITIONS):
+                address = f"{WIDE}/ConsumerGroups/{name}/Partitions/{partition}"
+                client.attach(partition + 1, address, is_receiver=True)
+                client.give_credit(partition + 1, 300)
+        method = f"resident, {PARTITIONS} partitions x {GROUPS} consumer groups attached with credit"
+        yield Figure("idle_rss_mb", server.rss_mb(), "MB", method)
+
+
+def seed(folder: Path) -> None:
+    """Five million events and the hub with twenty groups, written as the service writes them."""
+    file = sqlite3.connect(folder / FILE_NAME, isolation_level=None)
+    (partition,) = file.execute(
+        "SELECT partitions.id FROM hubs JOIN partitions ON hub = hubs.id WHERE name = ?", (LONG,)
+    ).fetchone()
+    events = split(encode.described(0x75, encode.binary(LONG_BODY)), 0) * LONG_CHUNK_EVENTS
+    now_ms, offset, stamped = int(time.time() * 1000), 0, [b""]
+    file.execute("PRAGMA synchronous=OFF")
+    file.execute("BEGIN")
+    for first in tqdm(
+        range(0, LONG_EVENTS, LONG_CHUNK_EVENTS), desc="seeding", leave=False, disable=not sys.stderr.isatty()
+    ):
+        stamped, following = stamp(events, first, offset, now_ms)
+        sizes = struct.pack(f"<{len(stamped)}I", *map(len, stamped))
+        key = partition << SEQUENCE_BITS | first
+        file.execute("INSERT INTO chunks VALUES (?, ?, ?, ?, ?)", (key, offset, now_ms, sizes, b"".join(stamped)))
+        offset = following
+    file.execute(
+        "UPDATE partitions SET next_sequence = ?, next_offset = ?, last_offset = ?, last_enqueued_ms = ? WHERE id = ?",
+        (LONG_EVENTS, offset, offset - len(stamped[-1]), now_ms, partition),
+    )
+    wide = file.execute("SELECT id FROM hubs WHERE name = ?", (WIDE,)).fetchone()[0]
+    file.executemany("INSERT INTO consumer_groups VALUES (?, ?)", [(wide, f"group-{one}") for one in range(1, GROUPS)])
+    file.execute("COMMIT")
+    file.close()
+
+
+def long_log(server: Served) -> Iterator[Figure]:
+    """The first event of a log of five million, and the memory that reading on takes."""
+    address = f"{LONG}/ConsumerGroups/$Default/Partitions/0"
+    starts = []
+    for _ in range(7):
+        with Client(server.port, POLICY, KEY) as client:
+            began = time.perf_counter()
+            client.attach(1, address, is_receiver=True)
+            client.give_credit(1, 1)
+            client.until(Transfer)
+            starts.append((time.perf_counter() - began) * 1000)
+    yield Figure("first_of_5m_events_ms", statistics.median(starts), "ms", "median of 7: attach to first transfer")
+    before = server.rss_mb()
+    with Client(server.port, POLICY, KEY) as client:
+        client.attach(1, address, is_receiver=True)
+        client.give_credit(1, LONG_EVENTS)
+        client.drop_bytes(200_000_000)
+    yield Figure("rss_growth_mb", server.rss_mb() - before, "MB", "after 200 MB of that log were read on one link")
+
+
+def measure() -> Iterator[Figure]:
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        with embedded(folder, f"{HUB}:2", f"{WIDE}:{PARTITIONS}", f"{LONG}:1"):
+            pass
+        seed(folder)
+        with embedded(folder) as server:
+            yield from idle(server)
+            yield from long_log(server)
+            yield from raw(server)
+            with sink() as ceiling:
+                yield from shares(server, ceiling)
+
+
+if __name__ == "__main__":
+    sys.exit(main(measure))
