@@ -17,7 +17,8 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, TypedDict
 
 import msgspec
 
@@ -30,7 +31,7 @@ from localazure.cosmos.sql.values import UNDEFINED, Value, is_finite, order_key
 
 LARGEST_PAGE_BYTES: Final = 4 * 1024 * 1024
 
-_decode = msgspec.json.Decoder().decode
+_decode_all = msgspec.json.Decoder().decode
 _encode_json = msgspec.json.Encoder(enc_hook=lambda undefined: None).encode  # the only type JSON has no form for
 
 
@@ -39,6 +40,14 @@ def _encode(query: CompiledQuery, value: Value) -> bytes:
     if query.computes and not is_finite(value):
         raise NonFiniteResult
     return _encode_json(value)
+
+
+@lru_cache(maxsize=256)
+def _decoder(reads: frozenset[str] | None) -> Callable[[bytes], Value]:
+    """JSON text -> document; with `reads` only those properties of it, which spares making the others."""
+    if reads is None:
+        return _decode_all
+    return msgspec.json.Decoder(TypedDict("Read", dict.fromkeys(reads, Any), total=False)).decode  # type: ignore[operator]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +150,7 @@ class _Reader:
         self._container = container
         settled = container.partition_key_paths if target.key is not None else ()
         self._filter = prefilter.of(query.tree, parameters, settled)
+        self.decode = _decoder(query.reads)
         self._target = target
         self._page = page
         self.positions: list[str] = []
@@ -163,9 +173,10 @@ class _Reader:
 
     def documents(self) -> Iterator[Value]:
         """All of them, decoded; `positions` tells where each was."""
+        decode = self.decode
         for position, raw in self.stored(None):
             self.positions.append(position)
-            yield _decode(raw)
+            yield decode(raw)
 
 
 def _stream(
@@ -173,7 +184,7 @@ def _stream(
 ) -> Place | None:
     skip, most = execution.bounds()
     for position, raw in reader.stored(place.after):
-        results = execution.outputs(_decode(raw))
+        results = execution.outputs(reader.decode(raw))
         for row, result in enumerate(results):
             if row < place.row:
                 continue

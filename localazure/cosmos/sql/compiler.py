@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from localazure.cosmos.sql import rules
@@ -180,6 +180,7 @@ class CompiledQuery:
 
     `streaming`: each document gives its results by itself. `ordered`: sorted by ORDER BY, without DISTINCT.
     `whole_document`: the result of a row is the document itself. `computes`: results may hold computed numbers.
+    `reads`: the only properties of a document it looks at (for `whole_document`: that WHERE looks at); None: any.
     """
 
     tree: Query
@@ -189,6 +190,7 @@ class CompiledQuery:
     ordered: bool
     whole_document: bool
     computes: bool
+    reads: frozenset[str] | None
 
     def start(self, parameters: Mapping[str, Value], *, sorts_undefined: bool = False) -> Execution:
         """`sorts_undefined`: whether an ORDER BY over one path keeps documents that lack it."""
@@ -204,6 +206,7 @@ class Execution:
 
     def __init__(self, query: CompiledQuery, env: Environment) -> None:
         self._select = query.select
+        self._is_row = query.streaming and _is_the_container(query.tree)
         self._env = env
         self._documents: Iterable[Value] = ()
         self._at = -1
@@ -218,8 +221,15 @@ class Execution:
 
     def outputs(self, document: Value) -> list[Value]:
         """What one document of a streaming query gives, before TOP, OFFSET and LIMIT."""
-        self._feed((document,))
-        return list(self._select.unsorted(self._env))
+        select, env = self._select, self._env
+        if not self._is_row:
+            self._feed((document,))
+            return list(select.unsorted(env))
+        env[select.slots[0]] = document
+        if select.where is not None and select.where(env) is not True:
+            return []
+        value = select.project(env)
+        return [] if value is UNDEFINED else [value]
 
     def ordered(self, documents: Iterable[Value]) -> list[OrderedRow]:
         """All rows by ORDER BY, before TOP, OFFSET and LIMIT."""
@@ -249,6 +259,7 @@ def compile_query(tree: Query) -> CompiledQuery:
     slots.new()
     select = _QueryCompiler().select(tree, Scope(slots), container=True)
     folded = select.grouping is not None
+    whole_document = _is_whole_document(tree)
     streaming = bool(tree.sources) and not (folded or select.order or select.distinct)
     return CompiledQuery(
         tree,
@@ -256,13 +267,19 @@ def compile_query(tree: Query) -> CompiledQuery:
         slots,
         streaming=streaming,
         ordered=bool(select.order) and not select.distinct and not folded,
-        whole_document=streaming and _is_whole_document(tree),
+        whole_document=streaming and whole_document,
         computes=rules.computes(tree),
+        reads=rules.properties_read(replace(tree, star=False, items=()) if streaming and whole_document else tree),
     )
 
 
+def _is_the_container(tree: Query) -> bool:
+    """Whether each document is one row."""
+    return len(tree.sources) == 1 and not tree.sources[0].iterates and isinstance(tree.sources[0].origin, Identifier)
+
+
 def _is_whole_document(tree: Query) -> bool:
-    if len(tree.sources) != 1 or tree.sources[0].iterates or not isinstance(tree.sources[0].origin, Identifier):
+    if not _is_the_container(tree):
         return False
     if tree.star:
         return True

@@ -90,6 +90,28 @@ def result_names(tree: Query) -> list[str]:
     return names
 
 
+def properties_read(tree: Query) -> frozenset[str] | None:
+    """The item's own properties that the query looks at; None when it may look at the whole item."""
+    if not tree.sources or tree.star or not isinstance(tree.sources[0].origin, Identifier) or tree.sources[0].iterates:
+        return None
+    alias = tree.sources[0].alias
+    names: set[str] = set()
+    waiting: list[Any] = [(tree.items, tree.sources[1:], tree.where, tree.group_by, tree.order_by)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Member) and isinstance(node.source, Identifier) and node.source.name == alias:
+            if not isinstance(node.index, Literal):
+                return None
+            names.add(str(node.index.value))
+        elif isinstance(node, Identifier) and node.name == alias:
+            return None
+        elif isinstance(node, tuple):
+            waiting.extend(node)
+        elif hasattr(node, "span"):
+            waiting.extend(getattr(node, name) for name in node.__slots__ if name not in ("span", "alias_span"))
+    return frozenset(names)
+
+
 def specified_twice(name: str, span: Span) -> SqlRefused:
     message = f"Object creation error, property name '{name}' specified more than once."
     return SqlRefused("SC2022", message, span.start, span.end)
