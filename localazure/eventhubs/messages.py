@@ -15,7 +15,7 @@ Gap: sections may come in any order, as that SDK writes delivery annotations las
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from localazure.amqp import encode
 from localazure.amqp.decode import Symbol, compound_bounds, decode
@@ -29,11 +29,10 @@ PROPERTIES, APPLICATION_PROPERTIES, DATA, SEQUENCE, VALUE, FOOTER = 0x73, 0x74, 
 PARTITION_KEY = "x-opt-partition-key"
 _OWNED = {"x-opt-sequence-number", "x-opt-offset", "x-opt-enqueued-time", PARTITION_KEY, "x-opt-publisher"}
 _MAPS = (DELIVERY_ANNOTATIONS, MESSAGE_ANNOTATIONS, APPLICATION_PROPERTIES, FOOTER)
-_PLAIN_DATA = b"\x00\x53\x75"
+_LONG_DATA, _SHORT_DATA = b"\x00\x53\x75\xb0", b"\x00\x53\x75\xa0"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """`head` is the header section, `tail` what follows the message annotations, `kept` the sender's own of these."""
 
     head: bytes
@@ -43,8 +42,7 @@ class Event:
     kept_count: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(NamedTuple):
     """One section: its descriptor code, where its value starts, where it ends."""
 
     code: int
@@ -63,21 +61,25 @@ def sections(payload: bytes) -> list[Section]:
 
 def _sections(payload: bytes) -> list[Section]:
     found = []
-    position, size = 0, len(payload)
-    while position < size:
-        if payload[position] != 0x00:
-            raise DecodeError("a section must be a described value")
-        if payload[position + 1 : position + 2] == b"\x53":
-            code, value = payload[position + 2] if position + 2 < size else -1, position + 3
-        else:
-            code, value = decode(payload, position + 1)
-            if not isinstance(code, int):
-                code = _NAMES.get(code, -1) if isinstance(code, Symbol) else -1
-        end = skip(payload, value, 1)
-        _check_section(code, payload[value])
-        found.append(Section(code, position, value, end))
-        position = end
+    position = 0
+    while position < len(payload):
+        found.append(_section(payload, position))
+        position = found[-1].end
     return found
+
+
+def _section(payload: bytes, position: int) -> Section:
+    if payload[position] != 0x00:
+        raise DecodeError("a section must be a described value")
+    if payload[position + 1 : position + 2] == b"\x53":
+        code, value = payload[position + 2] if position + 2 < len(payload) else -1, position + 3
+    else:
+        code, value = decode(payload, position + 1)
+        if not isinstance(code, int):
+            code = _NAMES.get(code, -1) if isinstance(code, Symbol) else -1
+    end = skip(payload, value, 1)
+    _check_section(code, payload[value])
+    return Section(code, position, value, end)
 
 
 def _check_section(code: int, constructor: int) -> None:
@@ -98,22 +100,48 @@ def split(payload: bytes, message_format: int) -> list[Event]:
     if message_format != BATCH_FORMAT:
         return [_event(payload, None)]
     try:
-        envelope = _sections(payload)
-        key = next((_annotations(payload, one)[0] for one in envelope if one.code == MESSAGE_ANNOTATIONS), None)
-        events = []
-        for one in envelope:
-            if one.code == DATA:
-                start = one.value + (2 if payload[one.value] == 0xA0 else 5)
-                events.append(_event(payload[start : one.end], key))
+        key, bodies = _batch(payload)
     except DecodeError as problem:
         raise BadMessage(problem.description) from None
-    if not events:
+    if not bodies:
         raise BadMessage("a batch without events")
-    return events
+    return [_event(body, key) for body in bodies]
+
+
+def _batch(payload: bytes) -> tuple[str | None, list[bytes]]:
+    """The partition key of a batch and the contents of its data sections, these found without looking into them."""
+    key: str | None = None
+    bodies: list[bytes] = []
+    position, size = 0, len(payload)
+    while position < size:
+        start, end = _plain_data(payload, position)
+        if end > size:
+            raise DecodeError("a data section is cut off")
+        if start:
+            bodies.append(payload[start:end])
+        else:
+            section = _section(payload, position)
+            end = section.end
+            if section.code == MESSAGE_ANNOTATIONS:
+                key = _annotations(payload, section)[0]
+            elif section.code == DATA:
+                bodies.append(payload[section.value + (2 if payload[section.value] == 0xA0 else 5) : end])
+        position = end
+    return key, bodies
+
+
+def _plain_data(payload: bytes, position: int) -> tuple[int, int]:
+    """Where the content of a data section in its usual form starts and ends; 0, 0 for anything else."""
+    kind = payload[position : position + 4]
+    if kind == _LONG_DATA and len(payload) >= position + 8:
+        return position + 8, position + 8 + int.from_bytes(payload[position + 4 : position + 8], "big")
+    if kind == _SHORT_DATA and len(payload) > position + 4:
+        return position + 5, position + 5 + payload[position + 4]
+    return 0, 0
 
 
 def _event(payload: bytes, batch_key: str | None) -> Event:
-    if payload[:3] == _PLAIN_DATA and _is_whole_data(payload):
+    if _plain_data(payload, 0)[1] == len(payload) > 0:
         return Event(b"", payload, batch_key)
     try:
         found = _sections(payload)
@@ -132,13 +160,6 @@ def _event(payload: bytes, batch_key: str | None) -> Event:
     except DecodeError as problem:
         raise BadMessage(problem.description) from None
     return Event(head, b"".join(tail), key, kept, count)
-
-
-def _is_whole_data(payload: bytes) -> bool:
-    """Whether the payload is one data section and nothing else: by far the most frequent event."""
-    if payload[3:4] == b"\xb0" and len(payload) >= 8:
-        return len(payload) == 8 + int.from_bytes(payload[4:8], "big")
-    return payload[3:4] == b"\xa0" and len(payload) >= 5 and len(payload) == 5 + payload[4]
 
 
 def _section_bytes(payload: bytes, section: Section) -> bytes:
