@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from azure.cosmos import ContainerProxy, CosmosClient, PartitionKey
+from azure.cosmos.aio import CosmosClient as AsyncCosmosClient
 from azure.cosmos.exceptions import CosmosHttpResponseError
 
 import localazure
@@ -111,6 +112,40 @@ def test_undefined_and_null_are_kept_apart(orders: ContainerProxy) -> None:
     assert ids["NOT IS_DEFINED(c.note)"] == {o["id"] for o in ORDERS if "note" not in o}
     assert ids["c.note != null"] == {o["id"] for o in ORDERS if o.get("note") is not None}
     assert len(ids["true"]) == 60
+
+
+@pytest.mark.parametrize(
+    ("expression", "wanted"),
+    [
+        ("IS_DEFINED(c.nowhere)", False),
+        ("CONCAT(UPPER(c.id), '!')", "ORDER-01!"),
+        ("ARRAY_CONTAINS(c.items, {productId: 'p0'}, true)", True),
+        ("ROUND(c.total) + POWER(2, 3)", 10),
+        ("DateTimeAdd('dd', 1, '2026-01-05T09:00:00.0000000Z')", "2026-01-06T09:00:00.0000000Z"),
+        ("c.note ?? 'none'", "gift"),
+        ("c.total > 1 ? 'dear' : 'cheap'", "dear"),
+        ("c.id LIKE 'order-_1'", True),
+        ("(5 & 3) || 'x'", None),
+        ("[c.id, c.nowhere, {n: c.total}]", ["order-01", None, {"n": 1.5}]),
+    ],
+)
+def test_an_expression_of_every_family_is_answered(orders: ContainerProxy, expression: str, wanted: Any) -> None:
+    found = within(orders, f"SELECT VALUE {expression} FROM c WHERE c.id = 'order-01'")
+    assert found == ([] if wanted is None else [wanted])
+
+
+def test_subqueries_see_the_item_around_them(orders: ContainerProxy) -> None:
+    query = (
+        "SELECT c.id, ARRAY(SELECT VALUE i.productId FROM i IN c.items WHERE i.quantity > 1) AS many, "
+        "EXISTS(SELECT VALUE i FROM i IN c.items WHERE i.quantity = 3) AS three, "
+        "(SELECT VALUE SUM(i.quantity) FROM i IN c.items) AS pieces FROM c WHERE ARRAY_LENGTH(c.items) = 3"
+    )
+    wanted = [o["id"] for o in of_customer(1) if len(o["items"]) == 3]
+    assert within(orders, query) == [{"id": id, "many": ["p1", "p2"], "three": True, "pieces": 6} for id in wanted]
+
+
+def test_a_query_without_from_gives_one_result_over_all_ranges(orders: ContainerProxy) -> None:
+    assert across(orders, "SELECT 1 AS one, 'a' || 'b' AS two") == [{"one": 1, "two": "ab"}]
 
 
 # Several ranges, merged by the SDK
@@ -395,3 +430,48 @@ def test_a_query_beyond_the_limits_is_refused_and_not_an_error_of_the_server(
     orders: ContainerProxy, query: str
 ) -> None:
     assert "exceeded the maximum" in refusal(orders, query, partition_key="customer-1").message
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "ST_DISTANCE(c.place, c.place)",
+        "VECTORDISTANCE(c.vector, [1])",
+        "FULLTEXTCONTAINS(c.note, 'gift')",
+        "FULLTEXTSCORE(c.note, 'gift')",
+        "RRF(1, 2)",
+        "DATETIMEFORMAT(c.id, 'yyyy')",
+    ],
+)
+def test_a_function_that_is_not_served_is_refused_as_an_unknown_one(orders: ContainerProxy, call: str) -> None:
+    error = refusal(orders, f"SELECT VALUE {call} FROM c", partition_key="customer-1")
+    assert '"code":"SC2005"' in error.message
+    assert "is not a recognized built-in function name." in error.message
+
+
+def test_a_user_defined_function_is_refused(orders: ContainerProxy) -> None:
+    error = refusal(orders, "SELECT VALUE udf.tax(c.total) FROM c", partition_key="customer-1")
+    assert "User-defined function 'tax' could not be resolved." in error.message
+
+
+def test_order_by_rank_is_refused(orders: ContainerProxy) -> None:
+    error = refusal(orders, "SELECT * FROM c ORDER BY RANK c.id", partition_key="customer-1")
+    assert "Syntax error" in error.message
+
+
+def test_order_by_an_expression_or_a_joined_item_is_refused(orders: ContainerProxy) -> None:
+    error = refusal(orders, "SELECT * FROM c ORDER BY LOWER(c.id)", partition_key="customer-1")
+    assert "ORDER BY item expression could not be mapped to a document path." in error.message
+    error = refusal(orders, "SELECT c.id FROM c JOIN i IN c.items ORDER BY i.quantity", partition_key="customer-1")
+    assert "Order-by over correlated collections is not supported." in error.message
+
+
+async def test_the_asynchronous_client_merges_alike(azure: LocalAzure, orders: ContainerProxy) -> None:
+    async with AsyncCosmosClient.from_connection_string(azure.cosmos_connection_string) as client:
+        container = client.get_database_client("queries").get_container_client("orders")
+        query = "SELECT VALUE c.total FROM c ORDER BY c.total OFFSET 3 LIMIT 4"
+        assert [value async for value in container.query_items(query)] == [4.5, 6, 7.5, 9]
+        count = [value async for value in container.query_items("SELECT VALUE COUNT(1) FROM c")]
+        assert count == [60]
+        with pytest.raises(CosmosHttpResponseError, match="calling client does not support: GroupBy"):
+            [row async for row in container.query_items("SELECT c.status FROM c GROUP BY c.status")]

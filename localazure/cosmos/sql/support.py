@@ -1,0 +1,105 @@
+"""The rows of the support table for queries: what the language serves, what it refuses, and the test that sees it."""
+
+from __future__ import annotations
+
+from localazure.support import Row
+
+_CONTRACT = "tests/contract/test_cosmos_queries.py::test_"
+
+
+def _served(operation: str, proof: str, note: str = "") -> Row:
+    return Row(operation, True, _CONTRACT + proof, note)
+
+
+def _refused(operation: str, proof: str, note: str) -> Row:
+    return Row(operation, False, _CONTRACT + proof, note)
+
+
+ROWS: tuple[Row, ...] = (
+    # One partition
+    _served("SELECT *", "a_query_of_one_partition_returns_whole_items_in_the_order_of_their_creation"),
+    _served(
+        "WHERE with every operator; type, string, array, mathematical, date, item and conditional functions",
+        "an_expression_of_every_family_is_answered",
+        "case by case, as each page of the language has it: tests/unit/cosmos_sql",
+    ),
+    _served("parameters", "parameters_compare_by_type", "at most 8,000 of them"),
+    _served(
+        "undefined apart from null",
+        "undefined_and_null_are_kept_apart",
+        "= and != across types are false and true, as the service answers them; its page says undefined",
+    ),
+    _served("GROUP BY", "group_by_is_served_within_one_partition"),
+    _served("aggregates without VALUE", "an_aggregate_without_value_is_served_within_one_partition"),
+    _served("JOIN and IN over arrays", "a_join_unfolds_arrays_in_every_range"),
+    _served("subqueries: scalar, EXISTS, ARRAY, in FROM and JOIN", "subqueries_see_the_item_around_them"),
+    _served("no FROM", "a_query_without_from_gives_one_result_over_all_ranges"),
+    _served(
+        "ORDER BY one path",
+        "order_by_keeps_items_without_the_path_only_if_the_policy_includes_it",
+        "items without the path come along only if the indexing policy includes that very path",
+    ),
+    _served(
+        "ORDER BY several paths", "order_by_several_paths_needs_their_composite_index", "with their composite index"
+    ),
+    # Several ranges
+    _served("filters and projections over several ranges", "a_filter_is_served_over_all_ranges"),
+    _served("SELECT VALUE of one aggregate over several ranges", "an_aggregate_is_merged_from_all_ranges"),
+    _served("ORDER BY over several ranges", "order_by_is_merged_from_all_ranges"),
+    _served("ORDER BY several paths over several ranges", "order_by_several_paths_is_merged_from_all_ranges"),
+    _served("TOP over several ranges", "top_over_all_ranges_takes_as_many_as_asked"),
+    _served("OFFSET and LIMIT over several ranges", "offset_and_limit_count_over_all_ranges"),
+    _served("DISTINCT over several ranges", "distinct_values_are_merged_from_all_ranges"),
+    _served("partition keys in WHERE", "several_partition_keys_in_where_narrow_the_plan"),
+    _served("feed ranges", "a_feed_range_is_queried_alone"),
+    _served("the asynchronous client", "the_asynchronous_client_merges_alike"),
+    # Pages
+    _served("max_item_count, pages of every kind of query", "pages_of_every_size_make_the_same_whole"),
+    _served("continuation tokens", "a_continuation_of_the_sdk_resumes_after_the_page"),
+    _served("continuation tokens across a restart", "a_continuation_outlives_a_restart_of_the_server"),
+    _served("pages of 4 MB", "a_page_holds_no_more_than_four_megabytes"),
+    _served(
+        "query metrics",
+        "query_metrics_count_what_was_read_and_given",
+        "those that are counted or measured; no index or VM times, no index metrics",
+    ),
+    # Refusals
+    _refused(
+        "a cross-partition query without the flag",
+        "a_cross_partition_query_without_the_flag_is_refused",
+        "400, as on Azure",
+    ),
+    _refused(
+        "GROUP BY over several ranges",
+        "group_by_over_several_ranges_is_a_feature_the_client_lacks",
+        "400, as on Azure from Python: the SDK does not take it",
+    ),
+    _refused(
+        "aggregates without VALUE over several ranges",
+        "an_aggregate_without_value_is_refused_over_several_ranges",
+        "400, as on Azure from Python",
+    ),
+    _refused(
+        "aggregates inside expressions over several ranges",
+        "an_aggregate_inside_an_expression_is_refused_over_several_ranges",
+        "400, as on Azure",
+    ),
+    _refused("results that are no finite number", "a_division_by_zero_refuses_the_query", "400/4001, as on Azure"),
+    _refused(
+        "ORDER BY an expression or a joined item",
+        "order_by_an_expression_or_a_joined_item_is_refused",
+        "400, as on Azure",
+    ),
+    _refused(
+        "texts beyond 262,144 characters, 128 levels, 2,000 ANDs or ORs, 16,000 IN items",
+        "a_query_beyond_the_limits_is_refused_and_not_an_error_of_the_server",
+        "400 SC3020 and its neighbours",
+    ),
+    _refused("user-defined functions", "a_user_defined_function_is_refused", "400 SC2040"),
+    _refused(
+        "spatial, vector and full-text functions, DATETIMEFORMAT",
+        "a_function_that_is_not_served_is_refused_as_an_unknown_one",
+        "400 SC2005",
+    ),
+    _refused("ORDER BY RANK", "order_by_rank_is_refused", "400 SC1001"),
+)
