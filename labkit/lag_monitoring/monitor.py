@@ -26,7 +26,7 @@ from labkit.errors import NotYet
 from labkit.events.relay import may_pass
 from labkit.lag_monitoring.measures import LagSample, OutboxLag
 from labkit.lag_monitoring.sources import (
-    HubReader,
+    HubWatch,
     applied_positions,
     newest_update,
     outbox_lag,
@@ -149,7 +149,7 @@ class LagMonitor:
     async def _work(self, ready: threading.Event) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         async with self._open_consumer(load_balancing_interval=RECONNECT_SECONDS) as consumer:
-            hub = HubReader(consumer, self._positions)
+            hub = HubWatch(consumer, self._positions)
             try:
                 await hub.open()
                 ready.set()
@@ -161,7 +161,7 @@ class LagMonitor:
             finally:
                 await hub.close()
 
-    async def _try(self, hub: HubReader, name: str, failed_before: int) -> bool:
+    async def _try(self, hub: HubWatch, name: str, failed_before: int) -> bool:
         """Whether a sample could be taken. Raises: what keeps failing, and what no other try can change."""
         try:
             await self._sample(hub, name)
@@ -173,7 +173,7 @@ class LagMonitor:
             return False
         return True
 
-    async def _sample(self, hub: HubReader, name: str) -> None:
+    async def _sample(self, hub: HubWatch, name: str) -> None:
         """Read everything once. What is missing at the end was missing at the beginning: the sample is dated then.
 
         Outbox before hub, the way that events travel: one on the move may be counted twice, and never not at all.

@@ -38,7 +38,7 @@ COUNT_AT_MOST = 10_000
 """A longer outbox is reported as at least this long."""
 
 
-class HubReader:
+class HubWatch:
     """Ends and oldest unapplied events of one hub, through one asyncio consumer client of the monitor's group."""
 
     def __init__(

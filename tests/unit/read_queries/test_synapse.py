@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
@@ -208,3 +210,24 @@ def test_the_text_that_runs_here_holds_no_openrowset_and_that_of_sql_is_shown_as
         assert synapse.tsql(view) == ALL[view]
     with pytest.raises(LookupError, match=r"dbo\.vw_order_summary"):
         synapse.tsql("dbo.vw_nothing")
+
+
+def test_threads_that_ask_while_batches_are_committed_each_see_whole_batches(synapse: Synapse, tables: Any) -> None:
+    tables.write([tables.an_order("0-0"), tables.an_order("0-1")])
+    question = "SELECT order_id FROM dbo.vw_order_summary"
+    stop = threading.Event()
+
+    def ask() -> list[int]:
+        seen = [len(synapse.query(question))]
+        while not stop.is_set():
+            seen.append(len(synapse.query(question)))
+        return seen
+
+    with ThreadPoolExecutor(3) as readers:
+        asking = [readers.submit(ask) for _ in range(3)]
+        for batch in range(1, 6):
+            tables.write([tables.an_order(f"{batch}-0"), tables.an_order(f"{batch}-1")])
+        stop.set()
+        answers = [each.result() for each in asking]
+    assert all(seen == sorted(seen) and {count % 2 for count in seen} == {0} for seen in answers)
+    assert len(synapse.query(question)) == 12
