@@ -26,7 +26,7 @@ from localazure.cosmos import continuations
 from localazure.cosmos.continuations import Place
 from localazure.cosmos.queried import Prefilter, QueriedContainer, Scope, Stored
 from localazure.cosmos.sql import CompiledQuery, NonFiniteResult, ordering, prefilter
-from localazure.cosmos.sql.compiler import Execution, OrderedRow
+from localazure.cosmos.sql.execution import Execution, OrderedRow
 from localazure.cosmos.sql.values import UNDEFINED, Value, is_finite, order_key
 
 LARGEST_PAGE_BYTES: Final = 4 * 1024 * 1024

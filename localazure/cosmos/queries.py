@@ -22,8 +22,8 @@ from typing import Any, Final
 
 from localazure.cosmos import continuations, pages
 from localazure.cosmos.queried import KeyRange, Prefilter, QueriedContainer, Scope, Stored
+from localazure.cosmos.query_requests import QueryRefused, bad_request, is_true, item_limit, read_body, read_key
 from localazure.cosmos.sql import (
-    UNDEFINED,
     CompiledQuery,
     NonFiniteResult,
     SqlRefused,
@@ -48,7 +48,6 @@ __all__ = [
 CROSS_PARTITION_NOT_SERVABLE: Final = 1004
 NON_FINITE_RESULT: Final = 4001
 PARTITION_KEY_RANGE_GONE: Final = 1002
-DEFAULT_PAGE_ITEMS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,33 +66,6 @@ class QueryAnswer:
     retrieved_bytes: int
 
 
-class QueryRefused(Exception):
-    """A query the gateway or the back end refuses: HTTP `status`, `substatus` (or None), `code` word, and message.
-
-    `additional_error_info` is set for 400/1004: the answer's JSON body carries it as `additionalErrorInfo`.
-    """
-
-    def __init__(
-        self,
-        status: int,
-        code: str,
-        message: str,
-        *,
-        substatus: int | None = None,
-        additional_error_info: str | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
-        self.substatus = substatus
-        self.additional_error_info = additional_error_info
-
-
-def bad_request(message: str, substatus: int | None = None) -> QueryRefused:
-    return QueryRefused(400, "BadRequest", message, substatus=substatus)
-
-
 def answer_query(container: QueriedContainer, headers: Mapping[str, str], body: bytes) -> QueryAnswer:
     """Answer one POST to `/docs` that is a query (`x-ms-documentdb-isquery`) or asks for a query plan
     (`x-ms-cosmos-is-query-plan-request`).
@@ -103,10 +75,10 @@ def answer_query(container: QueriedContainer, headers: Mapping[str, str], body: 
 
     Raises: QueryRefused.
     """
-    text, parameters = _read_body(body)
+    text, parameters = read_body(body)
     try:
         query = _compiled(text)
-        if _is_true(headers, "x-ms-cosmos-is-query-plan-request"):
+        if is_true(headers, "x-ms-cosmos-is-query-plan-request"):
             return _plan_answer(container, query, text, parameters, headers)
         ordering.check(query.tree, container.indexing_policy)
         targets = _targets(container, query, text, parameters, headers)
@@ -130,57 +102,11 @@ def _compiled(text: str) -> CompiledQuery:
     return compile_query(parse(text))
 
 
-def _is_true(headers: Mapping[str, str], name: str) -> bool:
-    return headers.get(name, "").lower() == "true"
-
-
-def _read_body(body: bytes) -> tuple[str, dict[str, Any]]:
-    """The text and the parameters by name; a parameter without a value is undefined."""
-    try:
-        request = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise bad_request("The request payload is invalid. Ensure to provide a valid request payload.") from error
-    if not isinstance(request, dict) or not isinstance(request.get("query"), str):
-        raise bad_request("The request payload is invalid. Ensure to provide a valid request payload.")
-    given = request.get("parameters") or []
-    if not isinstance(given, list) or not all(isinstance(item, dict) for item in given):
-        raise bad_request("The request payload is invalid. Ensure to provide a valid request payload.")
-    if len(given) > limits.MOST_PARAMETERS:
-        raise bad_request(
-            f"The query has {len(given)} parameters; the most a query may have is {limits.MOST_PARAMETERS}."
-        )
-    parameters: dict[str, Any] = {}
-    for item in given:
-        name = item.get("name")
-        if not isinstance(name, str) or name[:1] != "@" or not name[1:].isidentifier():
-            raise bad_request("Parameter names should be in the format of symbol '@' followed by a valid identifier.")
-        if name in parameters:
-            raise bad_request(f"Specified duplicate parameter name '{name}'.")
-        parameters[name] = item.get("value", UNDEFINED)
-    return request["query"], parameters
-
-
 def _page_request(text: str, parameters: Mapping[str, Any], headers: Mapping[str, str]) -> pages.PageRequest:
     digest = continuations.digest(text, parameters)
     token = headers.get("x-ms-continuation")
     place = continuations.read(token, digest) if token else None
-    return pages.PageRequest(dict(parameters), _item_limit(headers.get("x-ms-max-item-count")), digest, place)
-
-
-def _item_limit(value: str | None) -> int | None:
-    """The most items of a page; None: as many as 4 MB hold."""
-    if value is None:
-        return DEFAULT_PAGE_ITEMS
-    try:
-        wanted = int(value)
-    except ValueError:
-        wanted = -2
-    if wanted < -1:
-        raise bad_request(
-            f"The input PageSize {value} is invalid. Ensure to pass a valid page size which must be a positive integer "
-            "or -1 for a dynamic page size."
-        )
-    return None if wanted == -1 else wanted or DEFAULT_PAGE_ITEMS
+    return pages.PageRequest(dict(parameters), item_limit(headers.get("x-ms-max-item-count")), digest, place)
 
 
 # Which documents a request asks
@@ -200,9 +126,9 @@ def _targets(
         return [_range_target(ranges, range_id, headers)]
     key = headers.get("x-ms-documentdb-partitionkey")
     if key is not None:
-        return [_key_target(container, ranges, _read_key(key, len(container.partition_key_paths)))]
+        return [_key_target(container, ranges, read_key(key, len(container.partition_key_paths)))]
     pinned = plan.key_values(query.tree, container.partition_key_paths, parameters)
-    if not _is_true(headers, "x-ms-documentdb-query-enablecrosspartition") and (pinned is None or len(pinned) != 1):
+    if not is_true(headers, "x-ms-documentdb-query-enablecrosspartition") and (pinned is None or len(pinned) != 1):
         raise bad_request(
             "Cross partition query is required but disabled. Please set x-ms-documentdb-query-enablecrosspartition to "
             "true, specify x-ms-documentdb-partitionkey, or revise your query to avoid this exception."
@@ -247,17 +173,6 @@ def _key_target(container: QueriedContainer, ranges: Sequence[KeyRange], key: tu
     return pages.Target(part.id, effective, effective, key)
 
 
-def _read_key(header: str, path_count: int) -> tuple[Any, ...]:
-    """The header's JSON array; an empty object in it stands for undefined."""
-    try:
-        values = json.loads(header)
-    except ValueError:
-        values = None
-    if not isinstance(values, list) or not 0 < len(values) <= path_count:
-        raise bad_request(f"Partition key {header} is invalid.")
-    return tuple(UNDEFINED if value == {} else value for value in values)
-
-
 # Answers
 
 
@@ -268,7 +183,7 @@ def _page_answer(container: QueriedContainer, page: pages.Page, headers: Mapping
     }
     if page.continuation is not None:
         answer_headers["x-ms-continuation"] = page.continuation
-    if _is_true(headers, "x-ms-documentdb-populatequerymetrics"):
+    if is_true(headers, "x-ms-documentdb-populatequerymetrics"):
         answer_headers["x-ms-documentdb-query-metrics"] = page.metrics()
     body = b'{"_rid":%s,"Documents":[%s],"_count":%d}' % (
         json.dumps(container.rid).encode(),

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from localazure.cosmos.sql.compiler import CompiledQuery, compile_query
+from localazure.cosmos.sql.compiler import compile_query
 from localazure.cosmos.sql.errors import NonFiniteResult, SqlRefused
+from localazure.cosmos.sql.execution import CompiledQuery
 from localazure.cosmos.sql.parser import parse
 from localazure.cosmos.sql.values import UNDEFINED, Value, as_json, is_finite
 

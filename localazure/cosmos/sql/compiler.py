@@ -1,256 +1,28 @@
-"""A syntax tree -> a function from documents to results.
+"""A syntax tree -> a compiled query.
 
-Owns: the clauses: what FROM binds, WHERE keeps, GROUP BY folds, ORDER BY sorts, SELECT builds, and in which order; the
-rules that tie clauses together. Refuses to know: text, pages, partitions.
+Owns: what FROM binds, in which scope each name stands, and what SELECT builds. Refuses to know: text, documents, pages.
 
-How: FROM becomes nested loops that set slots of the environment, everything else closures over it. A query of the
-"streaming" shape answers document by document (`Execution.outputs`); the others read everything first
-(`Execution.ordered`, `Execution.results`).
+How: FROM becomes nested loops that set slots of the environment, everything else closures over it; `execution` runs
+them.
 
-Source: learn.microsoft.com/azure/cosmos-db/nosql/query/select, /from, /join, /where, /group-by, /order-by, /subquery,
-/offset-limit
+Source: learn.microsoft.com/azure/cosmos-db/nosql/query/select, /from, /join, /where, /group-by, /order-by, /subquery
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple, TypeAlias
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import TypeAlias
 
 from localazure.cosmos.sql import rules
-from localazure.cosmos.sql.aggregates import Accumulator
 from localazure.cosmos.sql.errors import SqlRefused
+from localazure.cosmos.sql.execution import DOCUMENTS, CompiledQuery, Rows, Select
 from localazure.cosmos.sql.expressions import ExpressionCompiler, from_slot
-from localazure.cosmos.sql.scope import SORTS_UNDEFINED, STARTED, Environment, Evaluate, Grouping, Scope, Slots
+from localazure.cosmos.sql.scope import SORTS_UNDEFINED, Environment, Evaluate, Grouping, Scope, Slots
 from localazure.cosmos.sql.tree import Expression, Identifier, Member, Query, Source, Subquery
-from localazure.cosmos.sql.values import UNDEFINED, Value, identity_key, order_key
+from localazure.cosmos.sql.values import UNDEFINED, Value
 
-Rows: TypeAlias = Callable[[Environment], Iterable[None]]
 Step: TypeAlias = tuple[int, Callable[[Environment], Iterable[Value]]]
-SortKey: TypeAlias = tuple[Any, ...]
-
-_DOCUMENT: Final = 0  # the slot of the document a row comes from
-
-
-class OrderedRow(NamedTuple):
-    """A row of an ORDER BY: the values it is sorted by, which document and which of its rows it is, what FROM bound."""
-
-    keys: tuple[Value, ...]
-    document: int
-    row: int
-    bound: list[Value]
-
-
-@dataclass(frozen=True, slots=True)
-class Select:
-    """One compiled SELECT, of the query itself or of a subquery."""
-
-    slots: tuple[int, ...]
-    rows: Rows
-    where: Evaluate | None
-    project: Evaluate
-    grouping: Grouping | None
-    order: tuple[tuple[Evaluate, bool], ...]
-    sorts_undefined: Evaluate
-    distinct: bool
-    top: Evaluate | None
-    offset: Evaluate | None
-    limit: Evaluate | None
-
-    def kept(self, env: Environment) -> Iterator[None]:
-        """One step for each row that WHERE keeps; the row is in the environment until the next step."""
-        where = self.where
-        for _ in self.rows(env):
-            if where is None or where(env) is True:
-                yield None
-
-    def unsorted(self, env: Environment) -> Iterator[Value]:
-        """The defined results before ORDER BY, DISTINCT and the counts."""
-        if self.grouping is not None:
-            yield from self._folded(env, self.grouping)
-            return
-        project = self.project
-        for _ in self.kept(env):
-            value = project(env)
-            if value is not UNDEFINED:
-                yield value
-
-    def _folded(self, env: Environment, grouping: Grouping) -> Iterator[Value]:
-        makers = [make for _, make, _ in grouping.aggregates]
-        groups: dict[Any, tuple[list[Value], list[Accumulator]]] = {}
-        if not grouping.keys:
-            groups[None] = ([], [make() for make in makers])
-            self._fold_all(env, grouping, groups[None][1])
-        else:
-            self._fold_by_key(env, grouping, groups)
-        for values, accumulators in groups.values():
-            for (_, slot, _), value in zip(grouping.keys, values, strict=True):
-                env[slot] = value
-            for (slot, _, _), accumulator in zip(grouping.aggregates, accumulators, strict=True):
-                env[slot] = accumulator.result()
-            result = self.project(env)
-            if result is not UNDEFINED:
-                yield result
-
-    def _fold_all(self, env: Environment, grouping: Grouping, accumulators: list[Accumulator]) -> None:
-        pairs = [
-            (state.add, argument) for state, (_, _, argument) in zip(accumulators, grouping.aggregates, strict=True)
-        ]
-        for _ in self.kept(env):
-            for add, argument in pairs:
-                add(argument(env))
-
-    def _fold_by_key(self, env: Environment, grouping: Grouping, groups: dict[Any, Any]) -> None:
-        keys = [evaluate for _, _, evaluate in grouping.keys]
-        only = keys[0] if len(keys) == 1 else None
-        arguments = [argument for _, _, argument in grouping.aggregates]
-        for _ in self.kept(env):
-            values = [only(env)] if only is not None else [key(env) for key in keys]
-            identity = identity_key(values[0]) if only is not None else tuple(map(identity_key, values))
-            group = groups.get(identity)
-            if group is None:
-                group = groups[identity] = (values, [make() for _, make, _ in grouping.aggregates])
-            for accumulator, argument in zip(group[1], arguments, strict=True):
-                accumulator.add(argument(env))
-
-    def results(self, env: Environment) -> Iterator[Value]:
-        """Everything this SELECT gives, in order."""
-        values: Iterator[Value] = (
-            (value for _, value in self.projected(env, self.sorted(env, lambda: 0)))
-            if self.order
-            else self.unsorted(env)
-        )
-        if self.distinct:
-            values = _distinct(values)
-        return self.counted(env, values)
-
-    def counted(self, env: Environment, values: Iterator[Any]) -> Iterator[Any]:
-        """`values` cut by TOP or by OFFSET and LIMIT."""
-        skip, most = self.bounds(env)
-        for at, value in enumerate(values):
-            if most is not None and at >= skip + most:
-                return
-            if at >= skip:
-                yield value
-
-    def bounds(self, env: Environment) -> tuple[int, int | None]:
-        """How many results to skip, and the most to give after that."""
-        skip = rules.count(self.offset(env), "OFFSET") if self.offset is not None else 0
-        if self.top is not None:
-            return skip, rules.count(self.top(env), "TOP")
-        return skip, rules.count(self.limit(env), "LIMIT") if self.limit is not None else None
-
-    def sorted(self, env: Environment, document: Callable[[], int]) -> list[OrderedRow]:
-        """All rows by ORDER BY; ties as they came, the other way round when the first key descends."""
-        found: list[OrderedRow] = []
-        keys = [evaluate for evaluate, _ in self.order]
-        last, row = -1, 0
-        sorts_undefined = len(keys) != 1 or self.sorts_undefined(env)
-        for _ in self.kept(env):
-            at = document()
-            row = row + 1 if at == last else 0
-            last = at
-            found_keys = tuple([key(env) for key in keys])
-            if sorts_undefined or found_keys[0] is not UNDEFINED:
-                found.append(OrderedRow(found_keys, at, row, [env[slot] for slot in self.slots]))
-        if self.order and self.order[0][1]:
-            found.reverse()
-        for at, (_, descending) in reversed(list(enumerate(self.order))):
-            if descending:
-                found.reverse()
-            found.sort(key=lambda result, at=at: order_key(result.keys[at]))  # type: ignore[misc]
-            if descending:
-                found.reverse()
-        return found
-
-    def projected(self, env: Environment, rows: Iterable[OrderedRow]) -> Iterator[tuple[OrderedRow, Value]]:
-        """The defined results of sorted rows: projected only when they are asked for."""
-        for row in rows:
-            for slot, value in zip(self.slots, row.bound, strict=True):
-                env[slot] = value
-            result = self.project(env)
-            if result is not UNDEFINED:
-                yield row, result
-
-
-@dataclass(frozen=True, slots=True)
-class CompiledQuery:
-    """A query ready to run any number of times, over any documents, with any parameters.
-
-    `streaming`: each document gives its results by itself. `ordered`: sorted by ORDER BY, without DISTINCT.
-    `whole_document`: the result of a row is the document itself. `computes`: results may hold computed numbers.
-    `reads`: the only properties of a document it looks at (for `whole_document`: that WHERE looks at); None: any.
-    """
-
-    tree: Query
-    select: Select
-    slots: Slots
-    streaming: bool
-    ordered: bool
-    whole_document: bool
-    computes: bool
-    reads: frozenset[str] | None
-
-    def start(self, parameters: Mapping[str, Value], *, sorts_undefined: bool = False) -> Execution:
-        """`sorts_undefined`: whether an ORDER BY over one path keeps documents that lack it."""
-        slots = {**parameters, STARTED: time.time_ns(), SORTS_UNDEFINED: sorts_undefined}
-        return Execution(self, self.slots.environment(slots))
-
-
-class Execution:
-    """One run of a query with its parameters; not for two threads at a time.
-
-    Raises, while running: SqlRefused.
-    """
-
-    def __init__(self, query: CompiledQuery, env: Environment) -> None:
-        self._select = query.select
-        self._is_row = query.streaming and _is_the_container(query.tree)
-        self._env = env
-        self._documents: Iterable[Value] = ()
-        self._at = -1
-
-    def bounds(self) -> tuple[int, int | None]:
-        return self._select.bounds(self._env)
-
-    @property
-    def directions(self) -> list[bool]:
-        """For each item of ORDER BY whether it descends."""
-        return [descending for _, descending in self._select.order]
-
-    def outputs(self, document: Value) -> list[Value]:
-        """What one document of a streaming query gives, before TOP, OFFSET and LIMIT."""
-        select, env = self._select, self._env
-        if not self._is_row:
-            self._feed((document,))
-            return list(select.unsorted(env))
-        env[select.slots[0]] = document
-        if select.where is not None and select.where(env) is not True:
-            return []
-        value = select.project(env)
-        return [] if value is UNDEFINED else [value]
-
-    def ordered(self, documents: Iterable[Value]) -> list[OrderedRow]:
-        """All rows by ORDER BY, before TOP, OFFSET and LIMIT."""
-        self._feed(documents)
-        return self._select.sorted(self._env, lambda: self._at)
-
-    def projected(self, rows: Iterable[OrderedRow]) -> Iterator[tuple[OrderedRow, Value]]:
-        """The defined results of sorted rows, made when they are asked for."""
-        return self._select.projected(self._env, rows)
-
-    def results(self, documents: Iterable[Value]) -> Iterator[Value]:
-        """Everything the query gives over all documents."""
-        self._feed(documents)
-        return self._select.results(self._env)
-
-    def _feed(self, documents: Iterable[Value]) -> None:
-        self._env[_DOCUMENT] = self._numbered(documents)
-
-    def _numbered(self, documents: Iterable[Value]) -> Iterator[Value]:
-        for self._at, document in enumerate(documents):
-            yield document
 
 
 def compile_query(tree: Query) -> CompiledQuery:
@@ -273,13 +45,8 @@ def compile_query(tree: Query) -> CompiledQuery:
     )
 
 
-def _is_the_container(tree: Query) -> bool:
-    """Whether each document is one row."""
-    return len(tree.sources) == 1 and not tree.sources[0].iterates and isinstance(tree.sources[0].origin, Identifier)
-
-
 def _is_whole_document(tree: Query) -> bool:
-    if not _is_the_container(tree):
+    if not rules.is_the_container(tree):
         return False
     if tree.star:
         return True
@@ -349,7 +116,7 @@ class _QueryCompiler:
             evaluate = self._expressions.compile(path, scope)
             return lambda env: () if (value := evaluate(env)) is UNDEFINED else (value,)
         if path is root:
-            return lambda env: env[_DOCUMENT]
+            return lambda env: env[DOCUMENTS]
         inner = Scope(scope.slots, scope)
         slot = inner.bind(root.name, root)
         below = self._expressions.compile(path, inner)
@@ -421,17 +188,8 @@ def _items_of(values: Callable[[Environment], Iterable[Value]]) -> Callable[[Env
 
 
 def _below(env: Environment, slot: int, path: Evaluate) -> Iterator[Value]:
-    for document in env[_DOCUMENT]:
+    for document in env[DOCUMENTS]:
         env[slot] = document
         value = path(env)
         if value is not UNDEFINED:
-            yield value
-
-
-def _distinct(values: Iterator[Value]) -> Iterator[Value]:
-    seen: set[Any] = set()
-    for value in values:
-        key = identity_key(value)
-        if key not in seen:
-            seen.add(key)
             yield value

@@ -112,6 +112,11 @@ def properties_read(tree: Query) -> frozenset[str] | None:
     return frozenset(names)
 
 
+def is_the_container(tree: Query) -> bool:
+    """Whether each document is one row."""
+    return len(tree.sources) == 1 and not tree.sources[0].iterates and isinstance(tree.sources[0].origin, Identifier)
+
+
 def specified_twice(name: str, span: Span) -> SqlRefused:
     message = f"Object creation error, property name '{name}' specified more than once."
     return SqlRefused("SC2022", message, span.start, span.end)

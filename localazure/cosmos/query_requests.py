@@ -1,0 +1,101 @@
+"""What a query request says: its body, its headers, and the refusal of what cannot be.
+
+Owns: reading one request, and the refusal every query answer shares. Refuses to know: what the query means, documents.
+
+Source: learn.microsoft.com/rest/api/cosmos-db/querying-cosmosdb-resources-using-the-rest-api, the refusals' words as an
+account gives them
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from localazure.cosmos.sql import UNDEFINED, limits
+
+DEFAULT_PAGE_ITEMS: Final = 1000
+
+
+class QueryRefused(Exception):
+    """A query the gateway or the back end refuses: HTTP `status`, `substatus` (or None), `code` word, and message.
+
+    `additional_error_info` is set for 400/1004: the answer's JSON body carries it as `additionalErrorInfo`.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        substatus: int | None = None,
+        additional_error_info: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.substatus = substatus
+        self.additional_error_info = additional_error_info
+
+
+def bad_request(message: str, substatus: int | None = None) -> QueryRefused:
+    return QueryRefused(400, "BadRequest", message, substatus=substatus)
+
+
+def is_true(headers: Mapping[str, str], name: str) -> bool:
+    return headers.get(name, "").lower() == "true"
+
+
+def read_body(body: bytes) -> tuple[str, dict[str, Any]]:
+    """The text and the parameters by name; a parameter without a value is undefined."""
+    try:
+        request = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise bad_request("The request payload is invalid. Ensure to provide a valid request payload.") from error
+    if not isinstance(request, dict) or not isinstance(request.get("query"), str):
+        raise bad_request("The request payload is invalid. Ensure to provide a valid request payload.")
+    given = request.get("parameters") or []
+    if not isinstance(given, list) or not all(isinstance(item, dict) for item in given):
+        raise bad_request("The request payload is invalid. Ensure to provide a valid request payload.")
+    if len(given) > limits.MOST_PARAMETERS:
+        raise bad_request(
+            f"The query has {len(given)} parameters; the most a query may have is {limits.MOST_PARAMETERS}."
+        )
+    parameters: dict[str, Any] = {}
+    for item in given:
+        name = item.get("name")
+        if not isinstance(name, str) or name[:1] != "@" or not name[1:].isidentifier():
+            raise bad_request("Parameter names should be in the format of symbol '@' followed by a valid identifier.")
+        if name in parameters:
+            raise bad_request(f"Specified duplicate parameter name '{name}'.")
+        parameters[name] = item.get("value", UNDEFINED)
+    return request["query"], parameters
+
+
+def item_limit(value: str | None) -> int | None:
+    """The most items of a page; None: as many as 4 MB hold."""
+    if value is None:
+        return DEFAULT_PAGE_ITEMS
+    try:
+        wanted = int(value)
+    except ValueError:
+        wanted = -2
+    if wanted < -1:
+        raise bad_request(
+            f"The input PageSize {value} is invalid. Ensure to pass a valid page size which must be a positive integer "
+            "or -1 for a dynamic page size."
+        )
+    return None if wanted == -1 else wanted or DEFAULT_PAGE_ITEMS
+
+
+def read_key(header: str, path_count: int) -> tuple[Any, ...]:
+    """The header's JSON array; an empty object in it stands for undefined."""
+    try:
+        values = json.loads(header)
+    except ValueError:
+        values = None
+    if not isinstance(values, list) or not 0 < len(values) <= path_count:
+        raise bad_request(f"Partition key {header} is invalid.")
+    return tuple(UNDEFINED if value == {} else value for value in values)
