@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from labkit import settings
-from labkit.verbs import test as verb
+from tests import stages
 
 
 @pytest.fixture
@@ -32,18 +32,18 @@ def report(tmp_path: Path) -> Path:
 
 
 def test_a_skip_that_ci_could_avoid_is_named_and_one_for_the_platform_is_not(report: Path) -> None:
-    (found,) = verb.avoidable_skips(report)
+    (found,) = stages.avoidable_skips(report)
 
     assert "test_browser: no browser here" in found
 
 
 def test_a_process_of_the_run_that_is_still_there_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verb, "ENDING_SECONDS", 0.0)
-    sleeper = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env={verb.MARK: "m1"})
+    monkeypatch.setattr(stages, "ENDING_SECONDS", 0.0)
+    sleeper = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env={stages.MARK: "m1"})
     try:
-        (found,) = verb.left_behind("m1")
+        (found,) = stages.left_behind("m1")
         assert found.startswith(f"process {sleeper.pid}: ")
-        assert verb.left_behind("m2") == []
+        assert stages.left_behind("m2") == []
     finally:
         sleeper.communicate(b"\n")
 
@@ -52,8 +52,8 @@ def test_the_stages_see_no_azure_and_a_state_folder_of_their_own(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv(settings.COSMOS, "AccountEndpoint=...")
-    around = verb.surroundings(tmp_path, "m1")
+    around = stages.surroundings(tmp_path, "m1")
 
     assert settings.COSMOS not in around
     assert around[settings.DATA_DIR] == str(tmp_path)
-    assert around[verb.MARK] == "m1"
+    assert around[stages.MARK] == "m1"
