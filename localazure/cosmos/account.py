@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from localazure.cosmos import batches, catalog, charges, documents, feeds, past, sessions, steps
+from localazure.cosmos import batches, catalog, charges, documents, feeds, past, sessions, steps, uniques
 from localazure.cosmos.catalog import Catalog
 from localazure.cosmos.documents import Address, Conditions, Turn
 from localazure.cosmos.drafts import read_json
@@ -60,7 +60,7 @@ class Account:
         now: Callable[[], float],
         second_region_lag: Callable[[], float | None],
     ) -> None:
-        schema = catalog.SCHEMA + documents.SCHEMA + past.SCHEMA
+        schema = catalog.SCHEMA + documents.SCHEMA + past.SCHEMA + uniques.SCHEMA
         self.store = Store(data_dir / FILE_NAME, schema, post, now)
         self.catalog = Catalog(self.store, fixed_ranges)
         self._sweeper = Sweeper()

@@ -111,12 +111,12 @@ def _step_of(container: Container, key: KeyValues, operation: Mapping[str, Any])
     conditions = Conditions(operation.get("ifMatch"), operation.get("ifNoneMatch"))
     kind, body = operation.get("operationType"), operation.get("resourceBody")
     if kind == "Create":
-        return steps.create(draft_of(container.key, key, body))
+        return steps.create(draft_of(container, key, body))
     if kind == "Upsert":
-        return steps.upsert(draft_of(container.key, key, body), conditions)
+        return steps.upsert(draft_of(container, key, body), conditions)
     id = check_id(operation.get("id"))
     if kind == "Replace":
-        return steps.replace(id, draft_of(container.key, key, body), conditions)
+        return steps.replace(id, draft_of(container, key, body), conditions)
     if kind == "Patch":
         return patch(container, key, id, body, conditions)
     if kind == "Read":

@@ -17,8 +17,9 @@ import sqlite3
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from localazure.cosmos import past, rids
+from localazure.cosmos import past, rids, uniques
 from localazure.cosmos.errors import Conflict, NotFound, OwnerNotFound, PreconditionFailed
+from localazure.cosmos.uniques import UniqueKeys
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS progress (container INTEGER PRIMARY KEY, lsn INTEGER NOT NULL);
@@ -57,6 +58,7 @@ class Place:
     container_rid: str
     self_link: str
     default_ttl: int | None
+    unique_keys: UniqueKeys = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +72,15 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A document to be written: its JSON text without the closing brace and without system properties."""
+    """A document to be written: its JSON text without the closing brace and without system properties.
+
+    `uniques` is what it holds of each unique key of its container.
+    """
 
     address: Address
     open_text: bytes
     ttl: int | None
+    uniques: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +218,7 @@ def delete(turn: Turn, address: Address, conditions: Conditions) -> Row:
     current = get(turn, address)
     conditions.check(current)
     turn.keep_past(address)
-    _remove_row(turn, address)
+    remove_number(turn.connection, turn.place, current.number)
     return current
 
 
@@ -226,6 +232,8 @@ def get(turn: Turn, address: Address) -> Row:
 
 def delete_partition(turn: Turn, epk: str, key: str) -> int:
     """Delete all documents of one partition key value; how many there were."""
+    if turn.place.unique_keys:
+        uniques.release_partition(turn.connection, turn.place.container, epk, key)
     if turn.keeps_past:
         ids = turn.connection.execute(
             "SELECT id FROM documents WHERE container = ? AND epk = ? AND key = ?", (turn.place.container, epk, key)
@@ -255,6 +263,7 @@ def _insert(turn: Turn, draft: Draft, sequence: int) -> Row:
         "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (number, turn.place.container, where.epk, where.key, where.id, sequence, row.ts, row.ttl, row.etag, row.body),
     )
+    _claim_uniques(turn, draft, number)
     return row
 
 
@@ -271,14 +280,38 @@ def _update(turn: Turn, draft: Draft, current: Row, address: Address) -> Row:
         )
     except sqlite3.IntegrityError:
         raise Conflict("Entity with the specified id already exists in the system.") from None
+    _claim_uniques(turn, draft, row.number)
     return row
 
 
+def _claim_uniques(turn: Turn, draft: Draft, number: int) -> None:
+    """Raises: `Conflict` where a living document of the logical partition holds one of the draft's unique values."""
+    if not draft.uniques:
+        return
+    where = (turn.place.container, draft.address.epk, draft.address.key)
+    uniques.release(turn.connection, number)
+    holder = uniques.claim(turn.connection, where, draft.uniques, number)
+    while holder is not None:
+        ts, ttl = turn.connection.execute("SELECT ts, ttl FROM documents WHERE number = ?", (holder,)).fetchone()
+        if not has_expired(turn.place, ts, ttl, turn.now):
+            raise Conflict("Unique index constraint violation.")
+        remove_number(turn.connection, turn.place, holder)
+        holder = uniques.claim(turn.connection, where, draft.uniques, number)
+
+
+def remove_number(connection: sqlite3.Connection, place: Place, number: int) -> None:
+    """Delete the row with this number, and what it holds."""
+    if place.unique_keys:
+        uniques.release(connection, number)
+    connection.execute("DELETE FROM documents WHERE number = ?", (number,))
+
+
 def _remove_row(turn: Turn, address: Address) -> None:
-    turn.connection.execute(
-        "DELETE FROM documents WHERE container = ? AND epk = ? AND key = ? AND id = ?",
+    row = turn.connection.execute(
+        "SELECT number FROM documents WHERE container = ? AND epk = ? AND key = ? AND id = ?",
         (turn.place.container, address.epk, address.key, address.id),
-    )
+    ).fetchone()
+    remove_number(turn.connection, turn.place, row[0])
 
 
 def _seal(turn: Turn, draft: Draft, number: int, sequence: int) -> Row:

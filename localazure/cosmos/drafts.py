@@ -13,9 +13,11 @@ import json
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
+from localazure.cosmos import uniques
 from localazure.cosmos.documents import Address, Draft
 from localazure.cosmos.errors import BadRequest, PartitionKeyMismatch, TooLarge
 from localazure.cosmos.partitioning import KeyDefinition, KeyValues, canonical
+from localazure.cosmos.resources import Container
 
 MOST_ITEM_BYTES = 2 * 1024 * 1024
 MOST_LEVELS = 128
@@ -49,7 +51,7 @@ def read_object(body: bytes) -> dict[str, Any]:
     return value
 
 
-def draft_of(key: KeyDefinition, given: KeyValues | None, document: Any) -> Draft:
+def draft_of(container: Container, given: KeyValues | None, document: Any) -> Draft:
     """A document as it will be stored, in the logical partition that its own content names.
 
     `given` is the key of the request's header. Raises: `BadRequest`, `PartitionKeyMismatch`, `TooLarge`.
@@ -58,6 +60,7 @@ def draft_of(key: KeyDefinition, given: KeyValues | None, document: Any) -> Draf
         raise BadRequest("The document is not a JSON object.")
     if given is None:
         raise BadRequest("PartitionKey value must be supplied for this operation.")
+    key = container.key
     values = key.of_document(document)
     text = canonical(values)
     if text != canonical(given):
@@ -65,7 +68,8 @@ def draft_of(key: KeyDefinition, given: KeyValues | None, document: Any) -> Draf
             "PartitionKey extracted from document doesn't match the one specified in the header."
         )
     address = Address(key.effective_key(values), text, check_id(document.get("id")))
-    return Draft(address, stored_text(document), _time_to_live(document))
+    held = uniques.texts(container.place.unique_keys, document)
+    return Draft(address, stored_text(document), _time_to_live(document), held)
 
 
 def address_of(key: KeyDefinition, given: KeyValues | None, id: str) -> Address:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from localazure.cosmos.documents import SEQUENCE_BITS, Place, has_expired
+from localazure.cosmos.documents import SEQUENCE_BITS, Place, has_expired, remove_number
 
 ROWS_PER_WRITE = 4
 
@@ -31,5 +31,5 @@ class Sweeper:
         ).fetchall()
         for number, ts, ttl in rows:
             if has_expired(place, ts, ttl, now):
-                connection.execute("DELETE FROM documents WHERE number = ?", (number,))
+                remove_number(connection, place, number)
         self._cursors[place.container] = rows[-1][0] if len(rows) == ROWS_PER_WRITE else first

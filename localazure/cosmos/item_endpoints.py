@@ -39,17 +39,17 @@ class ItemEndpoints:
 
     async def create(self, request: Request) -> Response:
         container = find_container(self._account, request)
-        draft = draft_of(container.key, _key(container, request), read_json(request.body))
+        draft = draft_of(container, _key(container, request), read_json(request.body))
         return await self._write(container, request, draft.address.epk, steps.create(draft))
 
     async def upsert(self, request: Request) -> Response:
         container = find_container(self._account, request)
-        draft = draft_of(container.key, _key(container, request), read_json(request.body))
+        draft = draft_of(container, _key(container, request), read_json(request.body))
         return await self._write(container, request, draft.address.epk, steps.upsert(draft, _conditions(request)))
 
     async def replace(self, request: Request) -> Response:
         container = find_container(self._account, request)
-        draft = draft_of(container.key, _key(container, request), read_json(request.body))
+        draft = draft_of(container, _key(container, request), read_json(request.body))
         step = steps.replace(self._id(container, request), draft, _conditions(request))
         return await self._write(container, request, draft.address.epk, step)
 

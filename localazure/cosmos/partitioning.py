@@ -57,7 +57,7 @@ class KeyDefinition:
 
     def of_document(self, document: Mapping[str, Any]) -> KeyValues:
         """Raises: `BadRequest` where the key is an object or an array."""
-        return tuple(_scalar(_follow(document, path)) for path in self.paths)
+        return tuple(_scalar(follow(document, path)) for path in self.paths)
 
     def of_header(self, header: str) -> KeyValues:
         """The values of an `x-ms-documentdb-partitionkey` header; `[{}]` means undefined, `[]` the same.
@@ -117,7 +117,8 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, float) and value.is_integer()
 
 
-def _follow(document: Any, path: Sequence[str]) -> Any:
+def follow(document: Any, path: Sequence[str]) -> Any:
+    """The value at `path`, or UNDEFINED."""
     for name in path:
         if not isinstance(document, Mapping) or name not in document:
             return UNDEFINED

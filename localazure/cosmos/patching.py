@@ -35,7 +35,7 @@ def patch(container: Container, key: KeyValues | None, id: str, body: Any, condi
         if not holds(document):
             raise PreconditionFailed("The document does not meet the condition of the patch.")
         patched = patches.apply(document, body.get("operations"), container.key.paths)
-        row = documents.replace(turn, id, draft_of(container.key, key, patched), Conditions())
+        row = documents.replace(turn, id, draft_of(container, key, patched), Conditions())
         return Done(steps.OK, row, charges.point_write(len(row.body)))
 
     return step

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from localazure.cosmos import rids
+from localazure.cosmos import rids, uniques
 from localazure.cosmos.documents import Place
 from localazure.cosmos.errors import BadRequest
 from localazure.cosmos.partitioning import KeyDefinition
@@ -34,7 +34,6 @@ LAST_WRITER_WINS: Mapping[str, Any] = {
     "conflictResolutionProcedure": "",
 }
 UNSUPPORTED_POLICIES = (
-    "uniqueKeyPolicy",
     "vectorEmbeddingPolicy",
     "fullTextPolicy",
     "computedProperties",
@@ -87,7 +86,8 @@ class Container:
         cls, number: int, database: Database, definition: Mapping[str, Any], etag: str, ts: int, partitions: Partitions
     ) -> Container:
         rid = rids.of_container(database.number, number)
-        place = Place(number, rid, f"dbs/{database.rid}/colls/{rid}/", definition.get("defaultTtl"))
+        link, unique_keys = f"dbs/{database.rid}/colls/{rid}/", uniques.of_policy(definition.get("uniqueKeyPolicy"))
+        place = Place(number, rid, link, definition.get("defaultTtl"), unique_keys)
         key = KeyDefinition.from_json(definition["partitionKey"])
         return cls(number, database, definition["id"], definition, etag, ts, partitions, key, place)
 
@@ -142,6 +142,8 @@ def container_definition(wanted: Mapping[str, Any]) -> dict[str, Any]:
         "conflictResolutionPolicy": dict(conflicts),
         "geospatialConfig": wanted.get("geospatialConfig") or {"type": "Geography"},
     }
+    if uniques.of_policy(wanted.get("uniqueKeyPolicy")):
+        definition["uniqueKeyPolicy"] = wanted["uniqueKeyPolicy"]
     if wanted.get("defaultTtl") is not None:
         definition["defaultTtl"] = _time_to_live(wanted["defaultTtl"])
     return definition
@@ -153,6 +155,8 @@ def check_replacement(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> 
         raise BadRequest("A container cannot be renamed.")
     if wanted["partitionKey"] != current["partitionKey"]:
         raise BadRequest("Document collection partition key cannot be changed.")
+    if wanted.get("uniqueKeyPolicy") != current.get("uniqueKeyPolicy"):
+        raise BadRequest("The unique key policy of a container cannot be changed.")
 
 
 def _time_to_live(value: Any) -> int:

@@ -32,6 +32,8 @@ ROWS: tuple[Row, ...] = (
         "containers: create, read, list, query, delete", _CONTAINERS + "a_container_is_created_listed_found_and_deleted"
     ),
     _served("partition key, hash version 1 and 2", _CONTAINERS + "both_hash_versions_of_the_partition_key_work"),
+    _served("hierarchical partition keys", _CONTAINERS + "a_hierarchical_partition_key_has_up_to_three_levels"),
+    _served("unique keys", _CONTAINERS + "a_unique_key_is_held_by_one_document_of_a_logical_partition"),
     _served(
         "containers: replace (indexing policy, time to live)",
         _CONTAINERS + "replacing_a_container_changes_indexing_and_time_to_live_only",
@@ -110,7 +112,6 @@ ROWS: tuple[Row, ...] = (
             "computed properties",
             "vector and full-text policies",
             "analytical storage",
-            "unique keys",
             "change feed policy",
         )
     ),

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from azure.cosmos import ContainerProxy, CosmosClient, DatabaseProxy, PartitionKey, ThroughputProperties
-from azure.cosmos.exceptions import CosmosHttpResponseError, CosmosResourceExistsError, CosmosResourceNotFoundError
+from azure.cosmos.exceptions import (
+    CosmosBatchOperationError,
+    CosmosHttpResponseError,
+    CosmosResourceExistsError,
+    CosmosResourceNotFoundError,
+)
 
 import localazure
 from localazure.handle import LocalAzure
@@ -73,6 +80,60 @@ def test_both_hash_versions_of_the_partition_key_work(database: DatabaseProxy, v
     assert container.read()["partitionKey"]["version"] == version
     assert container.read_item("3", "p1")["id"] == "3"
     assert len(list(container.query_items("SELECT * FROM c", partition_key="p1"))) == 5
+
+
+def test_a_hierarchical_partition_key_has_up_to_three_levels(tmp_path: Path) -> None:
+    with localazure.start(tmp_path / "azure", ranges=3) as azure:
+        client = CosmosClient.from_connection_string(azure.cosmos_connection_string)
+        key = PartitionKey(["/tenant", "/user", "/session"], kind="MultiHash")
+        container = client.create_database("d").create_container("items", key)
+        for tenant, user, index in itertools.product("ab", "xy", range(4)):
+            document = {"id": f"{tenant}{user}{index}", "tenant": tenant, "user": user, "session": str(index % 2)}
+            container.create_item(document)
+        ids = "SELECT VALUE c.id FROM c"
+        assert container.read_item("ax2", ["a", "x", "0"])["id"] == "ax2"
+        assert sorted(container.query_items(ids, partition_key=["a", "x", "0"])) == ["ax0", "ax2"]
+        assert sorted(container.query_items(ids, partition_key=["a", "x"])) == ["ax0", "ax1", "ax2", "ax3"]
+        assert len(list(container.query_items(ids, partition_key=["a"]))) == 8
+        changed = container.query_items_change_feed(start_time="Beginning", partition_key=["b", "y"])
+        assert [item["id"] for item in changed] == ["by0", "by1", "by2", "by3"]
+        container.delete_all_items_by_partition_key(["a", "x", "0"])
+        assert len(list(container.read_all_items())) == 14
+        refused(lambda: container.read_item("ax1", ["a", "x"]), 400)
+        set_user = [{"op": "set", "path": "/user", "value": "z"}]
+        refused(lambda: container.patch_item("ax1", ["a", "x", "1"], set_user), 400)
+
+
+def test_a_unique_key_is_held_by_one_document_of_a_logical_partition(database: DatabaseProxy) -> None:
+    policy = {"uniqueKeys": [{"paths": ["/email"]}, {"paths": ["/first", "/last"]}]}
+    container = database.create_container("people", PartitionKey("/pk"), unique_key_policy=policy, default_ttl=-1)
+    assert container.read()["uniqueKeyPolicy"] == policy
+
+    def person(id: str, email: str, first: str, **fields: Any) -> dict[str, Any]:
+        return {"id": id, "pk": "a", "email": email, "first": first, "last": "L", **fields}
+
+    container.create_item(person("1", "one@x", "One"))
+    container.create_item({**person("1", "one@x", "One"), "pk": "b"})
+    for taken in (person("2", "one@x", "Two"), person("2", "two@x", "One")):
+        refused(lambda taken=taken: container.create_item(taken), 409)
+        refused(lambda taken=taken: container.upsert_item(taken), 409)
+    container.create_item(person("2", "two@x", "Two"))
+    refused(lambda: container.replace_item("2", person("2", "one@x", "Two")), 409)
+    refused(lambda: container.patch_item("2", "a", [{"op": "set", "path": "/email", "value": "one@x"}]), 409)
+    container.replace_item("1", person("1", "new@x", "One"))
+    container.replace_item("2", person("2", "one@x", "Two"))
+    container.delete_item("1", "a")
+    container.create_item(person("3", "new@x", "One"))
+    container.delete_all_items_by_partition_key("a")
+    with pytest.raises(CosmosBatchOperationError) as caught:
+        container.execute_item_batch(
+            [("create", (person("4", "same@x", "Four"),)), ("create", (person("5", "same@x", "Five"),))], "a"
+        )
+    assert (caught.value.status_code, caught.value.error_index) == (409, 1)
+    container.create_item(person("4", "same@x", "Four", ttl=1))
+    time.sleep(2.1)
+    container.create_item(person("5", "same@x", "Five"))
+    refused(lambda: database.replace_container(container, PartitionKey("/pk")), 400)
 
 
 def test_replacing_a_container_changes_indexing_and_time_to_live_only(database: DatabaseProxy) -> None:
@@ -233,7 +294,6 @@ def test_what_the_account_does_not_offer_is_405(database: DatabaseProxy, what: s
         {"vector_embedding_policy": {"vectorEmbeddings": [{"path": "/v", "dataType": "float32", "dimensions": 2}]}},
         {"full_text_policy": {"defaultLanguage": "en-US", "fullTextPaths": [{"path": "/t", "language": "en-US"}]}},
         {"analytical_storage_ttl": -1},
-        {"unique_key_policy": {"uniqueKeys": [{"paths": ["/name"]}]}},
         {"change_feed_policy": {"retentionDuration": 60}},
     ],
 )
