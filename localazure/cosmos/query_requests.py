@@ -1,6 +1,6 @@
 """What a query request says: its body, its headers, and the refusal of what cannot be.
 
-Owns: reading one request, and the refusal every query answer shares. Refuses to know: what the query means, documents.
+Owns: reading one request. Refuses to know: what the query means, documents.
 
 Source: learn.microsoft.com/rest/api/cosmos-db/querying-cosmosdb-resources-using-the-rest-api, the refusals' words as an
 account gives them
@@ -12,36 +12,10 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from localazure.cosmos.queries import bad_request
 from localazure.cosmos.sql import UNDEFINED, limits
 
 DEFAULT_PAGE_ITEMS: Final = 1000
-
-
-class QueryRefused(Exception):
-    """A query the gateway or the back end refuses: HTTP `status`, `substatus` (or None), `code` word, and message.
-
-    `additional_error_info` is set for 400/1004: the answer's JSON body carries it as `additionalErrorInfo`.
-    """
-
-    def __init__(
-        self,
-        status: int,
-        code: str,
-        message: str,
-        *,
-        substatus: int | None = None,
-        additional_error_info: str | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
-        self.substatus = substatus
-        self.additional_error_info = additional_error_info
-
-
-def bad_request(message: str, substatus: int | None = None) -> QueryRefused:
-    return QueryRefused(400, "BadRequest", message, substatus=substatus)
 
 
 def is_true(headers: Mapping[str, str], name: str) -> bool:
