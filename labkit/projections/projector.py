@@ -124,9 +124,11 @@ class Projector:
             raise NotYet(f"the projector did not end within {timeout_seconds} s")
 
     def positions(self) -> dict[str, int]:
-        """Hub partition -> the last sequence number that every table has applied (-1: none)."""
-        tables = self._store.positions(self._hub, self._partitions)
-        return {part: min(positions[part] for positions in tables.values()) for part in self._partitions}
+        """Hub partition -> the last sequence number that needs no reading: every table has it, or it came before
+        `first` (-1: there is none)."""
+        tables = self._store.positions(self._hub, self._partitions).values()
+        lowest = {part: min(positions[part] for positions in tables) for part in self._partitions}
+        return {part: max(number, self._first.get(part, NOTHING_APPLIED)) for part, number in lowest.items()}
 
     def wait_until_visible(self, token: str, timeout_seconds: float) -> None:
         """Return once `orders` or `customers` shows this version of the aggregate, or a later one.
@@ -213,11 +215,7 @@ class Projector:
         self._hub = consumer.eventhub_name
         self._partitions = list(await consumer.get_partition_ids())
         self._lane = await loop.run_in_executor(commits, self._parking.firsts, self._hub)
-        applied = await loop.run_in_executor(commits, self.positions)
-        return {
-            part: self._first.get(part, NOTHING_APPLIED) if number == NOTHING_APPLIED else number
-            for part, number in applied.items()
-        }
+        return await loop.run_in_executor(commits, self.positions)
 
     async def _commit_all(self, inbox: Inbox, commits: Executor) -> None:
         loop = asyncio.get_running_loop()

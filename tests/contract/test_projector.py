@@ -41,8 +41,8 @@ MONDAY = date(2026, 1, 5)
 PATIENCE_SECONDS = 20.0
 
 
-class Shop:
-    """A lab with its write side, its relay, and projectors on one read store."""
+class Side:
+    """A lab with its write side and its relay."""
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
@@ -51,14 +51,29 @@ class Shop:
         self.producer = lab.producer("relay")
         self.relay = Relay(lab.container("write-model", "relay"), self.producer, lab.container("relay-state", "relay"))
         self.parking = ParkingLane(lab.container("parked-events", "projector"))
-        self.store = ReadStore(lab.tables_url)
-        self.started: list[Projector] = []
         self.commands = 0
 
+
+class Shop:
+    """Orders of one test's own, and projectors on one read store that begins where the hub ends now."""
+
+    def __init__(self, side: Side, folder: Path) -> None:
+        self.side, self.lab, self.parking, self.producer = side, side.lab, side.parking, side.producer
+        self.store = ReadStore(str(folder))
+        self.first = self.ends()
+        self.name = f"{side.commands:04}"
+        self.aggregates: set[str] = set()
+        self.started: list[Projector] = []
+
+    def order(self, number: int) -> str:
+        return f"order-20260105-{self.name}-{number}"
+
+    def created(self, number: int) -> CreateOrder:
+        """For 25.00."""
+        return CreateOrder(self.order(number), "customer-1", (Item("tea", 2, Decimal("12.50")),))
+
     def projector(self, **options: float) -> Projector:
-        projector = Projector(
-            self.lab.async_consumer, self.store, self.parking, first=self.lab.start_positions, **options
-        )
+        projector = Projector(self.lab.async_consumer, self.store, self.parking, first=self.first, **options)
         self.started.append(projector)
         projector.start()
         return projector
@@ -67,20 +82,21 @@ class Shop:
         """Carry these out and publish; the token of the last."""
         token = ""
         for command in commands:
-            self.commands += 1
-            answer = self.handler.handle(command, Context(f"key-{self.commands}"))
+            self.side.commands += 1
+            answer = self.side.handler.handle(command, Context(f"key-{self.side.commands}"))
             assert isinstance(answer, Accepted), answer
+            self.aggregates.add(answer.aggregate_id)
             token = answer.token
-        self.relay.run_once()
+        self.side.relay.run_once()
         return token
 
     def history(self) -> list[bytes]:
-        """Every event of the event store, as its wire bytes."""
-        documents = self.write_model.query_items(
+        """Every event of this test in the event store, as its wire bytes."""
+        documents = self.side.write_model.query_items(
             "SELECT * FROM c WHERE c.kind = 'event'", enable_cross_partition_query=True
         )
         events = sorted(map(from_document, documents), key=lambda event: (event.aggregate_id, event.version))
-        return [to_json(event) for event in events]
+        return [to_json(event) for event in events if event.aggregate_id in self.aggregates]
 
     def send(self, aggregate_id: str, *bodies: bytes) -> None:
         """Put these bodies into the hub partition of the aggregate, under its name."""
@@ -103,34 +119,31 @@ class Shop:
 
 
 @contextmanager
-def opened(azure: LocalAzure, folder: Path, partitions: int) -> Iterator[Shop]:
-    with open_lab("03", partitions=partitions, target=embedded(azure, folder)) as lab:
-        shop = Shop(lab)
-        yield shop
-        for projector in shop.started:
-            projector.stop()
+def opened(side: Side, folder: Path) -> Iterator[Shop]:
+    shop = Shop(side, folder)
+    yield shop
+    for projector in shop.started:
+        projector.stop()
+
+
+@pytest.fixture(scope="module")
+def side(azure: LocalAzure, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Side]:
+    """One hub partition, and one for the module: connecting costs the SDK most of a second each time."""
+    with open_lab("03", partitions=1, target=embedded(azure, tmp_path_factory.mktemp("tables"))) as lab:
+        yield Side(lab)
 
 
 @pytest.fixture
-def shop(azure: LocalAzure, tmp_path: Path) -> Iterator[Shop]:
-    """One hub partition: each one costs the SDK most of a second to connect to."""
-    with opened(azure, tmp_path, 1) as one:
+def shop(side: Side, tmp_path: Path) -> Iterator[Shop]:
+    with opened(side, tmp_path) as one:
         yield one
 
 
 @pytest.fixture
 def wide_shop(azure: LocalAzure, tmp_path: Path) -> Iterator[Shop]:
-    with opened(azure, tmp_path, 3) as one:
+    target = embedded(azure, tmp_path)
+    with open_lab("03", partitions=3, target=target) as lab, opened(Side(lab), tmp_path) as one:
         yield one
-
-
-def order(number: int) -> str:
-    return f"order-20260105-{number:04}"
-
-
-def created(number: int) -> CreateOrder:
-    """For 25.00."""
-    return CreateOrder(order(number), "customer-1", (Item("tea", 2, Decimal("12.50")),))
 
 
 def folded(history: list[bytes]) -> dict[str, list[dict[str, object]]]:
@@ -144,13 +157,18 @@ def folded(history: list[bytes]) -> dict[str, list[dict[str, object]]]:
 
 def test_an_order_travels_from_the_command_to_the_table(shop: Shop) -> None:
     projector = shop.projector()
-    projector.wait_until_visible(shop.does(created(1), PayOrder(order(1))), PATIENCE_SECONDS)
+    projector.wait_until_visible(shop.does(shop.created(1), PayOrder(shop.order(1))), PATIENCE_SECONDS)
     (row,) = shop.tables()["orders"]
-    assert (row["order_id"], row["status"], row["total"], row["version"]) == (order(1), "Paid", Decimal("25.00"), 2)
-    assert row["created_day"] == order_day(order(1)) == MONDAY
+    assert (row["order_id"], row["status"], row["total"], row["version"]) == (
+        shop.order(1),
+        "Paid",
+        Decimal("25.00"),
+        2,
+    )
+    assert row["created_day"] == order_day(shop.order(1)) == MONDAY
     (day,) = shop.tables()["daily_order_metrics"]
     assert (day["orders"], day["revenue"]) == (1, Decimal("25.00"))
-    projector.wait_until_visible(shop.does(CancelOrder(order(1), "too late")), PATIENCE_SECONDS)
+    projector.wait_until_visible(shop.does(CancelOrder(shop.order(1), "too late")), PATIENCE_SECONDS)
     (day,) = shop.tables()["daily_order_metrics"]
     assert (day["cancelled"], day["revenue"]) == (1, Decimal("0.00"))
 
@@ -173,9 +191,9 @@ def test_a_days_traffic_ends_as_the_fold_of_the_event_store_also_when_every_even
 
 def test_a_restarted_projector_reads_on_from_the_tables_and_nothing_twice(shop: Shop) -> None:
     first = shop.projector()
-    first.wait_until_visible(shop.does(created(1), created(2)), PATIENCE_SECONDS)
+    first.wait_until_visible(shop.does(shop.created(1), shop.created(2)), PATIENCE_SECONDS)
     first.stop()
-    token = shop.does(PayOrder(order(1)), PayOrder(order(2)), created(3))
+    token = shop.does(PayOrder(shop.order(1)), PayOrder(shop.order(2)), shop.created(3))
     second = shop.projector()
     second.wait_until_visible(token, PATIENCE_SECONDS)
     second.wait_until_applied(shop.ends(), PATIENCE_SECONDS)
@@ -187,7 +205,7 @@ def test_a_restarted_projector_reads_on_from_the_tables_and_nothing_twice(shop: 
 def test_killed_between_two_tables_the_next_projector_finishes_the_batch(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, commits: int
 ) -> None:
-    token = shop.does(created(1), created(2), PayOrder(order(1)))
+    token = shop.does(shop.created(1), shop.created(2), PayOrder(shop.order(1)))
     commit, left = ReadStore._commit, [commits]
 
     def dying(self: ReadStore, *args: object) -> None:
@@ -211,33 +229,33 @@ def test_killed_between_two_tables_the_next_projector_finishes_the_batch(
 
 def test_a_poison_event_parks_its_aggregate_and_the_others_go_on(shop: Shop) -> None:
     projector = shop.projector()
-    projector.wait_until_visible(shop.does(created(1), created(2)), PATIENCE_SECONDS)
-    shop.send(order(1), b'{"eventId": "half an ev')
-    behind = shop.does(PayOrder(order(1)))
-    others = shop.does(PayOrder(order(2)), ShipOrder(order(2)))
+    projector.wait_until_visible(shop.does(shop.created(1), shop.created(2)), PATIENCE_SECONDS)
+    shop.send(shop.order(1), b'{"eventId": "half an ev')
+    behind = shop.does(PayOrder(shop.order(1)))
+    others = shop.does(PayOrder(shop.order(2)), ShipOrder(shop.order(2)))
     projector.wait_until_visible(others, PATIENCE_SECONDS)
-    with pytest.raises(AggregateParked, match=order(1)):
+    with pytest.raises(AggregateParked, match=shop.order(1)):
         projector.wait_until_visible(behind, PATIENCE_SECONDS)
-    lane = shop.parking.events(order(1))
+    lane = shop.parking.events(shop.order(1))
     assert [parked.reason.partition(":")[0] for parked in lane] == [
         "cannot be read",
         "behind a parked event of the same aggregate",
     ]
     assert lane[0].arrival.body == b'{"eventId": "half an ev'
     assert {row["order_id"]: row["status"] for row in shop.tables()["orders"]} == {
-        order(1): "Created",
-        order(2): "Shipped",
+        shop.order(1): "Created",
+        shop.order(2): "Shipped",
     }
 
 
 def test_a_projector_started_later_knows_who_is_parked(shop: Shop) -> None:
     first = shop.projector()
-    first.wait_until_visible(shop.does(created(1)), PATIENCE_SECONDS)
-    shop.send(order(1), b"poison")
+    first.wait_until_visible(shop.does(shop.created(1)), PATIENCE_SECONDS)
+    shop.send(shop.order(1), b"poison")
     first.wait_until_applied(shop.ends(), PATIENCE_SECONDS)
     first.stop()
     second = shop.projector()
-    shop.does(PayOrder(order(1)))
+    shop.does(PayOrder(shop.order(1)))
     second.wait_until_applied(shop.ends(), PATIENCE_SECONDS)
     second.stop()
     assert second.counters["parked"] == 1
@@ -245,8 +263,8 @@ def test_a_projector_started_later_knows_who_is_parked(shop: Shop) -> None:
 
 
 def test_no_position_moves_before_the_poison_is_parked(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    shop.does(created(1))
-    shop.send(order(1), b"poison")
+    shop.does(shop.created(1))
+    shop.send(shop.order(1), b"poison")
 
     def refused(*_: object) -> None:
         raise RuntimeError("Cosmos DB is away")
@@ -255,35 +273,36 @@ def test_no_position_moves_before_the_poison_is_parked(shop: Shop, monkeypatch: 
         patch.setattr(ParkingLane, "park", refused)
         dead = shop.projector(commit_interval_seconds=2.0)
         with pytest.raises(RuntimeError, match="Cosmos DB is away"):
-            dead.wait_until_visible(f"{order(1)}@2", PATIENCE_SECONDS)
-    assert shop.store.positions(shop.lab.hub, shop.lab.partition_ids)["orders"] == {"0": -1}
+            dead.wait_until_visible(f"{shop.order(1)}@2", PATIENCE_SECONDS)
+    assert shop.store.positions(shop.lab.hub, ["0"])["orders"] == {"0": -1}
 
 
 def test_what_never_comes_is_not_yet_visible(shop: Shop) -> None:
     projector = shop.projector()
     with pytest.raises(NotYet, match="is running"):
-        projector.wait_until_visible(f"{order(1)}@1", 0.3)
+        projector.wait_until_visible(f"{shop.order(1)}@1", 0.3)
     projector.stop()
     with pytest.raises(NotYet, match="not running"):
-        projector.wait_until_visible(f"{order(1)}@1", 0.1)
+        projector.wait_until_visible(f"{shop.order(1)}@1", 0.1)
 
 
 def test_stopping_commits_what_was_received_and_leaves_no_thread(shop: Shop) -> None:
     before = {thread.name for thread in threading.enumerate()}
-    shop.does(*(created(number) for number in range(10)))
+    shop.does(*(shop.created(number) for number in range(10)))
     projector = shop.projector(commit_interval_seconds=30.0, commit_events=10)
     projector.wait_until_applied(shop.ends(), PATIENCE_SECONDS)
-    shop.does(PayOrder(order(1)))
+    shop.does(PayOrder(shop.order(1)))
     while projector.counters["received"] < 11:
         assert projector.error is None
     assert projector.counters["applied"] == 10
     projector.stop()
-    assert shop.store.version_of(order(1)) == 2
+    assert shop.store.version_of(shop.order(1)) == 2
     assert {thread.name for thread in threading.enumerate()} <= before
 
 
 def test_the_heart_beats_while_nothing_arrives(shop: Shop) -> None:
     projector = shop.projector()
+    projector.wait_until_applied(shop.first, 1.0)  # what lay in the hub before it began is no concern of it
     beats = set()
     for _ in range(200):
         beats.add(projector.heartbeat)
@@ -297,15 +316,15 @@ def test_the_heart_beats_while_nothing_arrives(shop: Shop) -> None:
 def test_parking_again_changes_nothing_and_another_event_in_its_place_is_refused(shop: Shop) -> None:
     noon = datetime(2026, 1, 5, 12, tzinfo=UTC)
     lane = ParkingLane(shop.lab.container("parked-events", "projector"), now=lambda: noon)
-    one = Parked(Arrival("0", 12, b"\xff\x00", order(1)), order(1), "cannot be read")
-    earlier = Parked(Arrival("0", 9, b"{}", order(1)), order(1), "gap")
+    one = Parked(Arrival("0", 12, b"\xff\x00", shop.order(1)), shop.order(1), "cannot be read")
+    earlier = Parked(Arrival("0", 9, b"{}", shop.order(1)), shop.order(1), "gap")
     lane.park("hub", [one, earlier])
-    lane.park("hub", [Parked(one.arrival, order(1), "another reason")])
-    assert [(parked.arrival, parked.reason, parked.parked_at) for parked in lane.events(order(1))] == [
+    lane.park("hub", [Parked(one.arrival, shop.order(1), "another reason")])
+    assert [(parked.arrival, parked.reason, parked.parked_at) for parked in lane.events(shop.order(1))] == [
         (earlier.arrival, "gap", noon),
         (one.arrival, "cannot be read", noon),
     ]
-    assert lane.firsts("hub") == {order(1): 9}
+    assert lane.firsts("hub") == {shop.order(1): 9}
     assert lane.firsts("other hub") == {}
     with pytest.raises(OtherEventParked):
         lane.park("other hub", [one])
@@ -314,7 +333,7 @@ def test_parking_again_changes_nothing_and_another_event_in_its_place_is_refused
 def test_the_days_of_the_batch_alone_are_recomputed(shop: Shop) -> None:
     projector = shop.projector()
     backfill = CreateOrder("order-20260102-a", "customer-2", (Item("tea", 1, Decimal("1.00")),), backfill=True)
-    projector.wait_until_visible(shop.does(created(1), backfill), PATIENCE_SECONDS)
+    projector.wait_until_visible(shop.does(shop.created(1), backfill), PATIENCE_SECONDS)
     before = shop.store.table(DAILY_ORDER_METRICS).version()
     projector.wait_until_visible(shop.does(CancelOrder("order-20260102-a", "mistake")), PATIENCE_SECONDS)
     assert shop.store.table(DAILY_ORDER_METRICS).version() == before + 1
@@ -325,10 +344,10 @@ def test_a_projector_whose_receiver_is_cut_off_goes_on_and_what_comes_twice_coun
     shop: Shop, azure: LocalAzure
 ) -> None:
     projector = shop.projector(commit_events=5)
-    projector.wait_until_visible(shop.does(created(1)), PATIENCE_SECONDS)
+    projector.wait_until_visible(shop.does(shop.created(1)), PATIENCE_SECONDS)
     twice = azure.faults.event_hubs.deliver_twice(times=3, hub=shop.lab.hub)
     cut = azure.faults.event_hubs.detach_receiver(times=1, hub=shop.lab.hub)
-    shop.does(*(created(number) for number in range(2, 12)), PayOrder(order(1)))
+    shop.does(*(shop.created(number) for number in range(2, 12)), PayOrder(shop.order(1)))
     projector.wait_until_applied(shop.ends(), PATIENCE_SECONDS)
     assert (twice.hits, cut.hits) == (3, 1)
     assert (projector.counters["applied"], projector.counters["dropped"]) == (12, 0)
