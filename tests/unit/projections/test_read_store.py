@@ -255,3 +255,10 @@ def test_the_order_of_ids_asked_for_does_not_matter(store: ReadStore) -> None:
     project(HISTORY, store, Lane(), "hub", {})
     assert set(store.orders([ORDER, "order-20260105-none"], {MONDAY})) == {ORDER}
     assert store.orders([], set()) == {}
+
+
+def test_delta_itself_would_take_a_lower_number_from_a_writer_that_has_seen_the_higher_one(store: ReadStore) -> None:
+    store.commit(Batch("hub", {"0": 7}))
+    table = store.table(ORDERS)
+    merge(table, ORDERS.schema.empty_table(), "false", None, {"orders/hub/0": 3})
+    assert table.transaction_version("orders/hub/0") == 3  # why `commit` compares before it writes
