@@ -22,10 +22,23 @@ def is_true(headers: Mapping[str, str], name: str) -> bool:
     return headers.get(name, "").lower() == "true"
 
 
+def _read_json(body: bytes) -> Any:
+    """Raises: ValueError. Half a surrogate pair is read as the replacement character, as the service stores it."""
+    request = json.loads(body, parse_constant=_refuse_constant)
+    if b"\\u" in body:
+        text = json.dumps(request, ensure_ascii=False)
+        request = json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    return request
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
 def read_body(body: bytes) -> tuple[str, dict[str, Any]]:
     """The text and the parameters by name; a parameter without a value is undefined."""
     try:
-        request = json.loads(body)
+        request = _read_json(body)
     except (ValueError, RecursionError) as error:
         raise bad_request("The request payload is invalid. Ensure to provide a valid request payload.") from error
     if not isinstance(request, dict) or not isinstance(request.get("query"), str):

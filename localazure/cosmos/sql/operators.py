@@ -151,25 +151,35 @@ def like(subject: Value, pattern: Value, escape: Value = None) -> Value:
 
 @lru_cache(maxsize=256)
 def _like_pattern(pattern: str, escape: str | None) -> re.Pattern[str]:
-    parts: list[str] = []
+    """Every part between two `%` is sought once, from the left, and kept: no pattern takes more than linear tries."""
+    first, *others = _like_parts(pattern, escape)
+    if not others:
+        return re.compile(first, re.DOTALL)
+    sought = "".join(f"(?>.*?{part})" for part in others[:-1] if part)
+    return re.compile(f"{first}{sought}.*{others[-1]}", re.DOTALL)
+
+
+def _like_parts(pattern: str, escape: str | None) -> list[str]:
+    """The regular expressions between the `%` signs."""
+    parts = [""]
     at = 0
     while at < len(pattern):
         character = pattern[at]
         closing = pattern.find("]", at + 2) if character == "[" else -1
         if character == escape and at + 1 < len(pattern):
             at += 1
-            parts.append(re.escape(pattern[at]))
+            parts[-1] += re.escape(pattern[at])
         elif character == "%":
-            parts.append("" if parts[-1:] == [".*"] else ".*")
+            parts.append("")
         elif character == "_":
-            parts.append(".")
+            parts[-1] += "."
         elif closing > 0:
-            parts.append(_one_of(pattern[at + 1 : closing]))
+            parts[-1] += _one_of(pattern[at + 1 : closing])
             at = closing
         else:
-            parts.append(re.escape(character))
+            parts[-1] += re.escape(character)
         at += 1
-    return re.compile("".join(parts), re.DOTALL)
+    return parts
 
 
 def _one_of(members: str) -> str:

@@ -26,7 +26,20 @@ SEEDS_PER_BLOCK = 1_000_000
 PATHS = ["", ".a", ".b", ".tags", ".o.p", "['a']", '["order"]', ".tags[0]", ".tags[2].k", ".id", ".pk", ".nowhere.x"]
 LITERALS = [
     *("0", "1", "-1", "2.5", "7", "0xFF", ".5", "9223372036854775808", "'x'", '"é"', "'\\u0041'", "''", "'y'"),
-    *("null", "true", "false", "undefined", "[]", "{}", "[1, 'a', null]", "{a: 1}", "@p", "@list", "'2020-02-29'"),
+    *(
+        "'\ud800'",
+        "null",
+        "true",
+        "false",
+        "undefined",
+        "[]",
+        "{}",
+        "[1, 'a', null]",
+        "{a: 1}",
+        "@p",
+        "@list",
+        "'2020-02-29'",
+    ),
 ]
 ESCAPE = " ESCAPE '!'"
 OPERATORS = ["+", "-", "*", "/", "%", "||", "=", "!=", "<>", "<", ">", "<=", ">=", "AND", "OR", "??"]
@@ -168,7 +181,7 @@ class Generator:
         text = self.query()
         if self.chance(1 / 2):
             text = self.damaged(text)
-        parameters = [{"name": "@p", "value": self._random.choice([1, "x", None, [1], {"a": 1}])}]
+        parameters = [{"name": "@p", "value": self._random.choice([1, "x", None, [1], {"a": 1}, "\udfff"])}]
         parameters += [{"name": "@n", "value": self._random.choice([0, 1, 2, 3, 4, -1, "2"])}]
         parameters += [{"name": "@list", "value": [1, "x", None]}]
         headers = {"x-ms-max-item-count": self.pick(["-1", "1", "2", "100"])}

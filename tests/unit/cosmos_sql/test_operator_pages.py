@@ -124,6 +124,13 @@ def test_a_result_that_is_no_finite_number_refuses_the_query(expression: str) ->
         value_of(expression)
 
 
+@pytest.mark.parametrize("pattern", ["%a%a%a%a%a%a%a%b", "%_%_%_%_%_%_%b", "%[a-c]%[a-c]%[a-c]%[a-c]%[a-c]%b"])
+def test_no_pattern_of_like_takes_long(pattern: str) -> None:
+    text = "a" * 5_000
+    assert value_of(f"'{text}' LIKE '{pattern}'") is False
+    assert value_of(f"'{text}b' LIKE '{pattern}'") is True
+
+
 def test_infinity_may_be_used_on_the_way() -> None:
     assert value_of("1 / 0 > 5") is True
     assert value_of("(1 / 0) = Infinity ? 'infinite' : 'finite'") == "infinite"
