@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 
@@ -28,25 +28,55 @@ class Place:
     `minimum`: start of the range being read. `after`: the last document used up (None: none yet); `row`: results of
     the next one that are given already. `skipped`, `taken`: counted for OFFSET, LIMIT and TOP. `last`: the ORDER BY
     values of the last result given, each in a list that is empty for undefined, when sorted.
+
+    `until`: end of that range when the token was written. If the range has been split since, each part goes on after
+    the same document: the parts up to `split_until` after `split_after`.
     """
 
     minimum: str = ""
+    until: str = ""
     after: str | None = None
     row: int = 0
     skipped: int = 0
     taken: int = 0
     last: list[list[Any]] | None = None
+    split_until: str = ""
+    split_after: str | None = None
+
+    def within(self, minimum: str, maximum: str) -> Place:
+        """The place in the range `minimum`..`maximum`, which is this one's or a part of it.
+
+        Raises: InvalidContinuation for any other range.
+        """
+        if minimum == self.minimum and self.until in ("", maximum):
+            return replace(self, until=maximum)
+        if not self.minimum <= minimum <= maximum <= self.until:
+            raise InvalidContinuation("the token's range is not the one asked")
+        return replace(self, minimum=minimum, until=maximum, row=0, split_until=self.until, split_after=self.after)
+
+    def next(self, minimum: str, maximum: str) -> Place:
+        """The beginning of the next range; what was counted stays counted."""
+        after = self.split_after if minimum < self.split_until else None
+        return Place(
+            minimum,
+            maximum,
+            after,
+            skipped=self.skipped,
+            taken=self.taken,
+            split_until=self.split_until,
+            split_after=self.split_after,
+        )
 
 
 def digest(query: str, parameters: Any) -> int:
     return zlib.crc32(json.dumps([query, parameters], sort_keys=True, default=str).encode())
 
 
-def write(place: Place, query_digest: int, minimum: str, maximum: str) -> str:
+def write(place: Place, query_digest: int) -> str:
     state = {"q": query_digest, **{name: value for name, value in asdict(place).items() if value not in (None, 0, "")}}
     raw = json.dumps(state, separators=(",", ":"), ensure_ascii=False).encode()
     token = base64.urlsafe_b64encode(zlib.compress(raw)).decode("ascii")
-    return json.dumps({"token": token, "range": {"min": minimum, "max": maximum}}, separators=(",", ":"))
+    return json.dumps({"token": token, "range": {"min": place.minimum, "max": place.until}}, separators=(",", ":"))
 
 
 def read(text: str, query_digest: int) -> Place:
@@ -60,11 +90,15 @@ def read(text: str, query_digest: int) -> Place:
         raise InvalidContinuation(str(error)) from error
 
 
+def _is_position(text: Any) -> bool:
+    return isinstance(text, str) and text.isascii() and text.isdigit()
+
+
 def _checked(place: Place) -> Place:
     counts = (place.row, place.skipped, place.taken)
-    texts_fit = isinstance(place.minimum, str) and (place.after is None or isinstance(place.after, str))
+    texts_fit = all(isinstance(text, str) for text in (place.minimum, place.until, place.split_until))
     counts_fit = all(type(count) is int and count >= 0 for count in counts)
-    after_fits = place.after is None or (place.after.isascii() and place.after.isdigit())
+    after_fits = all(after is None or _is_position(after) for after in (place.after, place.split_after))
     if not (texts_fit and counts_fit and after_fits and isinstance(place.last, list | None)):
         raise InvalidContinuation("the token's fields do not fit")
     return place

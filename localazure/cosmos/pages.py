@@ -108,10 +108,7 @@ def fill(container: QueriedContainer, query: CompiledQuery, targets: list[Target
 
     Raises: SqlRefused, NonFiniteResult, InvalidContinuation.
     """
-    place = request.place or Place(minimum=targets[0].minimum)
-    at = next((at for at, target in enumerate(targets) if target.minimum == place.minimum), None)
-    if at is None:
-        raise continuations.InvalidContinuation("the token's range is not among those asked")
+    at, place = _where(targets, request.place)
     page = Page(targets[at].id)
     sorts_undefined = ordering.sorts_undefined(query.tree, container.indexing_policy)
     execution = query.start(request.parameters, sorts_undefined=sorts_undefined)
@@ -123,11 +120,23 @@ def fill(container: QueriedContainer, query: CompiledQuery, targets: list[Target
         else:
             following = _repeated(query, execution, reader, page, request.most_items, place)
     if following is _RANGE_DONE and at + 1 < len(targets):
-        at += 1
-        following = Place(targets[at].minimum, skipped=place.skipped, taken=place.taken)
+        following = place.next(targets[at + 1].minimum, targets[at + 1].maximum)
     if following is not None and following is not _RANGE_DONE:
-        page.continuation = continuations.write(following, request.digest, targets[at].minimum, targets[at].maximum)
+        page.continuation = continuations.write(following, request.digest)
     return page
+
+
+def _where(targets: list[Target], place: Place | None) -> tuple[int, Place]:
+    """Which target to read and the place in it; targets that end before the token's range are done.
+
+    Raises: InvalidContinuation.
+    """
+    if place is None:
+        return 0, Place(targets[0].minimum, targets[0].maximum)
+    for at, target in enumerate(targets):
+        if target.minimum >= place.minimum:
+            return at, place.within(target.minimum, target.maximum)
+    raise continuations.InvalidContinuation("the token's range is not among those asked")
 
 
 _RANGE_DONE: Final = Place(minimum="-")
@@ -221,7 +230,8 @@ def _sorted(
         item = _encode(query, value)
         if last is not None and page.is_full(most_items, len(item)):
             keys = [[] if key is UNDEFINED else [key] for key in last.keys]
-            return Place(place.minimum, reader.positions[last.document], last.row, taken=taken, last=keys)
+            after = reader.positions[last.document]
+            return replace(place, after=after, row=last.row, taken=taken, last=keys)
         page.add(item)
         taken, last = taken + 1, row
     return _RANGE_DONE
