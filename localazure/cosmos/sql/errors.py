@@ -1,5 +1,8 @@
 """The refusals of the query language: each names the service's SQL error code and where in the text it stands.
 
+The codes SC1001, SC1002, SC1010, SC1012, SC2001, SC2005, SC2022, SC2050, SC3005 and SC3020 are those the service was
+seen to use, with its words; where only the words are known, or neither, code and words are formed after these.
+
 Source: the messages as the service returns them, `{"errors":[{"severity":"Error","location":{"start":7,"end":8},
 "code":"SC1001","message":"Syntax error, incorrect syntax near 'FORM'."}]}`
 """

@@ -53,7 +53,13 @@ def needs_plan(tree: Query) -> bool:
         or tree.order_by
         or tree.group_by
         or rules.aggregates_of(tree)
+        or _folds_the_container(tree)
     )
+
+
+def _folds_the_container(tree: Query) -> bool:
+    """Whether FROM draws from a query that needs all ranges together: `FROM (SELECT COUNT(1) AS n FROM c) x`."""
+    return any(isinstance(source.origin, Query) and needs_plan(source.origin) for source in tree.sources[:1])
 
 
 def has_bare_aggregate(tree: Query) -> bool:
@@ -70,7 +76,7 @@ def features(tree: Query) -> list[str]:
         "GroupBy": bool(tree.group_by),
         "MultipleAggregates": len(aggregates) > 1,
         "MultipleOrderBy": len(tree.order_by) > 1,
-        "NonValueAggregate": bool(aggregates) and not tree.value,
+        "NonValueAggregate": (bool(aggregates) and not tree.value) or _folds_the_container(tree),
         "OffsetAndLimit": tree.offset is not None,
         "OrderBy": len(tree.order_by) == 1,
         "Top": tree.top is not None,

@@ -31,6 +31,8 @@ def info(query: str, **parameters: Any) -> dict[str, Any]:
         ("SELECT * FROM c OFFSET 0 LIMIT 1", True),
         ("SELECT VALUE SUM(c.n) FROM c", True),
         ("SELECT c.n FROM c GROUP BY c.n", True),
+        ("SELECT VALUE x FROM (SELECT VALUE MAX(c.n) FROM c) x", True),
+        ("SELECT VALUE x FROM (SELECT VALUE c.n FROM c) x", False),
     ],
 )
 def test_a_plan_is_needed_where_ranges_share_state(query: str, wanted: bool) -> None:
@@ -98,7 +100,9 @@ def test_features_are_those_the_query_relies_on() -> None:
         "SELECT DISTINCT VALUE c.a FROM c OFFSET 0 LIMIT 1": ["Distinct", "OffsetAndLimit"],
         "SELECT VALUE COUNT(1) FROM c": ["Aggregate"],
         "SELECT VALUE COUNTIF(c.a) FROM c": ["Aggregate", "CountIf"],
-        "SELECT VALUE COUNT(1) FROM (SELECT DISTINCT VALUE c.a FROM c)": ["Aggregate", "DCount"],
+        "SELECT VALUE COUNT(1) FROM (SELECT DISTINCT VALUE c.a FROM c)": ["Aggregate", "NonValueAggregate", "DCount"],
+        "SELECT VALUE x.n FROM (SELECT COUNT(1) AS n FROM c) x": ["NonValueAggregate"],
+        "SELECT VALUE x.n FROM (SELECT c.n FROM c WHERE c.n > 1) x": [],
         "SELECT COUNT(1) AS n, MAX(c.a) AS m FROM c": ["MultipleAggregates", "NonValueAggregate"],
     }
     assert {query: plan.features(parse(query)) for query in cases} == cases
