@@ -4,7 +4,7 @@ Owns: the three listening sockets (Cosmos DB over HTTP, Event Hubs over AMQP, co
 event loop's part of each connection, and the order of starting and stopping. Refuses to know: what the bytes mean.
 
 How: uvicorn serves both HTTP ports, told apart by the port a request came in on; each AMQP connection is an
-`asyncio.Protocol` that moves bytes to and from a sans-IO `HubConnection` and asks it for the time it wants to be woken.
+`asyncio.Protocol` that moves bytes to and from a sans-IO `Doorway` and asks it for the time it wants to be woken.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from localazure.control import create_control
 from localazure.cosmos.app import CosmosApp, CosmosKeys, create_app
 from localazure.errors import PortBusy
-from localazure.eventhubs.service import EventHubs, HubConnection
+from localazure.eventhubs.doorway import Doorway
+from localazure.eventhubs.service import EventHubs
 from localazure.faults import FaultBook
 from localazure.keys import Keys
 
@@ -185,14 +186,14 @@ class Server:
 
 
 class _AmqpProtocol(asyncio.Protocol):
-    """Moves bytes between one TCP connection and one sans-IO `HubConnection`."""
+    """Moves bytes between one TCP connection and one sans-IO `Doorway`."""
 
     def __init__(self, event_hubs: EventHubs, activity: Activity) -> None:
         self._event_hubs = event_hubs
         self._activity = activity
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
-        self._connection: HubConnection
+        self._connection: Doorway
         self._timer: asyncio.TimerHandle | None = None
         self._flush_planned = False
         self._paused = False

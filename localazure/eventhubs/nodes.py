@@ -19,7 +19,7 @@ from localazure.amqp import encode
 from localazure.amqp.events import Message
 from localazure.amqp.link import Link
 from localazure.amqp.performatives import ACCEPTED, rejected
-from localazure.eventhubs.addresses import CBS, path_of
+from localazure.eventhubs.addresses import CBS, MANAGEMENT, path_of
 from localazure.eventhubs.management import hub_properties, is_partition_request, partition_properties
 from localazure.eventhubs.refusals import BadMessage, NotImplementedHere, Refused, Unauthorized
 from localazure.eventhubs.requests import Request, read_request, write_response
@@ -110,7 +110,7 @@ class Nodes:
     def _read(self, request: Request) -> tuple[int, bytes]:
         of_partition = is_partition_request(request)
         hub = self._world.hub(request.text("name"))
-        if not self._grants.permits(hub.key, ALL, self._world.now()):
+        if not self._grants.permits(f"{hub.key}/{MANAGEMENT}", ALL, self._world.now()):
             raise Unauthorized(f"Unauthorized access. A token for '{hub.name}' is needed.")
         if not of_partition:
             return 200, hub_properties(hub)

@@ -1,7 +1,7 @@
 """Event Hubs as one object: hubs, and a connection per client.
 
 Owns: creating and deleting hubs, the service's clock, keys and faults, and what was counted. Refuses to know: sockets;
-whoever owns one moves its bytes through `HubConnection`.
+whoever owns one moves its bytes through a `Doorway`.
 
 How: everything but `create_hub` and `delete_hub` is called from one thread, the one that `post` calls back on.
 """
@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from localazure.eventhubs.connection import HubConnection
+from localazure.eventhubs.doorway import Doorway
 from localazure.eventhubs.hub import Hub, check_new_hub
 from localazure.eventhubs.log import DEFAULT_RETENTION_HOURS, Log
 from localazure.eventhubs.refusals import EntityGone
@@ -25,7 +26,6 @@ from localazure.faults import FaultBook
 from localazure.journal import Post
 
 FILE_NAME = "events.sqlite"
-__all__ = ["EventHubs", "HubConnection"]
 
 
 class EventHubs:
@@ -47,13 +47,13 @@ class EventHubs:
         self._world.hubs.update((hub.key, hub) for hub in map(Hub.from_record, self._log.hubs()))
         self._retention = Retention(self._world)
         self._container_id = f"localazure-{uuid.uuid4().hex[:12]}"
-        self._connections: list[_Registered] = []
+        self._connections: set[Doorway] = set()
 
-    def connect(self, wake: Callable[[], None]) -> HubConnection:
+    def connect(self, wake: Callable[[], None]) -> Doorway:
         """A new client. `wake` is called when there is something to send that no call has asked for."""
-        connection = _Registered(self._world, self._retention, self._container_id, wake)
-        connection.forget = self._connections.remove
-        self._connections.append(connection)
+        inner = HubConnection(self._world, self._retention, self._container_id, wake)
+        connection = Doorway(inner, self._connections.discard)
+        self._connections.add(connection)
         return connection
 
     def create_hub(
@@ -101,7 +101,7 @@ class EventHubs:
     def end_connections(self) -> None:
         """Close every connection: the service is stopping."""
         for connection in list(self._connections):
-            connection.shut_down()
+            connection.inner.shut_down()
 
     def close(self) -> None:
         """Finish what is being written. Connections must not be used any more."""
@@ -109,14 +109,4 @@ class EventHubs:
 
     def _end_links(self, hub: Hub) -> None:
         for connection in list(self._connections):
-            connection.end_links(hub, EntityGone(f"The messaging entity '{hub.name}' has been deleted."))
-
-
-class _Registered(HubConnection):
-    """A connection that the service knows until it is lost."""
-
-    forget: Callable[[_Registered], None]
-
-    def connection_lost(self) -> None:
-        super().connection_lost()
-        self.forget(self)
+            connection.inner.end_links(hub, EntityGone(f"The messaging entity '{hub.name}' has been deleted."))

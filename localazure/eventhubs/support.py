@@ -38,6 +38,15 @@ ROWS: tuple[Row, ...] = (
     _served("application properties, ids, content type", _SEND + "properties_and_ids_arrive_as_they_were_sent"),
     _served("every kind of body", _SEND + "every_kind_of_body_and_value_arrives_as_it_was_sent"),
     _served("every AMQP type", _SERVICE + "every_amqp_type_comes_back_byte_for_byte"),
+    _served(
+        "AMQP over WebSocket, on the same port",
+        _CONTRACT + "websocket.py::test_events_are_sent_and_received_over_websocket",
+        "give the port as `custom_endpoint_address`",
+    ),
+    _served(
+        "Azure's SDK for JavaScript",
+        _CONTRACT + "node_client.py::test_what_the_javascript_client_sends_both_clients_receive",
+    ),
     _served("asyncio clients", _ASYNC + "what_is_sent_by_key_partition_and_turn_is_received"),
     _served("receive from the start", _RECEIVE + "from_the_start_everything_comes_in_order"),
     _served("receive from `@latest`", _RECEIVE + "from_latest_only_what_comes_later"),
@@ -97,5 +106,9 @@ ROWS: tuple[Row, ...] = (
     _refused(
         "management operations other than READ", _SERVICE + "other_operations_of_management_are_refused_with_501", "501"
     ),
-    _refused("geo-replication, Kafka, Capture, schema registry", "", "not there: nothing listens, nothing is offered"),
+    _refused(
+        "geo-replication",
+        _SERVICE + "only_the_capabilities_that_are_served_are_offered",
+        "the link capability is not offered",
+    ),
 )

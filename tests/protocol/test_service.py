@@ -8,7 +8,7 @@ import pytest
 
 from localazure.amqp import encode, frames, performatives
 from localazure.amqp.decode import Described, Symbol, decode, decode_all
-from localazure.amqp.performatives import Begin, Close, Disposition, End, Flow, Transfer, error_condition
+from localazure.amqp.performatives import Attach, Begin, Close, Disposition, End, Flow, Transfer, error_condition
 from localazure.eventhubs.messages import BATCH_FORMAT, sections
 
 from . import conftest as client
@@ -185,6 +185,21 @@ def test_an_answer_carries_the_requests_id_whatever_its_type(peer: Peer) -> None
         assert answer["body"]["partition_ids"] == ["0", "1"]
         assert (answer["status-code"], answer["statusCode"]) == (200, 200)
         assert answer["status-description"] == answer["statusDescription"] == "OK"
+
+
+def test_only_the_capabilities_that_are_served_are_offered(peer: Peer) -> None:
+    wanted = ["com.microsoft:georeplication", "com.microsoft:enable-receiver-runtime-metric"]
+    for desired, offered in ((wanted[:1], None), (wanted, wanted[1:])):
+        asked = Attach(
+            f"link-{len(desired)}",
+            40 + len(desired),
+            True,
+            source=client.terminus(PARTITION_0, 0x28),
+            target=client.terminus("here", 0x29),
+            desired_capabilities=desired,
+        )
+        (attached,) = peer.feed(frame(asked))
+        assert attached.offered_capabilities == offered
 
 
 def test_without_a_token_nothing_is_told_and_no_link_attaches(namespace: Namespace) -> None:
