@@ -36,9 +36,10 @@ from measure import Figure, Missed, interleaved, main
 from tqdm import tqdm
 
 from localazure import keys
-from localazure.cosmos.documents import Address, Draft, Place, Turn, create
+from localazure.cosmos.documents import Address, Draft, Place
 from localazure.cosmos.drafts import stored_text
 from localazure.cosmos.partitioning import KeyDefinition, canonical
+from localazure.cosmos.writes import Turn, create
 
 PEER = "@vercel/cosmosdb-server@1.0.1"
 OPERATIONS = 160

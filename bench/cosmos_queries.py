@@ -30,9 +30,10 @@ from cosmos import Served, embedded, peer, prepare
 from measure import Figure, Missed, interleaved, main
 from tqdm import tqdm
 
-from localazure.cosmos.documents import Address, Draft, Place, Turn, create
+from localazure.cosmos.documents import Address, Draft, Place
 from localazure.cosmos.drafts import stored_text
 from localazure.cosmos.partitioning import KeyDefinition, canonical
+from localazure.cosmos.writes import Turn, create
 
 DOCUMENTS, PARTITIONS = 1_000, 10
 PEER_QUERIES = 20

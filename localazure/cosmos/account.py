@@ -11,11 +11,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from localazure.cosmos import batches, catalog, charges, documents, feeds, past, sessions, steps, uniques
+from localazure.cosmos import (
+    batches,
+    catalog,
+    charges,
+    documents,
+    feeds,
+    past,
+    sessions,
+    steps,
+    uniques,
+    versions,
+    writes,
+)
 from localazure.cosmos.catalog import Catalog
-from localazure.cosmos.documents import Address, Conditions, Turn
+from localazure.cosmos.documents import Address, Conditions
 from localazure.cosmos.drafts import read_json
-from localazure.cosmos.errors import NotFound
+from localazure.cosmos.errors import BadRequest, NotFound
 from localazure.cosmos.expiry import Sweeper
 from localazure.cosmos.feeds import Page, Slice
 from localazure.cosmos.partitioning import KeyValues, canonical
@@ -25,6 +37,7 @@ from localazure.cosmos.resources import Container
 from localazure.cosmos.scans import ContainerScan
 from localazure.cosmos.steps import Done, Step
 from localazure.cosmos.store import Store
+from localazure.cosmos.writes import Turn
 from localazure.journal import Post
 
 FILE_NAME = "cosmos.sqlite"
@@ -60,7 +73,7 @@ class Account:
         now: Callable[[], float],
         second_region_lag: Callable[[], float | None],
     ) -> None:
-        schema = catalog.SCHEMA + documents.SCHEMA + past.SCHEMA + uniques.SCHEMA
+        schema = catalog.SCHEMA + documents.SCHEMA + past.SCHEMA + uniques.SCHEMA + versions.SCHEMA
         self.store = Store(data_dir / FILE_NAME, schema, post, now)
         self.catalog = Catalog(self.store, fixed_ranges)
         self._sweeper = Sweeper()
@@ -88,7 +101,7 @@ class Account:
         def work(connection: sqlite3.Connection) -> tuple[Done, int]:
             turn = Turn.take(connection, container.place, now, past_seconds)
             done = step(turn)
-            self._sweeper.look(connection, container.place, now)
+            self._sweeper.look(turn)
             return done, turn.lsn
 
         done, lsn = await self.store.write(work)
@@ -102,7 +115,7 @@ class Account:
         def work(connection: sqlite3.Connection) -> tuple[list[Done], int]:
             turn = Turn.take(connection, container.place, now, past_seconds)
             done = batches.run(turn, batch)
-            self._sweeper.look(connection, container.place, now)
+            self._sweeper.look(turn)
             return done, turn.lsn
 
         done, lsn = await self.store.write(work)
@@ -132,7 +145,7 @@ class Account:
         epk, text = container.key.effective_key(key), canonical(key)
 
         def step(turn: Turn) -> Done:
-            deleted = documents.delete_partition(turn, epk, text)
+            deleted = writes.delete_partition(turn, epk, text)
             return Done(steps.OK, None, max(1, deleted) * charges.METADATA_RU)
 
         return await self.run(container, epk, step)
@@ -158,6 +171,16 @@ class Account:
                 most_items=most_items,
                 now=now,
                 moment=moment,
+            )
+        )
+
+    async def versions(self, container: Container, slice: Slice, *, after_lsn: int, most_items: int) -> Page:
+        """Every version and every delete. Raises: `BadRequest` where the container does not keep them."""
+        if container.place.retention_seconds is None:
+            raise BadRequest("The container has no change feed policy with a retention for all versions and deletes.")
+        return await self.store.read(
+            lambda connection: feeds.versions_of(
+                connection, container, slice, after_lsn=after_lsn, most_items=most_items
             )
         )
 

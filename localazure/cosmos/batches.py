@@ -17,13 +17,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from localazure.cosmos import charges, steps
-from localazure.cosmos.documents import Conditions, Turn
+from localazure.cosmos.documents import Conditions
 from localazure.cosmos.drafts import address_of, check_id, draft_of
 from localazure.cosmos.errors import BadRequest, CosmosError, TooLarge
 from localazure.cosmos.partitioning import KeyValues
 from localazure.cosmos.patching import patch
 from localazure.cosmos.resources import Container
 from localazure.cosmos.steps import Done, Step
+from localazure.cosmos.writes import Turn
 
 MOST_OPERATIONS = 100
 MOST_BYTES = 2 * 1024 * 1024

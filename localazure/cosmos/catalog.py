@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from localazure.cosmos import documents, ranges, resources, rids, uniques
+from localazure.cosmos import documents, ranges, resources, rids, uniques, versions
 from localazure.cosmos.errors import BadRequest, Conflict, NotFound, OwnerNotFound, PreconditionFailed
 from localazure.cosmos.resources import Container, Database, Offer
 from localazure.cosmos.store import Store
@@ -241,6 +241,7 @@ class Catalog:
                 return False
             if not documents.sweep_container(connection, row[0], ROWS_PER_SWEEP):
                 uniques.release_container(connection, row[0])
+                versions.drop_container(connection, row[0])
                 connection.execute("DELETE FROM condemned WHERE container = ?", row)
             return True
 

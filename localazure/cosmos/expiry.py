@@ -8,9 +8,8 @@ creation and round again, and deletes those that have expired. Used in the write
 
 from __future__ import annotations
 
-import sqlite3
-
-from localazure.cosmos.documents import SEQUENCE_BITS, Place, has_expired, remove_number
+from localazure.cosmos.documents import SEQUENCE_BITS, has_expired
+from localazure.cosmos.writes import Turn, remove_number_if_expired
 
 ROWS_PER_WRITE = 4
 
@@ -21,15 +20,16 @@ class Sweeper:
     def __init__(self) -> None:
         self._cursors: dict[int, int] = {}
 
-    def look(self, connection: sqlite3.Connection, place: Place, now: float) -> None:
+    def look(self, turn: Turn) -> None:
+        place = turn.place
         if place.default_ttl is None:
             return
         first = place.container << SEQUENCE_BITS
-        rows = connection.execute(
+        rows = turn.connection.execute(
             "SELECT number, ts, ttl FROM documents WHERE number > ? AND number < ? ORDER BY number LIMIT ?",
             (self._cursors.get(place.container, first), place.container + 1 << SEQUENCE_BITS, ROWS_PER_WRITE),
         ).fetchall()
         for number, ts, ttl in rows:
-            if has_expired(place, ts, ttl, now):
-                remove_number(connection, place, number)
+            if has_expired(place, ts, ttl, turn.now):
+                remove_number_if_expired(turn, number)
         self._cursors[place.container] = rows[-1][0] if len(rows) == ROWS_PER_WRITE else first

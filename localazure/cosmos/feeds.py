@@ -16,9 +16,10 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from localazure.cosmos import past
+from localazure.cosmos import past, versions
 from localazure.cosmos.documents import PLACE_BITS, Place, current_lsn, has_expired
 from localazure.cosmos.queries import Stored
+from localazure.cosmos.resources import Container
 
 MOST_PAGE_BYTES = 4 * 1024 * 1024
 DEFAULT_PAGE_ITEMS = 100
@@ -105,6 +106,44 @@ def _page_of_changes(
         last_lsn = lsn
         size += len(body)
     return Page(bodies, reached, False)
+
+
+def versions_of(
+    connection: sqlite3.Connection,
+    container: Container,
+    slice: Slice,
+    *,
+    after_lsn: int,
+    most_items: int,
+) -> Page:
+    """Every change after `after_lsn` that is still kept, oldest first; a turn's changes stay on one page."""
+    reached = current_lsn(connection, container.number)
+    key_names = ["/".join(path) for path in container.key.paths]
+    rows = connection.execute(
+        "SELECT sequence, ts, operation, previous_lsn, expired, current, previous, key, id FROM versions "
+        "WHERE container = ? AND sequence > ? AND epk >= ? AND epk < ? AND (? IS NULL OR key = ?) ORDER BY sequence",
+        (
+            container.number,
+            (after_lsn + 1 << PLACE_BITS) - 1,
+            slice.minimum,
+            slice.maximum,
+            slice.key,
+            slice.key,
+        ),
+    )
+    bodies: list[bytes] = []
+    last_lsn = size = 0
+    try:
+        for sequence, *row in rows:
+            lsn = sequence >> PLACE_BITS
+            if lsn > reached or (bodies and lsn != last_lsn and (len(bodies) >= most_items or size > MOST_PAGE_BYTES)):
+                return Page(bodies, last_lsn or after_lsn, True)
+            bodies.append(versions.feed_text(row, lsn, key_names))
+            last_lsn = lsn
+            size += len(bodies[-1])
+    finally:
+        rows.close()
+    return Page(bodies, max(reached, after_lsn), False)
 
 
 def living(documents: Iterator[Stored], after: int, most_items: int) -> Page:

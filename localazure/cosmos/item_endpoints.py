@@ -26,6 +26,7 @@ from localazure.cosmos.wire import Request, Response, feed_text
 
 KEY_HEADER = "x-ms-documentdb-partitionkey"
 RANGE_HEADER = "x-ms-documentdb-partitionkeyrangeid"
+LATEST_VERSION, ALL_VERSIONS = "incremental feed", "full-fidelity feed"
 MULTI_STATUS = 207
 AFTER_A_KEY = "!"
 """Sorts below every hexadecimal digit: `key + AFTER_A_KEY` is the end of a slice that holds `key` alone."""
@@ -127,15 +128,18 @@ class ItemEndpoints:
     async def change_feed(self, request: Request) -> Response:
         """Documents after the continuation in if-none-match; 304 with an etag to go on from where there are none."""
         container = find_container(self._account, request)
-        if request.headers["a-im"].lower() != "incremental feed":
-            raise BadRequest("The all versions and deletes mode is not supported by this account.")
+        mode = request.headers["a-im"].lower()
+        if mode not in (LATEST_VERSION, ALL_VERSIONS):
+            raise BadRequest(f"The change feed mode {mode!r} is not one of {LATEST_VERSION} and {ALL_VERSIONS}.")
         reader = _reader(request)
         lsn = self._account.lsn(container, reader)
         part, range_id = _slice(container, request)
         after, since = _continuation(request, lsn), _since(request)
-        page = await self._account.changes(
-            container, part, reader, after_lsn=after, since=since, most_items=_most_items(request)
-        )
+        most = _most_items(request)
+        if mode == ALL_VERSIONS:
+            page = await self._account.versions(container, part, after_lsn=after, most_items=most)
+        else:
+            page = await self._account.changes(container, part, reader, after_lsn=after, since=since, most_items=most)
         headers = {**_place(container, range_id, lsn), "etag": f'"{page.resume}"'}
         if not page.bodies:
             return Response(304, b"", headers, charges.page(0))

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import struct
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -32,6 +33,7 @@ KeyValues = tuple[Any, ...]
 MINIMUM, MAXIMUM = "", "FF"
 MOST_LEVELS = 3
 V1_TEXT_CHARACTERS = 100
+MOST_INTEGER = int(sys.float_info.max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,8 @@ def follow(document: Any, path: Sequence[str]) -> Any:
 
 
 def _scalar(value: Any) -> Any:
+    if isinstance(value, int) and abs(value) > MOST_INTEGER:
+        raise BadRequest("The partition key supplied is a number beyond the range of a double.")
     if value is None or isinstance(value, str | int | float | bool | Undefined):
         return value
     raise BadRequest("The partition key supplied is not a string, a number, a boolean or null.")
@@ -153,11 +157,10 @@ def _encode(values: Sequence[Any], end_of_text: bytes) -> bytes:
         elif isinstance(value, str):
             encoded += b"\x08" + value.encode("utf-8", "surrogatepass") + end_of_text
         else:
-            encoded += b"\x05" + struct.pack("<d", value)
+            encoded += b"\x05" + struct.pack("<d", value + 0.0)  # minus zero is zero
     return encoded
 
 
-@lru_cache(maxsize=4096, typed=True)
 def _effective_v1(value: Any) -> str:
     if isinstance(value, str):
         value = value[:V1_TEXT_CHARACTERS]
@@ -173,7 +176,7 @@ def _ordered(value: Any) -> bytes:
         return b"\x08" + shifted + (b"\x00" if len(text) <= V1_TEXT_CHARACTERS else b"")
     if isinstance(value, bool) or value is None or isinstance(value, Undefined):
         return _encode((value,), b"")
-    return _ordered_number(float(value))
+    return _ordered_number(value + 0.0)
 
 
 def _ordered_number(number: float) -> bytes:

@@ -9,14 +9,14 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from localazure.cosmos import charges, documents, patches, steps
-from localazure.cosmos.documents import Conditions, Turn
+from localazure.cosmos import charges, patches, sql, steps, writes
+from localazure.cosmos.documents import Conditions
 from localazure.cosmos.drafts import address_of, draft_of
 from localazure.cosmos.errors import BadRequest, PreconditionFailed
 from localazure.cosmos.partitioning import KeyValues
 from localazure.cosmos.resources import Container
-from localazure.cosmos.sql import SqlRefused, compile_query, parse
 from localazure.cosmos.steps import Done, Step
+from localazure.cosmos.writes import Turn
 
 CONDITION_PREFIX = "SELECT VALUE true "
 
@@ -29,13 +29,13 @@ def patch(container: Container, key: KeyValues | None, id: str, body: Any, condi
     holds = _condition(body.get("condition"))
 
     def step(turn: Turn) -> Done:
-        current = documents.get(turn, address)
+        current = writes.get(turn, address)
         conditions.check(current)
         document = json.loads(current.body)
         if not holds(document):
             raise PreconditionFailed("The document does not meet the condition of the patch.")
         patched = patches.apply(document, body.get("operations"), container.key.paths)
-        row = documents.replace(turn, id, draft_of(container, key, patched), Conditions())
+        row = writes.replace(turn, id, draft_of(container, key, patched), Conditions())
         return Done(steps.OK, row, charges.point_write(len(row.body)))
 
     return step
@@ -46,16 +46,16 @@ def _condition(text: Any) -> Callable[[Any], bool]:
     if text is None:
         return lambda _: True
     try:
-        query = compile_query(parse(f"{CONDITION_PREFIX}{text}"))
+        query = sql.compile_query(sql.parse(f"{CONDITION_PREFIX}{text}"))
         if not query.streaming:
             raise BadRequest(f"The condition {text!r} of the patch is not of the form FROM <alias> WHERE ...")
-    except SqlRefused as refusal:
+    except sql.SqlRefused as refusal:
         raise BadRequest(refusal.as_service_text()) from refusal
 
     def holds(document: Any) -> bool:
         try:
             return bool(query.start({}).outputs(document))
-        except SqlRefused as refusal:
+        except sql.SqlRefused as refusal:
             raise BadRequest(f"The condition of the patch cannot be evaluated: {refusal}") from refusal
 
     return holds

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from localazure.cosmos import rids, uniques
+from localazure.cosmos import rids, uniques, versions
 from localazure.cosmos.documents import Place
 from localazure.cosmos.errors import BadRequest
 from localazure.cosmos.partitioning import KeyDefinition
@@ -38,7 +38,6 @@ UNSUPPORTED_POLICIES = (
     "fullTextPolicy",
     "computedProperties",
     "clientEncryptionPolicy",
-    "changeFeedPolicy",
     "analyticalStorageTtl",
     "materializedViewDefinition",
 )
@@ -87,7 +86,8 @@ class Container:
     ) -> Container:
         rid = rids.of_container(database.number, number)
         link, unique_keys = f"dbs/{database.rid}/colls/{rid}/", uniques.of_policy(definition.get("uniqueKeyPolicy"))
-        place = Place(number, rid, link, definition.get("defaultTtl"), unique_keys)
+        retention = versions.retention_of_policy(definition.get("changeFeedPolicy"))
+        place = Place(number, rid, link, definition.get("defaultTtl"), unique_keys, retention)
         key = KeyDefinition.from_json(definition["partitionKey"])
         return cls(number, database, definition["id"], definition, etag, ts, partitions, key, place)
 
@@ -144,6 +144,8 @@ def container_definition(wanted: Mapping[str, Any]) -> dict[str, Any]:
     }
     if uniques.of_policy(wanted.get("uniqueKeyPolicy")):
         definition["uniqueKeyPolicy"] = wanted["uniqueKeyPolicy"]
+    if versions.retention_of_policy(wanted.get("changeFeedPolicy")) is not None:
+        definition["changeFeedPolicy"] = wanted["changeFeedPolicy"]
     if wanted.get("defaultTtl") is not None:
         definition["defaultTtl"] = _time_to_live(wanted["defaultTtl"])
     return definition

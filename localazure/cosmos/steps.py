@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from localazure.cosmos import charges, documents
-from localazure.cosmos.documents import Address, Conditions, Draft, Row, Turn
+from localazure.cosmos import charges, writes
+from localazure.cosmos.documents import Address, Conditions, Draft, Row
+from localazure.cosmos.writes import Turn
 
 CREATED, OK, NO_CONTENT, NOT_MODIFIED = 201, 200, 204, 304
 
@@ -31,14 +32,14 @@ Step = Callable[[Turn], Done]
 
 def create(draft: Draft) -> Step:
     def step(turn: Turn) -> Done:
-        return _written(CREATED, documents.create(turn, draft))
+        return _written(CREATED, writes.create(turn, draft))
 
     return step
 
 
 def upsert(draft: Draft, conditions: Conditions) -> Step:
     def step(turn: Turn) -> Done:
-        row, created = documents.upsert(turn, draft, conditions)
+        row, created = writes.upsert(turn, draft, conditions)
         return _written(CREATED if created else OK, row)
 
     return step
@@ -46,14 +47,14 @@ def upsert(draft: Draft, conditions: Conditions) -> Step:
 
 def replace(id: str, draft: Draft, conditions: Conditions) -> Step:
     def step(turn: Turn) -> Done:
-        return _written(OK, documents.replace(turn, id, draft, conditions))
+        return _written(OK, writes.replace(turn, id, draft, conditions))
 
     return step
 
 
 def delete(address: Address, conditions: Conditions) -> Step:
     def step(turn: Turn) -> Done:
-        row = documents.delete(turn, address, conditions)
+        row = writes.delete(turn, address, conditions)
         return Done(NO_CONTENT, None, charges.point_write(len(row.body)))
 
     return step
@@ -63,7 +64,7 @@ def read(address: Address, conditions: Conditions) -> Step:
     """For batches, where it sees what earlier operations wrote."""
 
     def step(turn: Turn) -> Done:
-        row = documents.get(turn, address)
+        row = writes.get(turn, address)
         return read_outcome(row, conditions, None)
 
     return step

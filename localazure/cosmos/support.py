@@ -77,6 +77,11 @@ ROWS: tuple[Row, ...] = (
     _served("change feed: per partition key", _FEED + "per_partition_key_it_has_that_key_alone"),
     _served("change feed: over restarts and splits", _FEED + "a_continuation_survives_a_restart_and_a_split"),
     _served(
+        "change feed: all versions and deletes",
+        _FEED + "all_versions_and_deletes_are_told_where_the_container_keeps_them",
+        "for containers with a change feed policy; an expired document is told when its space is given back",
+    ),
+    _served(
         "session consistency",
         "consistency.py::test_a_session_reads_its_own_writes_also_where_the_second_region_lags",
     ),
@@ -112,8 +117,6 @@ ROWS: tuple[Row, ...] = (
             "computed properties",
             "vector and full-text policies",
             "analytical storage",
-            "change feed policy",
         )
     ),
-    _refused("change feed: all versions and deletes", _FEED + "all_versions_and_deletes_is_refused", REFUSED_400),
 )

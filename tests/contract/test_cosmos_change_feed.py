@@ -94,10 +94,41 @@ def test_per_partition_key_it_has_that_key_alone(container: ContainerProxy) -> N
     assert changed(container, start_time="Beginning", feed_range=key_range) == ["1", "4", "7"]
 
 
-def test_all_versions_and_deletes_is_refused(container: ContainerProxy) -> None:
+def test_all_versions_and_deletes_is_refused_where_the_container_keeps_none(container: ContainerProxy) -> None:
     with pytest.raises(CosmosHttpResponseError) as caught:
         list(container.query_items_change_feed(mode="AllVersionsAndDeletes"))
     assert caught.value.status_code == 400
+
+
+def test_all_versions_and_deletes_are_told_where_the_container_keeps_them(
+    client: CosmosClient, fresh_name: str
+) -> None:
+    database = client.create_database(fresh_name)
+    container = database.create_container(
+        "items", PartitionKey("/pk"), default_ttl=-1, change_feed_policy={"retentionDuration": 60}
+    )
+    everything: dict[str, Any] = {"mode": "AllVersionsAndDeletes"}
+    assert list(container.query_items_change_feed(**everything)) == []
+    token = continuation(container)
+    container.create_item({"id": "1", "pk": "a", "v": 1})
+    container.upsert_item({"id": "1", "pk": "a", "v": 2})
+    container.execute_item_batch([("create", ({"id": "2", "pk": "a"},)), ("delete", ("1",))], partition_key="a")
+    container.create_item({"id": "3", "pk": "a"})
+    container.delete_all_items_by_partition_key("a")
+    found = list(container.query_items_change_feed(continuation=token, **everything))
+    told = [(change["metadata"]["operationType"], (change["current"] or {}).get("id")) for change in found]
+    assert told[:3] == [("create", "1"), ("replace", "1"), ("create", "2")]
+    assert told[3:] == [("delete", None), ("create", "3"), ("delete", None), ("delete", None)]
+    replaced, deleted = found[1], found[3]
+    assert replaced["current"]["v"] == 2
+    assert replaced["metadata"]["previousImageLSN"] == found[0]["metadata"]["lsn"]
+    assert deleted["previous"]["v"] == 2
+    assert deleted["metadata"]["id"] == "1"
+    assert deleted["metadata"]["partitionKey"] == {"pk": "a"}
+    assert deleted["metadata"]["timeToLiveExpired"] is False
+    assert found[2]["metadata"]["lsn"] == deleted["metadata"]["lsn"]
+    assert list(container.query_items_change_feed(start_time="Beginning")) == []
+    client.delete_database(fresh_name)
 
 
 def test_each_feed_range_has_its_own_items_and_together_they_have_all(tmp_path: Path) -> None:

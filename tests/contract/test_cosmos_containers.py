@@ -294,7 +294,7 @@ def test_what_the_account_does_not_offer_is_405(database: DatabaseProxy, what: s
         {"vector_embedding_policy": {"vectorEmbeddings": [{"path": "/v", "dataType": "float32", "dimensions": 2}]}},
         {"full_text_policy": {"defaultLanguage": "en-US", "fullTextPaths": [{"path": "/t", "language": "en-US"}]}},
         {"analytical_storage_ttl": -1},
-        {"change_feed_policy": {"retentionDuration": 60}},
+        {"change_feed_policy": {"retentionDuration": -60}},
     ],
 )
 def test_a_container_policy_that_is_not_offered_is_400(database: DatabaseProxy, policy: dict[str, Any]) -> None:

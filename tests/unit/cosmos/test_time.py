@@ -76,6 +76,33 @@ def test_expired_rows_are_removed_from_the_file_by_later_writes(driver: Any) -> 
     assert rows(driver) == 20
 
 
+def test_the_full_change_feed_tells_what_expired_and_forgets_what_is_too_old(driver: Any) -> None:
+    definition = {"id": "kept", "partitionKey": {"paths": ["/pk"], "kind": "Hash", "version": 2}, "defaultTtl": 10}
+    driver.call("POST", "/dbs/d/colls", {**definition, "changeFeedPolicy": {"retentionDuration": 1}})
+
+    def write(id: str) -> None:
+        assert driver.call("POST", "/dbs/d/colls/kept/docs", {"id": id, "pk": "a"}, key='"a"').status == 201
+
+    def changes() -> list[tuple[str, str | None, bool | None]]:
+        answer = driver.call("GET", "/dbs/d/colls/kept/docs", a_im="Full-Fidelity Feed", if_none_match='"0"')
+        return [
+            (
+                change["metadata"]["operationType"],
+                (change["current"] or change["previous"])["id"],
+                change["metadata"].get("timeToLiveExpired"),
+            )
+            for change in answer.content["Documents"]
+        ]
+
+    write("1")
+    driver.time += 11
+    write("1")
+    assert changes() == [("create", "1", None), ("delete", "1", True), ("create", "1", None)]
+    driver.time += 61
+    write("2")
+    assert changes() == [("create", "2", None), ("delete", "1", True)]
+
+
 def test_the_second_region_sees_each_write_after_the_lag_and_not_before(driver: Any) -> None:
     driver.lag = 5.0
     second = {"host": "localhost:80"}
