@@ -19,6 +19,12 @@ SETTINGS: Final = {
 """JupyterLab's, where they differ from its own: no question about news and no look for updates, both of which need a
 network. Source: JupyterLab's documentation, "Advanced usage", default_setting_overrides.json."""
 
+FOLDERS: Final = (f"--ServerApp.root_dir={places.ROOT}", f"--FileContentsManager.preferred_dir={places.NOTEBOOKS}")
+"""It serves the whole repository, so that a notebook's links to docs/ open, and begins where the notebooks are."""
+
+ENCRYPTED: Final = "--KernelManager.transport_encryption=auto"
+"""As for kernels that `run` starts: other users of the machine share its ports."""
+
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
@@ -28,7 +34,7 @@ def lab(options: tuple[str, ...]) -> None:
     overrides = Path(environment["JUPYTER_CONFIG_DIR"]) / "labconfig" / "default_setting_overrides.json"
     overrides.parent.mkdir(parents=True, exist_ok=True)
     overrides.write_text(json.dumps(SETTINGS, indent=1) + "\n", encoding="utf-8")
-    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={places.NOTEBOOKS}", *options]
+    command = [sys.executable, "-m", "jupyterlab", *FOLDERS, ENCRYPTED, *options]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")  # in a container there is nobody else; it listens on the loopback, with a token
     if os.name != "nt":
