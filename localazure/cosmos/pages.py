@@ -13,6 +13,7 @@ learn.microsoft.com/azure/cosmos-db/nosql/query-metrics
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
@@ -27,11 +28,10 @@ from localazure.cosmos.continuations import Place
 from localazure.cosmos.queried import Prefilter, QueriedContainer, Scope, Stored
 from localazure.cosmos.sql import CompiledQuery, NonFiniteResult, ordering, prefilter
 from localazure.cosmos.sql.execution import Execution, OrderedRow
-from localazure.cosmos.sql.values import UNDEFINED, Value, is_finite, order_key
+from localazure.cosmos.sql.values import UNDEFINED, Value, as_json, is_finite, order_key
 
 LARGEST_PAGE_BYTES: Final = 4 * 1024 * 1024
 
-_decode_all = msgspec.json.Decoder().decode
 _encode_json = msgspec.json.Encoder(enc_hook=lambda undefined: None).encode  # the only type JSON has no form for
 
 
@@ -39,15 +39,25 @@ def _encode(query: CompiledQuery, value: Value) -> bytes:
     """Raises: NonFiniteResult."""
     if query.computes and not is_finite(value):
         raise NonFiniteResult
-    return _encode_json(value)
+    try:
+        return _encode_json(value)
+    except UnicodeEncodeError:  # half a surrogate pair
+        return json.dumps(as_json(value), separators=(",", ":")).encode()
 
 
 @lru_cache(maxsize=256)
 def _decoder(reads: frozenset[str] | None) -> Callable[[bytes], Value]:
     """JSON text -> document; with `reads` only those properties of it, which spares making the others."""
-    if reads is None:
-        return _decode_all
-    return msgspec.json.Decoder(TypedDict("Read", dict.fromkeys(reads, Any), total=False)).decode  # type: ignore[operator]
+    kind = Any if reads is None else TypedDict("Read", dict.fromkeys(reads, Any), total=False)  # type: ignore[operator]
+    fast = msgspec.json.Decoder(kind).decode
+
+    def decode(raw: bytes) -> Value:
+        try:
+            return fast(raw)
+        except msgspec.DecodeError:  # half a surrogate pair, escaped
+            return json.loads(raw)
+
+    return decode
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ Value = Any  # JSON as a decoder gives it, or UNDEFINED
 _RANK: Final[dict[type, int]] = {Undefined: 0, type(None): 1, bool: 2, int: 4, float: 4, str: 5, list: 6, dict: 7}
 _LARGEST_EXACT: Final = 2**53
 _LARGEST_INTEGER: Final = 2**63
+_LARGEST_UNSIGNED: Final = 2**64 - 1
 
 
 def rank(value: Value) -> int:
@@ -149,8 +150,11 @@ def canonical(value: Value) -> str:
 
 
 def as_json(value: Value) -> Value:
-    """The value as it is written: whole numbers without a fraction, undefined items of arrays as null."""
+    """The value as it is written: whole numbers without a fraction, integers beyond 64 bits as doubles, undefined items
+    of arrays as null."""
     kind = type(value)
+    if kind is int and abs(value) > _LARGEST_UNSIGNED:
+        return float(value)
     if kind is float:
         return number(value)
     if kind is list:
