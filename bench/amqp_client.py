@@ -11,17 +11,7 @@ from typing import Any, Self
 from urllib.parse import quote_plus
 
 from localazure.amqp import encode, frames, performatives
-from localazure.amqp.performatives import (
-    Attach,
-    Begin,
-    Disposition,
-    Flow,
-    Open,
-    Performative,
-    RawValue,
-    SaslInit,
-    Transfer,
-)
+from localazure.amqp.records import Attach, Begin, Disposition, Flow, Open, Performative, RawValue, SaslInit, Transfer
 
 PATIENCE_SECONDS = 60.0
 FRAME_BYTES = 65_536

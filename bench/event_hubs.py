@@ -30,7 +30,7 @@ from measure import Figure, Missed, interleaved, main
 from tqdm import tqdm
 
 from localazure.amqp import encode
-from localazure.amqp.performatives import Transfer
+from localazure.amqp.records import Transfer
 from localazure.eventhubs.log import SEQUENCE_BITS
 from localazure.eventhubs.messages import BATCH_FORMAT, split, stamp
 from localazure.eventhubs.service import FILE_NAME

@@ -13,7 +13,8 @@ from localazure.amqp import encode, performatives
 from localazure.amqp.connection import Connection
 from localazure.amqp.events import Attaching, Credit, Event, Message
 from localazure.amqp.link import Link
-from localazure.amqp.performatives import ACCEPTED, Disposition, Transfer
+from localazure.amqp.performatives import ACCEPTED
+from localazure.amqp.records import Disposition, Transfer
 from localazure.eventhubs.messages import split, stamp
 from localazure.eventhubs.requests import read_request, write_response
 from localazure.eventhubs.sender import MAX_MESSAGE_BYTES

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from localazure.amqp import frames, performatives
+from localazure.amqp import frames, performatives, records
 from localazure.amqp.errors import (
     CONNECTION_FORCED,
     FRAMING_ERROR,
@@ -24,17 +24,8 @@ from localazure.amqp.errors import (
 )
 from localazure.amqp.events import Closed, Event, Opened
 from localazure.amqp.frames import FrameReader
-from localazure.amqp.performatives import (
-    Begin,
-    Close,
-    Open,
-    Performative,
-    SaslInit,
-    SaslMechanisms,
-    SaslOutcome,
-    error,
-    error_condition,
-)
+from localazure.amqp.performatives import error, error_condition
+from localazure.amqp.records import Begin, Close, Open, Performative, SaslInit, SaslMechanisms, SaslOutcome
 from localazure.amqp.session import Session
 from localazure.amqp.states import ConnectionState, Fault, Ignore, Input, connection_step
 
@@ -45,18 +36,18 @@ CLOSE_WAIT_SECONDS = 5.0
 MECHANISMS = ("MSSBCBS", "ANONYMOUS")
 _HANDSHAKE = (ConnectionState.SASL_HEADER, ConnectionState.SASL_INIT, ConnectionState.AMQP_HEADER)
 _INPUTS: dict[type, Input] = {
-    performatives.Open: Input.OPEN,
-    performatives.Begin: Input.BEGIN,
-    performatives.Attach: Input.ATTACH,
-    performatives.Flow: Input.FLOW,
-    performatives.Transfer: Input.TRANSFER,
-    performatives.Disposition: Input.DISPOSITION,
-    performatives.Detach: Input.DETACH,
-    performatives.End: Input.END,
-    performatives.Close: Input.CLOSE,
-    performatives.SaslInit: Input.SASL_INIT,
-    performatives.SaslMechanisms: Input.OTHER_SASL,
-    performatives.SaslOutcome: Input.OTHER_SASL,
+    records.Open: Input.OPEN,
+    records.Begin: Input.BEGIN,
+    records.Attach: Input.ATTACH,
+    records.Flow: Input.FLOW,
+    records.Transfer: Input.TRANSFER,
+    records.Disposition: Input.DISPOSITION,
+    records.Detach: Input.DETACH,
+    records.End: Input.END,
+    records.Close: Input.CLOSE,
+    records.SaslInit: Input.SASL_INIT,
+    records.SaslMechanisms: Input.OTHER_SASL,
+    records.SaslOutcome: Input.OTHER_SASL,
 }
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from localazure.amqp.link import Link
-    from localazure.amqp.performatives import Open
+    from localazure.amqp.records import Open
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ from localazure.amqp.errors import (
     LinkFault,
 )
 from localazure.amqp.events import Message
-from localazure.amqp.performatives import Attach, Detach, Disposition, Flow, RawValue, Transfer, error, rejected
+from localazure.amqp.performatives import error, rejected
+from localazure.amqp.records import Attach, Detach, Disposition, Flow, RawValue, Transfer
 from localazure.amqp.states import LinkState
 
 if TYPE_CHECKING:

@@ -19,17 +19,8 @@ from typing import TYPE_CHECKING
 from localazure.amqp.errors import ConnectionFault, LinkFault, SessionFault
 from localazure.amqp.events import Attaching, Credit, Detached, Event
 from localazure.amqp.link import Link
-from localazure.amqp.performatives import (
-    Attach,
-    Begin,
-    Detach,
-    Disposition,
-    End,
-    Flow,
-    Performative,
-    Transfer,
-    error,
-)
+from localazure.amqp.performatives import error
+from localazure.amqp.records import Attach, Begin, Detach, Disposition, End, Flow, Performative, Transfer
 from localazure.amqp.states import Fault, Go, Ignore, Input, LinkState, SessionState, link_step, session_step
 
 if TYPE_CHECKING:

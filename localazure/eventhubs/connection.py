@@ -35,6 +35,7 @@ from localazure.eventhubs.refusals import (
 )
 from localazure.eventhubs.retention import Retention
 from localazure.eventhubs.sender import CREDIT, MAX_MESSAGE_BYTES, Sender
+from localazure.eventhubs.starts import first_to_deliver
 from localazure.eventhubs.termini import address_of, is_coordinator, owner_level, wants
 from localazure.eventhubs.tokens import Grants, Right
 from localazure.eventhubs.world import World
@@ -245,7 +246,7 @@ class HubConnection:
         hub.check_group(address.group)
         partition = hub.partition(address.partition)
         assert link.attach.source is not None
-        start = self._world.log.resolve(partition.id, position_of(link.attach.source.value), partition.tail)
+        start = first_to_deliver(self._world.log, partition.id, position_of(link.attach.source.value), partition.tail)
         receiver = Receiver(
             link,
             hub,

@@ -1,4 +1,4 @@
-"""The partition log: events on disk, in order, found again by sequence number, offset or time.
+"""The partition log: events on disk, in order, found again by sequence number.
 
 Owns: the SQLite file of the service: hubs, consumer groups, partitions, and chunks. Refuses to know: AMQP links.
 
@@ -6,7 +6,6 @@ How: what one transfer brought is one row, a chunk: its events as they will be d
 their sizes. The row's key is `partition << 40 | sequence number of the first`, so a partition is a range of the rowid
 tree and appending is always at its end. Sequence numbers, offsets and enqueued times are given out inside the writing
 transaction, from the partition's own row: a failed commit leaves no gap, a restart goes on where the disk stands.
-Within a partition offset and time grow with the key, so both are found by bisection, without an index.
 A dropped partition's chunks are removed little by little, also after a restart.
 
 Source: sqlite.org/rowidtable.html; learn.microsoft.com/azure/event-hubs/event-hubs-features (retention, offsets).
@@ -22,8 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localazure.eventhubs.messages import Event, stamp
-from localazure.eventhubs.positions import By, Position
-from localazure.eventhubs.refusals import ArgumentError, EntityGone
+from localazure.eventhubs.refusals import EntityGone
 from localazure.journal import Journal, Post
 
 logger = logging.getLogger(__name__)
@@ -224,66 +222,14 @@ class Log:
         ).fetchone()
         return tail.next_sequence if key is None else int(key) - base
 
-    def resolve(self, partition: int, position: Position, tail: Tail) -> int:
-        """The sequence number of the first event to deliver. Raises: `ArgumentError` behind the log's end."""
-        first = self.first_sequence(partition, tail)
-        match position.by:
-            case By.START:
-                return first
-            case By.END:
-                return tail.next_sequence
-            case By.SEQUENCE:
-                if position.value > max(tail.next_sequence - 1, -1):
-                    raise ArgumentError(
-                        f"The supplied sequence number '{position.value}' is invalid. The last sequence number in the"
-                        f" system is '{tail.next_sequence - 1}'"
-                    )
-                return max(first, position.value if position.is_inclusive else position.value + 1)
-            case By.OFFSET:
-                if position.value > tail.last_offset:
-                    raise ArgumentError(
-                        f"The supplied offset '{position.value}' is invalid. The last offset in the system is"
-                        f" '{tail.last_offset}'"
-                    )
-                return self._by_offset(partition, position, first, tail)
-            case By.TIME:
-                return self._by_time(partition, position, first, tail)
-
-    def _by_offset(self, partition: int, position: Position, first: int, tail: Tail) -> int:
-        wanted = position.value if position.is_inclusive else position.value + 1
-        chunk = self._last_chunk(partition, first, tail.next_sequence, lambda offset, _: offset <= wanted)
-        if chunk is None:
-            return first
-        sequence, offset = chunk.first_sequence, chunk.first_offset
-        for size in chunk.sizes:
-            if offset >= wanted:
-                break
-            sequence += 1
-            offset += size
-        return sequence
-
-    def _by_time(self, partition: int, position: Position, first: int, tail: Tail) -> int:
-        wanted = position.value if position.is_inclusive else position.value + 1
-        chunk = self._last_chunk(partition, first, tail.next_sequence, lambda _, enqueued_ms: enqueued_ms < wanted)
-        return first if chunk is None else chunk.first_sequence + len(chunk.sizes)
-
-    def _last_chunk(self, partition: int, low: int, high: int, is_before: Callable[[int, int], bool]) -> Chunk | None:
-        """Bisection: the last chunk from `low` to `high` for which (first offset, enqueued ms) is still before."""
+    def chunk_from(self, partition: int, first: int, end: int) -> tuple[int, int, int] | None:
+        """First sequence, first offset and enqueued ms of the first chunk that begins from `first` up to `end`."""
         base = partition << SEQUENCE_BITS
-        last: int | None = None
-        while low < high:
-            middle = (low + high) // 2
-            row = self._reader.execute(
-                "SELECT key, first_offset, enqueued_ms FROM chunks WHERE key BETWEEN ? AND ? ORDER BY key LIMIT 1",
-                (base + middle, base + high - 1),
-            ).fetchone()
-            if row is None:
-                high = middle
-            elif is_before(row[1], row[2]):
-                last, low = row[0] - base, row[0] - base + 1
-            else:
-                high = middle
-        return None if last is None else self.read(partition, last, 0)[0]
+        row = self._reader.execute(
+            "SELECT key, first_offset, enqueued_ms FROM chunks WHERE key BETWEEN ? AND ? ORDER BY key LIMIT 1",
+            (base + first, base + end - 1),
+        ).fetchone()
+        return None if row is None else (row[0] - base, row[1], row[2])
 
     # Retention.
 

@@ -1,7 +1,7 @@
 """Where a receiver wants to begin, read from the selector filter of its source.
 
 Owns: the grammar `amqp.annotation.<annotation> <operator> '<value>'` with the three annotations that Event Hubs knows.
-Refuses to know: what the log holds; `log.Partition.resolve` finds the sequence number.
+Refuses to know: what the log holds; `starts` finds the sequence number.
 
 Source: learn.microsoft.com/azure/event-hubs/event-hubs-amqp-protocol-guide (message selectors);
 azure-eventhub 5.15.1, `_utils.event_position_selector`.

@@ -8,7 +8,7 @@ Source: OASIS AMQP 1.0 part 3, section 3.5 (source, target); azure-eventhub 5.15
 from __future__ import annotations
 
 from localazure.amqp.decode import AmqpArray, Described, Symbol
-from localazure.amqp.performatives import Attach, RawValue
+from localazure.amqp.records import Attach, RawValue
 
 COORDINATOR = 0x30
 OWNER_LEVEL = "com.microsoft:epoch"

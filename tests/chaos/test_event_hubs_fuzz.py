@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from localazure.amqp import encode
-from localazure.amqp.performatives import Attach, Begin, Detach, Disposition, End, Flow, Transfer
+from localazure.amqp.records import Attach, Begin, Detach, Disposition, End, Flow, Transfer
 
 from ..protocol.conftest import (
     AMQP,

@@ -15,24 +15,13 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from localazure.amqp import encode, frames, performatives
+from localazure.amqp import encode, frames, performatives, records
 from localazure.amqp.connection import Connection
 from localazure.amqp.decode import decode
 from localazure.amqp.events import Attaching, Detached, Event, Message
 from localazure.amqp.link import Link
-from localazure.amqp.performatives import (
-    ACCEPTED,
-    Attach,
-    Begin,
-    Detach,
-    End,
-    Flow,
-    Open,
-    Performative,
-    RawValue,
-    SaslInit,
-    Transfer,
-)
+from localazure.amqp.performatives import ACCEPTED
+from localazure.amqp.records import Attach, Begin, Detach, End, Flow, Open, Performative, RawValue, SaslInit, Transfer
 from localazure.eventhubs.messages import sections
 from localazure.eventhubs.service import EventHubs
 from localazure.faults import FaultBook
@@ -75,7 +64,7 @@ TRANSFER = frame(transfer())
 FLOW = frame(Flow(0, 2_048, 0, 2_048, SENDER, 0, 10))
 DETACH = frame(Detach(SENDER, closed=True))
 END = frame(End())
-CLOSE = frame(performatives.Close())
+CLOSE = frame(records.Close())
 UP_TO_OPEN = SASL + SASL_INIT + AMQP
 UP_TO_BEGIN = UP_TO_OPEN + OPEN
 UP_TO_ATTACH = UP_TO_BEGIN + BEGIN
@@ -132,7 +121,7 @@ def conditions(data: bytes) -> list[str | None]:
     return [
         performatives.error_condition(answer.error)
         for answer in answers(data)
-        if isinstance(answer, performatives.Detach | performatives.End | performatives.Close)
+        if isinstance(answer, records.Detach | records.End | records.Close)
     ]
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from localazure.amqp import encode, frames, performatives
+from localazure.amqp import encode, fields, frames, performatives
 from localazure.amqp.events import Message
-from localazure.amqp.performatives import (
+from localazure.amqp.records import (
     Attach,
     Begin,
     Close,
@@ -91,7 +91,7 @@ def test_every_performative_is_written_with_all_its_fields_in_a_real_list() -> N
         assert body[3] in (0xC0, 0xD0), "the SDK knows no empty list as a frame body"
         count = body[5] if body[3] == 0xC0 else int.from_bytes(body[8:12], "big")
         kind = type(performatives.read(body))
-        assert count == len(performatives.FIELDS[kind])
+        assert count == len(fields.FIELDS[kind])
         seen.add(kind)
         data = data[size:]
     assert {Open, Begin, Attach, Flow, Disposition, Detach, Close} <= seen

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from localazure.amqp import encode, frames, performatives
+from localazure.amqp import encode, frames, performatives, records
 from localazure.amqp.decode import Described, Symbol, decode, decode_all
-from localazure.amqp.performatives import Attach, Begin, Close, Disposition, End, Flow, Transfer, error_condition
+from localazure.amqp.performatives import error_condition
+from localazure.amqp.records import Attach, Begin, Close, Disposition, End, Flow, Transfer
 from localazure.eventhubs.messages import BATCH_FORMAT, sections
 
 from . import conftest as client
@@ -403,7 +404,7 @@ def test_what_is_not_amqp_is_answered_by_a_close_with_its_condition(namespace: N
         b"\x00\x00\x00\x07\x02\x00\x00\x00": "amqp:connection:framing-error",
         b"\x00\x00\x00\x08\x01\x00\x00\x00": "amqp:connection:framing-error",
         b"\x00\x00\x00\x08\x02\x07\x00\x00": "amqp:connection:framing-error",
-        frame(performatives.Open("again")): "amqp:illegal-state",
+        frame(records.Open("again")): "amqp:illegal-state",
         frame(Begin(None, 0, 1, 1)): "amqp:not-allowed",
         frames.frame(9, performatives.write(End())): "amqp:not-allowed",
         frames.frame(5_000, performatives.write(Begin(None, 0, 1, 1))): "amqp:connection:framing-error",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from localazure.amqp import frames, performatives
-from localazure.amqp.performatives import Disposition, SaslOutcome
+from localazure.amqp import frames, performatives, records
+from localazure.amqp.records import Disposition, SaslOutcome
 from localazure.amqp.session import Session
 from localazure.amqp.states import (
     CONNECTION,
@@ -55,7 +55,7 @@ def _connection_in(state: ConnectionState) -> Server:
         ConnectionState.AMQP_HEADER: client.SASL + client.SASL_INIT,
         ConnectionState.OPEN: client.UP_TO_OPEN,
         ConnectionState.OPENED: client.UP_TO_ATTACH + client.ATTACH_SENDER,
-        ConnectionState.CLOSE_SENT: client.UP_TO_ATTACH + client.ATTACH_SENDER + frame(performatives.Open("again")),
+        ConnectionState.CLOSE_SENT: client.UP_TO_ATTACH + client.ATTACH_SENDER + frame(records.Open("again")),
         ConnectionState.END: client.UP_TO_ATTACH + client.CLOSE,
     }
     server.feed(ways[state])
@@ -154,7 +154,7 @@ def test_no_table_names_a_pair_that_cannot_be() -> None:
 
 
 def test_links_are_reported_gone_once_however_they_go() -> None:
-    for ending in (client.DETACH, client.END, client.CLOSE, frame(performatives.Open("again")), client.BEGIN):
+    for ending in (client.DETACH, client.END, client.CLOSE, frame(records.Open("again")), client.BEGIN):
         server = Server()
         server.feed(client.UP_TO_ATTACH + client.ATTACH_SENDER + ending)
         assert server.detached() == 1
