@@ -28,7 +28,7 @@ from localazure.cosmos.continuations import Place
 from localazure.cosmos.queried import Prefilter, QueriedContainer, Scope, Stored
 from localazure.cosmos.sql import CompiledQuery, NonFiniteResult, ordering, prefilter
 from localazure.cosmos.sql.execution import Execution, OrderedRow
-from localazure.cosmos.sql.values import UNDEFINED, Value, as_json, is_finite, order_key
+from localazure.cosmos.sql.values import UNDEFINED, Value, is_finite, order_key
 
 LARGEST_PAGE_BYTES: Final = 4 * 1024 * 1024
 
@@ -42,7 +42,7 @@ def _encode(query: CompiledQuery, value: Value) -> bytes:
     try:
         return _encode_json(value)
     except UnicodeEncodeError:  # half a surrogate pair
-        return json.dumps(as_json(value), separators=(",", ":")).encode()
+        return json.dumps(value, separators=(",", ":"), default=lambda undefined: None).encode()
 
 
 @lru_cache(maxsize=256)
