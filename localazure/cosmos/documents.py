@@ -2,7 +2,7 @@
 
 Owns: rows and what identifies them. Refuses to know: HTTP, key hashing, how rows come to be (`writes`).
 
-How: a row's `sequence` is the log sequence number (LSN) of its last write << 7 | its place in that write, so one index
+How: a row's `sequence` is the log sequence number (LSN) of its last write << 9 | its place in that write, so one index
 gives the change feed. The row number is container << 43 | first sequence: rows of a container lie together in the order
 of creation, and the number never changes. A row keeps the JSON text that readers get, system properties included.
 
@@ -29,7 +29,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS documents_by_id ON documents (container, epk, 
 CREATE INDEX IF NOT EXISTS documents_by_sequence ON documents (container, sequence, epk);
 """
 
-PLACE_BITS, SEQUENCE_BITS = 7, 43
+PLACE_BITS, SEQUENCE_BITS = 9, 43
 COLUMNS = "number, sequence, ts, ttl, etag, body"
 
 

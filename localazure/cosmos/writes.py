@@ -5,7 +5,8 @@ values, versions for the full change feed, the past for a lagging region. Refuse
 write, when a commit is durable (`store`).
 
 How: a write takes a `Turn`, the next log sequence number (LSN) of its container; all documents of one transactional
-batch share it. A row's `sequence` is LSN << 7 | place in the turn.
+batch share it. A row's `sequence` is LSN << 9 | place in the turn; a hundred operations that each make way for an
+expired document fit in.
 """
 
 from __future__ import annotations
