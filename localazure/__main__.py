@@ -1,4 +1,4 @@
-"""`python -m localazure serve | hub create`: the embedded Azure from a terminal."""
+"""`python -m localazure serve | hub create | hub import`: the embedded Azure from a terminal."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from localazure.errors import LocalAzureError
+from localazure.eventhubs.emulator_config import WantedHub, read_config
 
 
 @click.group(help=__doc__)
@@ -90,6 +91,22 @@ def hub() -> None:
 @click.option("--consumer-group", "consumer_groups", multiple=True)
 def create_hub(name: str, partitions: int, data: Path, consumer_groups: tuple[str, ...]) -> None:
     """Create the hub NAME with PARTITIONS hub partitions."""
+    _create_hubs(data, [WantedHub(name, partitions, consumer_groups)])
+
+
+@hub.command("import")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--data", type=click.Path(path_type=Path, file_okay=False), required=True)
+def import_hubs(file: Path, data: Path) -> None:
+    """Create the hubs of FILE, a Config.json of Microsoft's Event Hubs emulator."""
+    try:
+        wanted = read_config(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise click.ClickException(f"{file.name}: {error}") from error
+    _create_hubs(data, wanted)
+
+
+def _create_hubs(data: Path, wanted: list[WantedHub]) -> None:
     from localazure import daemon
 
     running = daemon.status(data)
@@ -97,9 +114,11 @@ def create_hub(name: str, partitions: int, data: Path, consumer_groups: tuple[st
         raise click.ClickException(
             f"Nothing serves {str(data)!r}; start it with `python -m localazure serve --data DIR`."
         )
-    wanted = {"name": name, "partition_count": partitions, "consumer_groups": list(consumer_groups)}
     try:
-        running.control("POST", "/hubs", wanted)
+        for one in wanted:
+            groups = list(one.consumer_groups)
+            body = {"name": one.name, "partition_count": one.partition_count, "consumer_groups": groups}
+            running.control("POST", "/hubs", body)
     except LocalAzureError as error:
         raise click.ClickException(str(error)) from error
 

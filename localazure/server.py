@@ -117,7 +117,7 @@ class Server:
         self, event_hubs: EventHubs, cosmos_socket: socket.socket, amqp_socket: socket.socket, control: socket.socket
     ) -> None:
         for name, partition_count in self._options.hubs:
-            event_hubs.create_hub(name, partition_count)
+            event_hubs.ensure_hub(name, partition_count)
         cosmos = self._create_cosmos()
         ports = Endpoints(_port(cosmos_socket), _port(amqp_socket), _port(control))
         application = _ByPort(

@@ -84,6 +84,17 @@ class EventHubs:
         self._world.hubs[hub.key] = hub
         return hub
 
+    def ensure_hub(self, name: str, partition_count: int) -> None:
+        """Create the hub unless it exists: for a server that is started again with the same options.
+
+        Raises: `ValueError` if it exists with another number of partitions, which cannot be changed.
+        """
+        hub = self._world.hubs.get(name.lower())
+        if hub is None:
+            self.create_hub(name, partition_count)
+        elif len(hub.partitions) != partition_count:
+            raise ValueError(f"the hub {name!r} exists with {len(hub.partitions)} partitions, not {partition_count}")
+
     def delete_hub(self, name: str) -> None:
         """Durable when it returns; its links are detached. Raises: `EntityNotFound`, a `LookupError`."""
         hub = self._world.hub(name)
