@@ -97,6 +97,20 @@ def _targets(
             "Cross partition query is required but disabled. Please set x-ms-documentdb-query-enablecrosspartition to "
             "true, specify x-ms-documentdb-partitionkey, or revise your query to avoid this exception."
         )
+    _refuse_what_the_client_must_combine(container, query, text, parameters)
+    if not query.tree.sources:
+        return [pages.Target(ranges[0].id, ranges[0].minimum, ranges[0].maximum)]
+    if pinned is not None:
+        found = {target.id: target for target in (_key_target(container, ranges, key) for key in pinned)}
+        wanted = [part for part in ranges if part.id in found]
+        return [pages.Target(part.id, part.minimum, part.maximum) for part in wanted]
+    return [pages.Target(part.id, part.minimum, part.maximum) for part in ranges]
+
+
+def _refuse_what_the_client_must_combine(
+    container: QueriedContainer, query: CompiledQuery, text: str, parameters: Mapping[str, Any]
+) -> None:
+    """400/1004 with the plan in it: newer clients answer it by reading range after range themselves."""
     if plan.has_bare_aggregate(query.tree):
         raise bad_request("Cross partition query only supports 'VALUE <AggregateFunc>' for aggregates.")
     if plan.needs_plan(query.tree):
@@ -110,13 +124,6 @@ def _targets(
             substatus=CROSS_PARTITION_NOT_SERVABLE,
             additional_error_info=json.dumps(_plan_of(container, query, text, parameters)),
         )
-    if not query.tree.sources:
-        return [pages.Target(ranges[0].id, ranges[0].minimum, ranges[0].maximum)]
-    if pinned is not None:
-        found = {target.id: target for target in (_key_target(container, ranges, key) for key in pinned)}
-        wanted = [part for part in ranges if part.id in found]
-        return [pages.Target(part.id, part.minimum, part.maximum) for part in wanted]
-    return [pages.Target(part.id, part.minimum, part.maximum) for part in ranges]
 
 
 def _range_target(ranges: Sequence[KeyRange], range_id: str, headers: Mapping[str, str]) -> pages.Target:
