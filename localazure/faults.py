@@ -210,10 +210,29 @@ class EventHubsFaults(_Armer):
         return self._arm("event_hubs", "pause_partition", FOREVER, where)
 
 
-class CosmosFaults(_Armer):
-    """What Cosmos DB can be made to do.
+COSMOS_OPERATIONS = frozenset(
+    {
+        *("create", "read", "replace", "upsert", "patch", "delete", "batch", "delete_partition"),
+        *("query", "read_feed", "change_feed", "list_ranges", "read_account"),
+        *("create_database", "read_database", "list_databases", "query_databases", "delete_database"),
+        *("create_container", "read_container", "list_containers", "query_containers"),
+        *("replace_container", "delete_container"),
+        *("read_offer", "list_offers", "query_offers", "replace_offer"),
+    }
+)
 
-    `operation` is one of create, read, replace, upsert, patch, delete, batch, query, change_feed.
+
+def _cosmos_where(operation: str | None, container: str | None, **facts: Any) -> dict[str, Any]:
+    """Raises: `UnknownFault` for an operation that no request is, which would never strike."""
+    if operation is not None and operation not in COSMOS_OPERATIONS:
+        raise UnknownFault(f"no operation {operation!r}; there are: {', '.join(sorted(COSMOS_OPERATIONS))}")
+    return {"operation": operation, "container": container, **facts}
+
+
+class CosmosFaults(_Armer):
+    """What Cosmos DB can be made to do. `operation` (of `COSMOS_OPERATIONS`) and `container` narrow a fault.
+
+    Raises, each of them: `UnknownFault` for an operation that does not exist.
     """
 
     def respond(
@@ -227,7 +246,7 @@ class CosmosFaults(_Armer):
         container: str | None = None,
     ) -> FaultHandle:
         """Answer the next matching requests with this status; nothing is read or written."""
-        where = {"operation": operation, "container": container}
+        where = _cosmos_where(operation, container)
         return self._arm(
             "cosmos", "respond", times, where, status=status, substatus=substatus, retry_after_ms=retry_after_ms
         )
@@ -236,7 +255,7 @@ class CosmosFaults(_Armer):
         self, milliseconds: float, *, times: int = 1, operation: str | None = None, container: str | None = None
     ) -> FaultHandle:
         """Hold the next matching requests back for this long before they are carried out."""
-        where = {"operation": operation, "container": container}
+        where = _cosmos_where(operation, container)
         return self._arm("cosmos", "delay", times, where, milliseconds=milliseconds)
 
     def drop_connection(
@@ -248,7 +267,7 @@ class CosmosFaults(_Armer):
         container: str | None = None,
     ) -> FaultHandle:
         """Cut the connection without an answer, before the operation or (`after_commit`) after it is on disk."""
-        where = {"operation": operation, "container": container, "after_commit": after_commit}
+        where = _cosmos_where(operation, container, after_commit=after_commit)
         return self._arm("cosmos", "drop_connection", times, where)
 
     def crash(
@@ -258,7 +277,7 @@ class CosmosFaults(_Armer):
 
         Before the operation, or (`after_commit`) between its commit and its answer.
         """
-        where = {"operation": operation, "container": container, "after_commit": after_commit}
+        where = _cosmos_where(operation, container, after_commit=after_commit)
         return self._arm("cosmos", "crash", 1, where)
 
     def enforce_throughput(self, *, container: str | None = None) -> FaultHandle:
