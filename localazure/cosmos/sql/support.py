@@ -21,7 +21,7 @@ ROWS: tuple[Row, ...] = (
     _served(
         "WHERE with every operator; type, string, array, mathematical, date, item and conditional functions",
         "an_expression_of_every_family_is_answered",
-        "case by case, as each page of the language has it: tests/unit/cosmos_sql",
+        "case by case, as each page of the language has it: tests/unit/cosmos_sql; no time limit stops a RegexMatch",
     ),
     _served("parameters", "parameters_compare_by_type", "at most 8,000 of them"),
     _served(

@@ -122,7 +122,7 @@ def substring(text: Value, start: Value, length: Value) -> Value:
 
 
 def regex_match(text: Value, pattern: Value, modifiers: Value = "") -> Value:
-    """`modifiers`: m, s, i, x. A pattern that is none gives undefined."""
+    """`modifiers`: m, s, i, x. A pattern that is none gives undefined; one that backtracks for ever is not stopped."""
     if not _are_text(text, pattern, modifiers) or not set(modifiers) <= set("msix"):
         return UNDEFINED
     compiled = _regex(pattern, modifiers)
