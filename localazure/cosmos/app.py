@@ -175,7 +175,8 @@ async def _read_request(scope: Scope, receive: Receive) -> Request | None:
     if size > MOST_BODY_BYTES:
         raise TooLarge(f"Request size is too large: {size} bytes, the most are {MOST_BODY_BYTES}.")
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    return Request(scope["method"], tuple(scope["path"].strip("/").split("/")), headers, body)
+    segments = tuple(scope["path"].strip("/").split("/"))
+    return Request(scope["method"], segments, headers, body, scope.get("scheme", "http"))
 
 
 async def _send(response: Response, request: Request | None, send: Send) -> None:

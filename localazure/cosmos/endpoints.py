@@ -46,7 +46,6 @@ class ResourceEndpoints:
 
     async def read_account(self, request: Request) -> Response:
         """`GET /`: the regions, at the very scheme and host the client used."""
-        scheme, host = request.headers.get("x-forwarded-proto", "http"), request.headers.get("host", "")
         content = {
             "_self": "",
             "id": "localazure",
@@ -54,7 +53,9 @@ class ResourceEndpoints:
             "media": "//media/",
             "addresses": "//addresses/",
             "_dbs": "//dbs/",
-            **regions.locations(scheme, host, with_second=self._account.has_second_region),
+            **regions.locations(
+                request.scheme, request.headers.get("host", ""), with_second=self._account.has_second_region
+            ),
             "enableMultipleWriteLocations": False,
             "userReplicationPolicy": {"asyncReplication": False, "minReplicaSetSize": 1, "maxReplicasetSize": 1},
             "userConsistencyPolicy": {"defaultConsistencyLevel": "Session"},

@@ -22,12 +22,13 @@ Headers = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`segments` is the decoded path, `headers` have lower-case names."""
+    """`segments` is the decoded path, `headers` have lower-case names, `scheme` is http or https."""
 
     method: str
     segments: tuple[str, ...]
     headers: Headers
     body: bytes
+    scheme: str = "http"
 
     def flag(self, name: str) -> bool:
         """A header's boolean; the SDKs write `True`, others `true`."""

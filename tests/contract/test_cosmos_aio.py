@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from azure.cosmos import PartitionKey
 from azure.cosmos.aio import CosmosClient
-from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosResourceNotFoundError
+from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosResourceExistsError, CosmosResourceNotFoundError
 
 from localazure.handle import LocalAzure
 
@@ -32,6 +32,21 @@ async def test_the_asynchronous_client_does_what_the_other_does(azure: LocalAzur
         await container.delete_item("1", "a")
         with pytest.raises(CosmosResourceNotFoundError):
             await container.read_item("1", "a")
+        await client.delete_database(database)
+
+
+async def test_writes_that_share_a_commit_succeed_and_fail_each_for_itself(azure: LocalAzure, fresh_name: str) -> None:
+    async with CosmosClient.from_connection_string(azure.cosmos_connection_string) as client:
+        database = await client.create_database(fresh_name)
+        container = await database.create_container("items", PartitionKey("/pk"))
+        writes = [container.create_item({"id": str(index % 40), "pk": "a", "try": index // 40}) for index in range(120)]
+        outcomes = await asyncio.gather(*writes, return_exceptions=True)
+        refused = [outcome for outcome in outcomes if isinstance(outcome, CosmosResourceExistsError)]
+        kept = {outcome["id"]: outcome["try"] for outcome in outcomes if isinstance(outcome, dict)}
+        assert (len(kept), len(refused)) == (40, 80)
+        found = [item async for item in container.query_items_change_feed(start_time="Beginning")]
+        assert {item["id"]: item["try"] for item in found} == kept
+        assert [item["_lsn"] for item in found] == list(range(1, 41))
         await client.delete_database(database)
 
 
