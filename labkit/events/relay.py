@@ -117,17 +117,18 @@ class Relay:
         """Make rounds on a thread until `stop`, backing off when a round fails. Raises: `RuntimeError` if started."""
         if self._thread is not None:
             raise RuntimeError("this relay runs already")
-        self._stopping.clear()
         self.error = None
         self._thread = threading.Thread(target=self._work, name="relay", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """End the thread after the page at hand. Stopping a relay that does not run is fine."""
+        if self._thread is None:
+            return
         self._stopping.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        self._thread.join()
+        self._thread = None
+        self._stopping.clear()
 
     def wait_until_published(self, token: str, timeout_seconds: float) -> None:
         """Return once this version and all before it are in Event Hubs, acknowledged.

@@ -196,6 +196,20 @@ def test_the_worker_publishes_and_whoever_waits_is_told(
     assert lab.container("relay-state", "monitor").read_item("heartbeat", partition_key="heartbeat")["at"]
 
 
+def test_a_relay_that_was_stopped_makes_whole_rounds_again(
+    lab: Lab, new_relay: Callable[..., Relay], handler: CommandHandler
+) -> None:
+    relay = new_relay(page_documents=2)
+    relay.start()
+    relay.stop()
+    paid_orders(handler, 3)
+    assert relay.run_once() == 6
+    relay.start()
+    paid_orders(handler, 1, first=3)
+    relay.wait_until_published(f"{order(3)}@2", timeout_seconds=20)
+    relay.stop()
+
+
 def test_waiting_for_what_was_never_committed_or_never_comes_says_so(
     lab: Lab, new_relay: Callable[..., Relay], handler: CommandHandler
 ) -> None:
