@@ -75,7 +75,8 @@ class FrameReader:
             raise ConnectionFault(FRAMING_ERROR, f"frame type {kind} is unknown")
         if available < size:
             return None
-        body = bytes(self._buffer[self._start + 4 * offset : self._start + size])
+        with memoryview(self._buffer) as view:
+            body = bytes(view[self._start + 4 * offset : self._start + size])
         self._start += size
         return Frame(kind, channel, body)
 

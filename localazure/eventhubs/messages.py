@@ -29,7 +29,9 @@ PROPERTIES, APPLICATION_PROPERTIES, DATA, SEQUENCE, VALUE, FOOTER = 0x73, 0x74, 
 PARTITION_KEY = "x-opt-partition-key"
 _OWNED = {"x-opt-sequence-number", "x-opt-offset", "x-opt-enqueued-time", PARTITION_KEY, "x-opt-publisher"}
 _MAPS = (DELIVERY_ANNOTATIONS, MESSAGE_ANNOTATIONS, APPLICATION_PROPERTIES, FOOTER)
-_LONG_DATA, _SHORT_DATA = b"\x00\x53\x75\xb0", b"\x00\x53\x75\xa0"
+_LONG_DATA = b"\x00\x53\x75\xb0"
+"""A data section as clients write it above 255 bytes: the one that is worth a short cut."""
+_LENGTH = struct.Struct(">I").unpack_from
 
 
 class Event(NamedTuple):
@@ -114,35 +116,25 @@ def _batch(payload: bytes) -> tuple[str | None, list[bytes]]:
     bodies: list[bytes] = []
     position, size = 0, len(payload)
     while position < size:
-        start, end = _plain_data(payload, position)
-        if end > size:
-            raise DecodeError("a data section is cut off")
-        if start:
-            bodies.append(payload[start:end])
-        else:
-            section = _section(payload, position)
-            end = section.end
-            if section.code == MESSAGE_ANNOTATIONS:
-                key = _annotations(payload, section)[0]
-            elif section.code == DATA:
-                bodies.append(payload[section.value + (2 if payload[section.value] == 0xA0 else 5) : end])
-        position = end
+        if payload.startswith(_LONG_DATA, position) and position + 8 <= size:
+            start = position + 8
+            position = start + _LENGTH(payload, position + 4)[0]
+            if position > size:
+                raise DecodeError("a data section is cut off")
+            bodies.append(payload[start:position])
+            continue
+        section = _section(payload, position)
+        position = section.end
+        if section.code == MESSAGE_ANNOTATIONS:
+            key = _annotations(payload, section)[0]
+        elif section.code == DATA:
+            bodies.append(payload[section.value + (2 if payload[section.value] == 0xA0 else 5) : position])
     return key, bodies
 
 
-def _plain_data(payload: bytes, position: int) -> tuple[int, int]:
-    """Where the content of a data section in its usual form starts and ends; 0, 0 for anything else."""
-    kind = payload[position : position + 4]
-    if kind == _LONG_DATA and len(payload) >= position + 8:
-        return position + 8, position + 8 + int.from_bytes(payload[position + 4 : position + 8], "big")
-    if kind == _SHORT_DATA and len(payload) > position + 4:
-        return position + 5, position + 5 + payload[position + 4]
-    return 0, 0
-
-
 def _event(payload: bytes, batch_key: str | None) -> Event:
-    if _plain_data(payload, 0)[1] == len(payload) > 0:
-        return Event(b"", payload, batch_key)
+    if payload.startswith(_LONG_DATA) and len(payload) >= 8 and len(payload) == 8 + _LENGTH(payload, 4)[0]:
+        return Event(b"", payload, batch_key, b"", 0)
     try:
         found = _sections(payload)
         if not found:
@@ -186,6 +178,7 @@ def _annotations(payload: bytes, section: Section) -> tuple[str | None, bytes, i
     return key, b"".join(kept), 2 * len(kept)
 
 
+_MAP = b"\x00\x53\x72\xd1"
 _STAMP = struct.Struct(">4sII24sq15sB")
 _SEQUENCE_NAME = encode.symbol("x-opt-sequence-number") + b"\x81"
 _OFFSET_NAME = encode.symbol("x-opt-offset") + b"\xa1"
@@ -202,18 +195,18 @@ def stamp(events: list[Event], first_sequence: int, first_offset: int, enqueued_
     stamped = []
     sequence, offset = first_sequence, first_offset
     time = _TIME_NAME + encode.timestamp(enqueued_ms)
-    endings: dict[str | None, bytes] = {None: time}
-    pack = _STAMP.pack
-    for event in events:
-        key = event.partition_key
-        ending = endings.get(key)
-        if ending is None:
-            ending = endings[key] = time + _KEY_NAME + encode.string(key)
+    key, ending, count, fixed_bytes = None, time, 6, _FIXED_BYTES + len(time)
+    pack, join = _STAMP.pack, b"".join
+    for head, tail, own_key, kept, kept_count in events:
+        if own_key != key:
+            key, ending, count = own_key, time, 6
+            if key is not None:
+                ending, count = time + _KEY_NAME + encode.string(key), 8
+            fixed_bytes = _FIXED_BYTES + len(ending)
         digits = b"%d" % offset
-        count = (6 if key is None else 8) + event.kept_count
-        size = _FIXED_BYTES + len(digits) + len(ending) + len(event.kept)
-        head = pack(b"\x00\x53\x72\xd1", size, count, _SEQUENCE_NAME, sequence, _OFFSET_NAME, len(digits))
-        one = b"".join((event.head, head, digits, ending, event.kept, event.tail))
+        size = fixed_bytes + len(digits) + len(kept)
+        opening = pack(_MAP, size, count + kept_count, _SEQUENCE_NAME, sequence, _OFFSET_NAME, len(digits))
+        one = join((head, opening, digits, ending, kept, tail))
         stamped.append(one)
         sequence += 1
         offset += len(one)
