@@ -13,7 +13,7 @@ from pathlib import Path
 
 from localazure.cosmos import (
     batches,
-    catalog,
+    catalog_rows,
     charges,
     documents,
     feeds,
@@ -73,7 +73,7 @@ class Account:
         now: Callable[[], float],
         second_region_lag: Callable[[], float | None],
     ) -> None:
-        schema = catalog.SCHEMA + documents.SCHEMA + past.SCHEMA + uniques.SCHEMA + versions.SCHEMA
+        schema = catalog_rows.SCHEMA + documents.SCHEMA + past.SCHEMA + uniques.SCHEMA + versions.SCHEMA
         self.store = Store(data_dir / FILE_NAME, schema, post, now)
         self.catalog = Catalog(self.store, fixed_ranges)
         self._sweeper = Sweeper()

@@ -11,29 +11,14 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from localazure.cosmos import documents, ranges, resources, rids, uniques, versions
-from localazure.cosmos.errors import BadRequest, Conflict, NotFound, OwnerNotFound, PreconditionFailed
+from localazure.cosmos import catalog_rows as rows
+from localazure.cosmos import documents, ranges, resources, uniques, versions
+from localazure.cosmos.errors import BadRequest, NotFound, OwnerNotFound, PreconditionFailed
 from localazure.cosmos.resources import Container, Database, Offer
 from localazure.cosmos.store import Store
-
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS databases (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, etag TEXT NOT NULL, ts INTEGER NOT NULL
-);
-CREATE TABLE IF NOT EXISTS containers (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, database INTEGER NOT NULL, name TEXT NOT NULL, definition TEXT NOT NULL,
-    etag TEXT NOT NULL, ts INTEGER NOT NULL, partitions TEXT NOT NULL, UNIQUE (database, name)
-);
-CREATE TABLE IF NOT EXISTS offers (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, resource_rid TEXT NOT NULL UNIQUE, resource_link TEXT NOT NULL,
-    content TEXT NOT NULL, etag TEXT NOT NULL, ts INTEGER NOT NULL
-);
-CREATE TABLE IF NOT EXISTS condemned (container INTEGER PRIMARY KEY);
-"""
 
 DEFAULT_RU = 400
 ROWS_PER_SWEEP = 2000
@@ -119,14 +104,14 @@ class Catalog:
     async def create_database(self, name: str, throughput: Mapping[str, Any] | None) -> Database:
         """Raises: `Conflict`."""
         resources.check_name(name)
-        etag, ts = _new_etag(), int(self._store.now())
+        etag, ts = rows.new_etag(), int(self._store.now())
 
         def work(connection: sqlite3.Connection) -> tuple[Database, Offer | None]:
-            number = _insert(
+            number = rows.insert(
                 connection, "INSERT INTO databases (name, etag, ts) VALUES (?, ?, ?)", (name, etag, ts), "database"
             )
             database = Database(number, name, etag, ts)
-            offer = _insert_offer(connection, database.rid, f"dbs/{database.rid}/", throughput, ts)
+            offer = rows.insert_offer(connection, database.rid, f"dbs/{database.rid}/", throughput, ts)
             return database, offer
 
         database, offer = await self._store.write(work)
@@ -145,7 +130,7 @@ class Catalog:
                 raise NotFound("Resource Not Found: the database does not exist.")
             numbers = connection.execute("SELECT number FROM containers WHERE database = ?", (database.number,))
             for (number,) in numbers.fetchall():
-                _delete_container(connection, database, number)
+                rows.delete_container(connection, database, number)
             connection.execute("DELETE FROM offers WHERE resource_rid = ?", (database.rid,))
 
         await self._store.write(work)
@@ -164,12 +149,12 @@ class Catalog:
         if throughput is None and database.rid not in self._offers:
             throughput = resources.manual_throughput(DEFAULT_RU)
         partitions = ranges.equal_slices(self._fixed_ranges or ranges.count_for(_most(throughput)))
-        etag, ts = _new_etag(), int(self._store.now())
+        etag, ts = rows.new_etag(), int(self._store.now())
 
         def work(connection: sqlite3.Connection) -> tuple[Container, Offer | None]:
             if connection.execute("SELECT 1 FROM databases WHERE number = ?", (database.number,)).fetchone() is None:
                 raise NotFound("Resource Not Found: the database does not exist.")
-            number = _insert(
+            number = rows.insert(
                 connection,
                 "INSERT INTO containers (database, name, definition, etag, ts, partitions) VALUES (?, ?, ?, ?, ?, ?)",
                 (database.number, definition["id"], json.dumps(definition), etag, ts, ranges.as_json(partitions)),
@@ -177,7 +162,7 @@ class Catalog:
             )
             connection.execute("INSERT INTO progress VALUES (?, 0)", (number,))
             container = Container.make(number, database, definition, etag, ts, partitions)
-            return container, _insert_offer(connection, container.rid, container.place.self_link, throughput, ts)
+            return container, rows.insert_offer(connection, container.rid, container.place.self_link, throughput, ts)
 
         container, offer = await self._store.write(work)
         self._remember(container)
@@ -195,7 +180,7 @@ class Catalog:
         """Raises: `NotFound`."""
 
         def work(connection: sqlite3.Connection) -> None:
-            if not _delete_container(connection, container.database, container.number):
+            if not rows.delete_container(connection, container.database, container.number):
                 raise NotFound("Resource Not Found: the container does not exist.")
 
         await self._store.write(work)
@@ -215,7 +200,7 @@ class Catalog:
             raise BadRequest("Changing between manual throughput and autoscale is not supported by this account.")
         new = resources.autoscale_throughput(autoscale) if autoscale else _manual(content)
         offer = Offer(
-            current.number, current.resource_rid, current.resource_link, new, _new_etag(), int(self._store.now())
+            current.number, current.resource_rid, current.resource_link, new, rows.new_etag(), int(self._store.now())
         )
 
         def work(connection: sqlite3.Connection) -> None:
@@ -257,7 +242,7 @@ class Catalog:
                 await self._update(container, dict(container.definition), ranges.split_to(container.partitions, wanted))
 
     async def _update(self, current: Container, definition: dict[str, Any], partitions: ranges.Partitions) -> Container:
-        etag, ts = _new_etag(), int(self._store.now())
+        etag, ts = rows.new_etag(), int(self._store.now())
 
         def work(connection: sqlite3.Connection) -> None:
             if not connection.execute(
@@ -279,10 +264,6 @@ class Catalog:
         self._offers.pop(container.rid, None)
 
 
-def _new_etag() -> str:
-    return f'"{uuid.uuid4()}"'
-
-
 def _most(throughput: Mapping[str, Any] | None) -> int:
     if throughput is None:
         return DEFAULT_RU
@@ -292,32 +273,3 @@ def _most(throughput: Mapping[str, Any] | None) -> int:
 
 def _manual(content: Mapping[str, Any]) -> dict[str, Any]:
     return resources.manual_throughput(content.get("offerThroughput"))
-
-
-def _insert(connection: sqlite3.Connection, statement: str, values: tuple[Any, ...], what: str) -> int:
-    try:
-        return int(connection.execute(statement, values).lastrowid or 0)
-    except sqlite3.IntegrityError:
-        raise Conflict(f"Resource with specified id or name already exists: the {what}.") from None
-
-
-def _insert_offer(
-    connection: sqlite3.Connection, rid: str, link: str, content: Mapping[str, Any] | None, ts: int
-) -> Offer | None:
-    if content is None:
-        return None
-    etag = _new_etag()
-    number = connection.execute(
-        "INSERT INTO offers (resource_rid, resource_link, content, etag, ts) VALUES (?, ?, ?, ?, ?)",
-        (rid, link, json.dumps(content), etag, ts),
-    ).lastrowid
-    return Offer(int(number or 0), rid, link, content, etag, ts)
-
-
-def _delete_container(connection: sqlite3.Connection, database: Database, number: int) -> bool:
-    if not connection.execute("DELETE FROM containers WHERE number = ?", (number,)).rowcount:
-        return False
-    connection.execute("DELETE FROM progress WHERE container = ?", (number,))
-    connection.execute("DELETE FROM offers WHERE resource_rid = ?", (rids.of_container(database.number, number),))
-    connection.execute("INSERT INTO condemned VALUES (?)", (number,))
-    return True
