@@ -17,6 +17,7 @@ from typing import Any, Self, TypeVar
 
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
+from azure.eventhub.exceptions import EventHubError
 
 from labkit.errors import NotYet
 
@@ -87,9 +88,12 @@ class HubReader:
 
     async def _receive(self) -> None:
         positions: dict[str, str | int] = {p: "-1" if number < 0 else number for p, number in self._after.items()}
-        await self._client.receive_batch(
-            self._on_batch, on_error=self._on_error, starting_position=positions, prefetch=3000
-        )
+        try:
+            await self._client.receive_batch(
+                self._on_batch, on_error=self._on_error, starting_position=positions, prefetch=3000
+            )
+        except EventHubError as error:
+            await self._on_error(None, error)
 
     async def _on_batch(self, context: PartitionContext, events: list[EventData]) -> None:
         async with self._arrived:

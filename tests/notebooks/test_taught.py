@@ -46,7 +46,7 @@ def taught_cells() -> Iterator[tuple[str, str, str]]:
 LABKIT = labkit_definitions()
 
 
-@pytest.mark.parametrize(("notebook", "cell", "source"), taught_cells())
+@pytest.mark.parametrize(("notebook", "cell", "source"), list(taught_cells()))
 def test_a_taught_definition_is_labkits_own(notebook: str, cell: str, source: str) -> None:
     taught = definitions(source)
     assert taught, f"{notebook}, cell {cell}: tagged `taught`, but it defines nothing"

@@ -1,0 +1,62 @@
+"""Looking at a hub: from noted positions to the end, and an error instead of waiting for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from azure.eventhub import EventData
+from azure.eventhub.aio import EventHubConsumerClient
+from azure.eventhub.exceptions import EventHubError
+
+from labkit.errors import NotYet
+from labkit.events.reading import HubReader
+from labkit.lab import Lab, open_lab
+from labkit.settings import embedded
+from localazure.handle import LocalAzure
+
+
+@pytest.fixture
+def lab(azure: LocalAzure, tmp_path: Path) -> Iterator[Lab]:
+    with open_lab("00", partitions=2, target=embedded(azure, tmp_path)) as opened:
+        azure.faults.clear()
+        yield opened
+        azure.faults.clear()
+
+
+def test_a_reader_hands_out_what_lies_between_its_start_and_the_end_in_order(lab: Lab) -> None:
+    producer = lab.producer("relay")
+    producer.send_batch([EventData(f"0-{n}") for n in range(3)], partition_id="0")
+    producer.send_batch([EventData(f"1-{n}") for n in range(3)], partition_id="1")
+    with HubReader(lab.async_consumer("monitor", "lessons"), {"0": -1, "1": 1}) as reader:
+        first = [(one.partition_id, one.sequence_number, one.body) for one in reader.read_to_end()]
+        producer.send_batch([EventData("1-3")], partition_id="1")
+        then = [one.body for one in reader.read_to_end()]
+    assert first == [("0", 0, b"0-0"), ("0", 1, b"0-1"), ("0", 2, b"0-2"), ("1", 2, b"1-2")]
+    assert then == [b"0-0", b"0-1", b"0-2", b"1-2", b"1-3"]
+
+
+def test_an_empty_hub_has_nothing_to_read(lab: Lab) -> None:
+    with HubReader(lab.async_consumer("monitor", "lessons"), lab.start_positions) as reader:
+        assert reader.read_to_end() == []
+        reader.stop()
+
+
+def test_an_end_that_is_not_reached_in_time_is_told(lab: Lab) -> None:
+    lab.faults.event_hubs.pause_partition("1", hub=lab.hub)
+    lab.producer("relay").send_batch([EventData("held back")], partition_id="1")
+    with (
+        HubReader(lab.async_consumer("monitor", "lessons"), lab.start_positions) as reader,
+        pytest.raises(NotYet, match="not read to its end within 2"),
+    ):
+        reader.read_to_end(2)
+
+
+def test_a_reader_without_the_right_gets_the_services_error(lab: Lab, azure: LocalAzure) -> None:
+    lab.producer("relay").send_batch([EventData("not for you")], partition_id="0")
+    client = EventHubConsumerClient.from_connection_string(
+        azure.event_hubs_connection_string_for("send"), "lessons", eventhub_name=lab.hub, retry_total=0
+    )
+    with HubReader(client, lab.start_positions) as reader, pytest.raises(EventHubError):
+        reader.read_to_end(20)
