@@ -14,20 +14,26 @@ from localazure.handle import LocalAzure
 
 
 @pytest.fixture
-def container(own_azure: LocalAzure) -> Iterator[ContainerProxy]:
-    with CosmosClient.from_connection_string(own_azure.cosmos_connection_string) as client:
-        container = client.create_database("d").create_container("items", PartitionKey("/pk"))
+def container(azure: LocalAzure, fresh_name: str) -> Iterator[ContainerProxy]:
+    """A container of this test alone, by whose name its faults are narrowed."""
+    with CosmosClient.from_connection_string(azure.cosmos_connection_string) as client:
+        database = client.create_database(fresh_name)
+        container = database.create_container(f"items-of-{fresh_name}", PartitionKey("/pk"))
         container.create_item({"id": "there", "pk": "a"})
         container.read_item("there", "a")
         yield container
+        azure.faults.clear()
+        client.delete_database(fresh_name)
 
 
 def exists(container: ContainerProxy, id: str) -> bool:
     return id in list(container.query_items("SELECT VALUE c.id FROM c", partition_key="a"))
 
 
-def test_a_throttled_write_is_sent_again_after_the_time_told(own_azure: LocalAzure, container: ContainerProxy) -> None:
-    fault = own_azure.faults.cosmos.respond(429, substatus=3200, retry_after_ms=50, times=3, operation="create")
+def test_a_throttled_write_is_sent_again_after_the_time_told(azure: LocalAzure, container: ContainerProxy) -> None:
+    fault = azure.faults.cosmos.respond(
+        429, substatus=3200, retry_after_ms=50, times=3, operation="create", container=container.id
+    )
     started = time.monotonic()
     container.create_item({"id": "1", "pk": "a"})
     assert time.monotonic() - started >= 0.15
@@ -36,9 +42,9 @@ def test_a_throttled_write_is_sent_again_after_the_time_told(own_azure: LocalAzu
 
 @pytest.mark.parametrize(("status", "substatus"), [(449, 0), (408, 0), (500, 0)])
 def test_a_write_that_fails_so_is_not_sent_again_and_did_nothing(
-    own_azure: LocalAzure, container: ContainerProxy, status: int, substatus: int
+    azure: LocalAzure, container: ContainerProxy, status: int, substatus: int
 ) -> None:
-    fault = own_azure.faults.cosmos.respond(status, substatus=substatus, operation="create")
+    fault = azure.faults.cosmos.respond(status, substatus=substatus, operation="create", container=container.id)
     with pytest.raises(CosmosHttpResponseError) as caught:
         container.create_item({"id": "1", "pk": "a"})
     assert caught.value.status_code == status
@@ -48,27 +54,27 @@ def test_a_write_that_fails_so_is_not_sent_again_and_did_nothing(
 
 @pytest.mark.parametrize(("status", "substatus"), [(503, 0), (408, 0), (500, 0), (404, 1002)])
 def test_a_read_that_fails_so_once_heals(
-    own_azure: LocalAzure, container: ContainerProxy, status: int, substatus: int
+    azure: LocalAzure, container: ContainerProxy, status: int, substatus: int
 ) -> None:
-    fault = own_azure.faults.cosmos.respond(status, substatus=substatus, operation="read")
+    fault = azure.faults.cosmos.respond(status, substatus=substatus, operation="read", container=container.id)
     assert container.read_item("there", "a")["id"] == "there"
     assert fault.hits == 1
 
 
-def test_a_region_that_forbids_writing_is_asked_again(own_azure: LocalAzure, container: ContainerProxy) -> None:
-    fault = own_azure.faults.cosmos.respond(403, substatus=3, operation="create")
+def test_a_region_that_forbids_writing_is_asked_again(azure: LocalAzure, container: ContainerProxy) -> None:
+    fault = azure.faults.cosmos.respond(403, substatus=3, operation="create", container=container.id)
     container.create_item({"id": "1", "pk": "a"})
     assert fault.hits == 1
 
 
-def test_a_query_survives_a_partition_that_is_gone(own_azure: LocalAzure, container: ContainerProxy) -> None:
-    fault = own_azure.faults.cosmos.respond(410, substatus=1002, operation="query")
+def test_a_query_survives_a_partition_that_is_gone(azure: LocalAzure, container: ContainerProxy) -> None:
+    fault = azure.faults.cosmos.respond(410, substatus=1002, operation="query", container=container.id)
     assert list(container.query_items("SELECT VALUE c.id FROM c", enable_cross_partition_query=True)) == ["there"]
     assert fault.hits == 1
 
 
-def test_a_delay_holds_the_answer_back(own_azure: LocalAzure, container: ContainerProxy) -> None:
-    fault = own_azure.faults.cosmos.delay(200, times=2, operation="read", container="items")
+def test_a_delay_holds_the_answer_back(azure: LocalAzure, container: ContainerProxy) -> None:
+    fault = azure.faults.cosmos.delay(200, times=2, operation="read", container=container.id)
     started = time.monotonic()
     container.read_item("there", "a")
     container.read_item("there", "a")
@@ -77,16 +83,16 @@ def test_a_delay_holds_the_answer_back(own_azure: LocalAzure, container: Contain
     assert fault.hits == 2
 
 
-def test_a_connection_cut_before_the_commit_leaves_nothing(own_azure: LocalAzure, container: ContainerProxy) -> None:
-    fault = own_azure.faults.cosmos.drop_connection(operation="create")
+def test_a_connection_cut_before_the_commit_leaves_nothing(azure: LocalAzure, container: ContainerProxy) -> None:
+    fault = azure.faults.cosmos.drop_connection(operation="create", container=container.id)
     with pytest.raises(ServiceResponseError):
         container.create_item({"id": "1", "pk": "a"})
     assert fault.hits == 1
     assert not exists(container, "1")
 
 
-def test_a_connection_cut_after_the_commit_leaves_the_item(own_azure: LocalAzure, container: ContainerProxy) -> None:
-    fault = own_azure.faults.cosmos.drop_connection(after_commit=True, operation="batch")
+def test_a_connection_cut_after_the_commit_leaves_the_item(azure: LocalAzure, container: ContainerProxy) -> None:
+    fault = azure.faults.cosmos.drop_connection(after_commit=True, operation="batch", container=container.id)
     with pytest.raises(ServiceResponseError):
         container.execute_item_batch([("create", ({"id": "1", "pk": "a"},))], partition_key="a")
     assert fault.hits == 1
@@ -94,10 +100,10 @@ def test_a_connection_cut_after_the_commit_leaves_the_item(own_azure: LocalAzure
 
 
 def test_a_crash_between_two_operations_keeps_the_first_and_not_the_second(
-    own_azure: LocalAzure, container: ContainerProxy
+    azure: LocalAzure, container: ContainerProxy
 ) -> None:
     container.create_item({"id": "first", "pk": "a"})
-    fault = own_azure.faults.cosmos.crash(operation="create")
+    fault = azure.faults.cosmos.crash(operation="create", container=container.id)
     with pytest.raises(ServiceResponseError):
         container.create_item({"id": "second", "pk": "a"})
     assert fault.hits == 1
@@ -106,15 +112,15 @@ def test_a_crash_between_two_operations_keeps_the_first_and_not_the_second(
 
 
 def test_a_crash_between_commit_and_answer_keeps_what_was_not_acknowledged(
-    own_azure: LocalAzure, container: ContainerProxy
+    azure: LocalAzure, container: ContainerProxy
 ) -> None:
-    own_azure.faults.cosmos.crash(after_commit=True, operation="create")
+    azure.faults.cosmos.crash(after_commit=True, operation="create", container=container.id)
     with pytest.raises(ServiceResponseError):
         container.create_item({"id": "1", "pk": "a"})
     assert exists(container, "1")
 
 
-def test_a_fault_for_one_container_spares_the_others(own_azure: LocalAzure, container: ContainerProxy) -> None:
-    fault = own_azure.faults.cosmos.respond(500, container="other")
+def test_a_fault_for_one_container_spares_the_others(azure: LocalAzure, container: ContainerProxy) -> None:
+    fault = azure.faults.cosmos.respond(500, container="other")
     container.create_item({"id": "1", "pk": "a"})
     assert fault.hits == 0
