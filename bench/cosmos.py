@@ -238,13 +238,14 @@ def seed(folder: Path, sizes: dict[str, int]) -> None:
         ).fetchone()
         place = Place(number, "AAAAAQAAAAE=", f"dbs/{database}/colls/{number}/", None)
         connection.execute("BEGIN")
+        turn = Turn.take(connection, place, time.time())
         for index in tqdm(
             range(count), desc=f"seeding {name}", unit="doc", leave=False, disable=not sys.stderr.isatty()
         ):
             document = {"id": str(index), "pk": f"p{index}", "text": TEXT}
             values = (document["pk"],)
             address = Address(key.effective_key(values), canonical(values), str(index))
-            create(Turn.take(connection, place, time.time()), Draft(address, stored_text(document), None))
+            create(turn, Draft(address, stored_text(document), None))
         connection.execute("COMMIT")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
