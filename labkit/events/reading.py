@@ -5,6 +5,8 @@ positions with its rows.
 
 The SDK's asyncio client does the reading, on a loop of its own in a thread, since its connections open side by side
 there (the sync client opens them one after the other, half a second each).
+Known gap: azure-eventhub 5.15 swallows a refusal of that client's first attach (a missing right, say); then only the
+time limit of `read_to_end` speaks.
 """
 
 from __future__ import annotations
