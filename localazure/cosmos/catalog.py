@@ -12,6 +12,7 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from localazure.cosmos import catalog_rows as rows
@@ -19,6 +20,7 @@ from localazure.cosmos import documents, ranges, resources, uniques, versions
 from localazure.cosmos.errors import BadRequest, NotFound, OwnerNotFound, PreconditionFailed
 from localazure.cosmos.resources import Container, Database, Offer
 from localazure.cosmos.store import Store
+from localazure.journal import JournalClosed
 
 DEFAULT_RU = 400
 ROWS_PER_SWEEP = 2000
@@ -231,8 +233,9 @@ class Catalog:
             return True
 
         remain = True
-        while remain:
-            remain = await self._store.write(work)
+        with suppress(JournalClosed):  # the next start goes on with it
+            while remain:
+                remain = await self._store.write(work)
 
     async def _split_for(self, offer: Offer) -> None:
         """Split the container of `offer` into as many physical partitions as its throughput needs; never merge."""
