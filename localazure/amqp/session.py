@@ -73,11 +73,11 @@ class Session:
         if isinstance(step, Ignore):
             return
         assert isinstance(step.state, SessionState)
-        self.state = step.state
+        was, self.state = self.state, step.state
         try:
             if isinstance(frame, Begin):
                 self._begin(frame)
-            elif isinstance(frame, End):
+            elif isinstance(frame, End) and was is SessionState.MAPPED:
                 yield from self._end()
             elif isinstance(frame, Disposition):
                 self._answer_disposition(frame)

@@ -146,12 +146,16 @@ KEY = "a key"
 HOST = "sb://localhost"
 
 
-def put_token(path: str, policy: str = "manage", *, key: str = KEY, expires: int = 2_000_000) -> bytes:
+def put_token(
+    path: str, policy: str = "manage", *, key: str = KEY, expires: int = 2_000_000, audience: str | None = None
+) -> bytes:
     """A put-token request for `sb://localhost/<path>` with a SAS token of this policy."""
     resource = quote_plus(f"{HOST}/{path}")
     signature = b64encode(hmac.digest(key.encode(), f"{resource}\n{expires}".encode(), "sha256")).decode()
     token = f"SharedAccessSignature sr={resource}&sig={quote_plus(signature)}&se={expires}&skn={policy}"
-    return request({"operation": "put-token", "name": f"{HOST}/{path}"}, encode.string(token))
+    return request(
+        {"operation": "put-token", "name": f"{HOST}/{path}" if audience is None else audience}, encode.string(token)
+    )
 
 
 def request(properties: dict[str, str], body: bytes = encode.NULL, message_id: bytes | None = None) -> bytes:

@@ -163,6 +163,17 @@ def test_transfers_wait_for_the_peers_window() -> None:
     assert link.can_send
 
 
+def test_the_peers_window_is_counted_from_what_it_has_seen() -> None:
+    server = Server()
+    server.feed(client.UP_TO_BEGIN + frame(Begin(None, 0, 3, 2_048)) + client.ATTACH_RECEIVER)
+    server.feed(frame(Flow(0, 3, 0, 2_048, client.RECEIVER, 0, 100)))
+    for number in range(5):
+        server.links[0].send(b"%d" % number)
+    assert [part.payload for part in answers(server.connection.data_to_send())] == [b"0", b"1", b"2"]
+    assert [part.payload for part in answers(server.feed(frame(Flow(1, 3, 0, 2_048))))] == [b"3"]
+    assert [part.payload for part in answers(server.feed(frame(Flow(4, 3, 0, 2_048))))] == [b"4"]
+
+
 def test_a_receiver_that_drains_gets_its_credit_taken_back() -> None:
     server = Server()
     server.feed(client.UP_TO_ATTACH + client.ATTACH_RECEIVER)

@@ -161,3 +161,36 @@ def test_links_are_reported_gone_once_however_they_go() -> None:
     server = Server()
     server.feed(client.UP_TO_ATTACH + client.ATTACH_SENDER)
     assert len(list(server.connection.lost())) == 1
+
+
+def test_what_the_azure_sdk_sends_after_its_own_end_or_detach_is_ignored() -> None:
+    server = Server()
+    server.feed(client.UP_TO_ATTACH + client.ATTACH_SENDER + client.DETACH)
+    assert server.feed(client.DETACH + client.FLOW) == b""
+    server.feed(client.END)
+    assert server.feed(client.DETACH + client.FLOW + BYTES[Input.DISPOSITION] + client.END) == b""
+    assert server.connection.state is ConnectionState.OPENED
+
+
+def test_a_session_that_was_ended_for_a_fault_can_begin_again() -> None:
+    server = Server()
+    assert conditions(server.feed(client.UP_TO_ATTACH + client.TRANSFER)) == ["amqp:session:unattached-handle"]
+    assert server.feed(client.ATTACH_SENDER + client.TRANSFER) == b""
+    assert server.feed(client.END) == b""
+    assert len(client.answers(server.feed(client.BEGIN + client.ATTACH_SENDER))) == 3
+
+
+def test_faults_reach_as_far_as_the_specification_says() -> None:
+    link_ends = frame(records.Transfer(client.SENDER, 0, None, 0, payload=b"no tag"))
+    cases = {
+        client.ATTACH_SENDER + link_ends: ["amqp:invalid-field"],
+        client.ATTACH_SENDER + client.ATTACH_SENDER: ["amqp:session:handle-in-use"],
+        client.FLOW: ["amqp:session:unattached-handle"],
+        client.DETACH: ["amqp:session:unattached-handle"],
+        client.BEGIN: ["amqp:not-allowed"],
+        client.OPEN: ["amqp:illegal-state"],
+    }
+    for data, wanted in cases.items():
+        server = Server()
+        server.feed(client.UP_TO_ATTACH)
+        assert conditions(server.feed(data)) == wanted

@@ -115,6 +115,19 @@ def test_what_is_no_value_is_refused_with_decode_error(data: bytes) -> None:
     assert refused.value.condition == "amqp:decode-error"
 
 
+@pytest.mark.parametrize("nested", [b"\x00\x53\x01" * 40 + b"\x40", b"\x00" * 5_000])
+def test_nesting_is_bounded_for_both_ways_of_reading(nested: bytes) -> None:
+    for deep in (nested, encode.list_of([encode.list_of([])])):
+        for _ in range(40):
+            deep = encode.list_of([deep])
+        for read in (decode, lambda data: skip(data, 0)):
+            with pytest.raises(DecodeError, match="nested deeper"):
+                read(deep)
+    for read in (decode, lambda data: skip(data, 0)):
+        with pytest.raises(DecodeError):
+            read(nested)
+
+
 @settings(max_examples=400, deadline=None)
 @given(st.binary(max_size=60))
 def test_skip_ends_where_decode_ends_and_neither_fails_otherwise(data: bytes) -> None:
