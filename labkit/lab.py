@@ -73,8 +73,11 @@ class Lab:
 
     @property
     def faults(self) -> Faults:
-        """Faults on purpose. Raises: `LocalOnly` on Azure, saying how to provoke the same there."""
-        return self._target.faults()
+        """Faults on purpose, in this lab's database and hub alone: another notebook may be running beside it.
+
+        Raises: `LocalOnly` on Azure, saying how to provoke the same there.
+        """
+        return self._target.faults().within(database=self._target.database or self._name, hub=self.hub)
 
     def database(self, role: str) -> DatabaseProxy:
         """The notebook's database, through a client with the role's key; one client per role."""

@@ -146,9 +146,11 @@ class FaultHandle:
 @dataclass(frozen=True, slots=True)
 class _Armer:
     _control: Control
+    _scope: Mapping[str, str] = field(default_factory=dict)
+    """Facts that narrow every fault armed here, unless the fault itself names others."""
 
     def _arm(self, service: Service, kind: str, times: int, where: Mapping[str, Any], **values: Any) -> FaultHandle:
-        told = {name: value for name, value in where.items() if value is not None}
+        told = {**self._scope, **{name: value for name, value in where.items() if value is not None}}
         body = {"service": service, "kind": kind, "times": times, "where": told, "values": values}
         return FaultHandle(int(self._control("POST", "/faults", body)["number"]), self._control)
 
@@ -289,7 +291,8 @@ class CosmosFaults(_Armer):
 
         A client made afterwards reads there with `preferred_locations=["Local Second"]`; `hits` counts such reads.
         """
-        return self._arm("cosmos", "lag_second_region", FOREVER, {}, milliseconds=milliseconds)
+        everywhere = CosmosFaults(self._control)  # a region serves the whole account
+        return everywhere._arm("cosmos", "lag_second_region", FOREVER, {}, milliseconds=milliseconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,23 +300,35 @@ class Faults:
     """`faults.event_hubs...`, `faults.cosmos...`, `report()` and `clear()`."""
 
     _control: Control
+    _database: str | None = None
+    _hub: str | None = None
+
+    def within(self, *, database: str, hub: str) -> Faults:
+        """Faults that strike this database and this hub only, and report and clear those only: for users who share."""
+        return Faults(self._control, database, hub)
 
     @property
     def event_hubs(self) -> EventHubsFaults:
-        return EventHubsFaults(self._control)
+        return EventHubsFaults(self._control, {"hub": self._hub} if self._hub else {})
 
     @property
     def cosmos(self) -> CosmosFaults:
-        return CosmosFaults(self._control)
+        return CosmosFaults(self._control, {"database": self._database} if self._database else {})
 
     def report(self) -> list[dict[str, Any]]:
         """Every armed fault with its hits."""
         report: list[dict[str, Any]] = self._control("GET", "/faults", None)
-        return report
+        return [fault for fault in report if self._is_mine(fault["where"])]
 
     def clear(self) -> None:
         """Disarm every fault."""
-        self._control("DELETE", "/faults", None)
+        for fault in self.report():
+            self._control("DELETE", f"/faults/{fault['number']}", None)
+
+    def _is_mine(self, where: Mapping[str, Any]) -> bool:
+        if self._database is None and self._hub is None:
+            return True
+        return where.get("database") == self._database or where.get("hub") == self._hub
 
 
 KINDS: Mapping[str, frozenset[str]] = {

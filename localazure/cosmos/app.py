@@ -28,7 +28,7 @@ from localazure.cosmos.endpoints import ResourceEndpoints
 from localazure.cosmos.errors import CosmosError, Forbidden, TooLarge, TooManyRequests
 from localazure.cosmos.item_endpoints import ItemEndpoints
 from localazure.cosmos.queries import QueryRefused
-from localazure.cosmos.strikes import Crashed, Dropped, Strikes
+from localazure.cosmos.strikes import Crashed, Dropped, Place, Strikes
 from localazure.cosmos.throttling import Throttle
 from localazure.cosmos.wire import Request, Response
 from localazure.faults import FaultBook
@@ -124,19 +124,20 @@ class CosmosApp:
             self._account.resume()
         if access == "read-only" and routes.changes_something(request.method, operation):
             raise Forbidden(f"The read-only key does not allow {request.method} on this resource.")
-        container = request.segments[3] if len(request.segments) > 3 else None
-        await self._strikes.before(operation, container)
+        named = (*request.segments, *(None,) * 4)
+        place = Place(database=named[1], container=named[3])
+        await self._strikes.before(operation, place)
         endpoint: Endpoint = getattr(self._items, operation, None) or getattr(self._resources, operation)
-        if hasattr(self._items, operation) and self._strikes.enforces_throughput(container):
-            response = await self._throttled(endpoint, request, container)
+        if hasattr(self._items, operation) and self._strikes.enforces_throughput(place):
+            response = await self._throttled(endpoint, request, place)
         else:
             response = await endpoint(request)
-        self._strikes.after(operation, container)
+        self._strikes.after(operation, place)
         if self._account.has_second_region and regions.is_second(request.headers.get("host", "")):
             self._strikes.count_second_region()
         return response
 
-    async def _throttled(self, endpoint: Endpoint, request: Request, name: str | None) -> Response:
+    async def _throttled(self, endpoint: Endpoint, request: Request, named: Place) -> Response:
         """Raises: `TooManyRequests` where the physical partition has nothing left in this second."""
         container, range_id = self._items.place_of(request)
         offer = self._account.catalog.offer_of(container)
@@ -144,7 +145,7 @@ class CosmosApp:
         try:
             self._throttle.admit(container.rid, range_id, share)
         except TooManyRequests:
-            self._strikes.count_throttled(name)
+            self._strikes.count_throttled(named)
             raise
         response = await endpoint(request)
         self._throttle.spend(container.rid, range_id, share, response.charge)

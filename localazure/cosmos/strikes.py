@@ -6,6 +6,7 @@ Owns: at which point each kind acts. Refuses to know: how faults are armed and c
 from __future__ import annotations
 
 import asyncio
+from typing import TypedDict
 
 from localazure.cosmos.errors import CosmosError
 from localazure.faults import Fault, FaultBook
@@ -24,6 +25,13 @@ CODES = {
 }
 
 
+class Place(TypedDict):
+    """What a request is about, as faults are narrowed to it; None where its route names none."""
+
+    database: str | None
+    container: str | None
+
+
 class Dropped(Exception):
     """The connection is to be cut without an answer."""
 
@@ -38,32 +46,32 @@ class Strikes:
     def __init__(self, faults: FaultBook) -> None:
         self._faults = faults
 
-    async def before(self, operation: str, container: str | None) -> None:
+    async def before(self, operation: str, place: Place) -> None:
         """Raises: `CosmosError` as armed, `Dropped`, `Crashed`; nothing has been read or written then."""
-        delay = self._faults.take("cosmos", "delay", operation=operation, container=container)
+        delay = self._faults.take("cosmos", "delay", operation=operation, **place)
         if delay is not None:
             await asyncio.sleep(float(delay.values["milliseconds"]) / 1000)
-        refusal = self._faults.take("cosmos", "respond", operation=operation, container=container)
+        refusal = self._faults.take("cosmos", "respond", operation=operation, **place)
         if refusal is not None:
             raise _as_error(refusal)
-        if self._takes("crash", operation, container, after_commit=False):
+        if self._takes("crash", operation, place, after_commit=False):
             raise Crashed
-        if self._takes("drop_connection", operation, container, after_commit=False):
+        if self._takes("drop_connection", operation, place, after_commit=False):
             raise Dropped
 
-    def after(self, operation: str, container: str | None) -> None:
+    def after(self, operation: str, place: Place) -> None:
         """Raises: `Dropped`, `Crashed`, with the operation done and on disk."""
-        if self._takes("crash", operation, container, after_commit=True):
+        if self._takes("crash", operation, place, after_commit=True):
             raise Crashed
-        if self._takes("drop_connection", operation, container, after_commit=True):
+        if self._takes("drop_connection", operation, place, after_commit=True):
             raise Dropped
 
-    def enforces_throughput(self, container: str | None) -> bool:
-        return self._faults.peek("cosmos", "enforce_throughput", container=container) is not None
+    def enforces_throughput(self, place: Place) -> bool:
+        return self._faults.peek("cosmos", "enforce_throughput", **place) is not None
 
-    def count_throttled(self, container: str | None) -> None:
+    def count_throttled(self, place: Place) -> None:
         """One request was answered with 429."""
-        self._faults.take("cosmos", "enforce_throughput", container=container)
+        self._faults.take("cosmos", "enforce_throughput", **place)
 
     def second_region_lag(self) -> float | None:
         """Seconds by which the second region lags; None while there is none."""
@@ -74,9 +82,8 @@ class Strikes:
         """One request was answered by the second region."""
         self._faults.take("cosmos", "lag_second_region")
 
-    def _takes(self, kind: str, operation: str, container: str | None, *, after_commit: bool) -> bool:
-        fault = self._faults.take("cosmos", kind, operation=operation, container=container, after_commit=after_commit)
-        return fault is not None
+    def _takes(self, kind: str, operation: str, place: Place, *, after_commit: bool) -> bool:
+        return self._faults.take("cosmos", kind, operation=operation, **place, after_commit=after_commit) is not None
 
 
 def _as_error(fault: Fault) -> CosmosError:
