@@ -28,6 +28,11 @@ KEY_HEADER = "x-ms-documentdb-partitionkey"
 RANGE_HEADER = "x-ms-documentdb-partitionkeyrangeid"
 LATEST_VERSION, ALL_VERSIONS = "incremental feed", "full-fidelity feed"
 MULTI_STATUS = 207
+UNSUPPORTED_ON_WRITES = {
+    "x-ms-documentdb-pre-trigger-include": "Triggers",
+    "x-ms-documentdb-post-trigger-include": "Triggers",
+    "x-ms-indexing-directive": "Indexing directives",
+}
 AFTER_A_KEY = "!"
 """Sorts below every hexadecimal digit: `key + AFTER_A_KEY` is the end of a slice that holds `key` alone."""
 
@@ -39,29 +44,29 @@ class ItemEndpoints:
         self._account = account
 
     async def create(self, request: Request) -> Response:
-        container = find_container(self._account, request)
+        container = self._writable(request)
         draft = draft_of(container, _key(container, request), read_json(request.body))
         return await self._write(container, request, draft.address.epk, steps.create(draft))
 
     async def upsert(self, request: Request) -> Response:
-        container = find_container(self._account, request)
+        container = self._writable(request)
         draft = draft_of(container, _key(container, request), read_json(request.body))
         return await self._write(container, request, draft.address.epk, steps.upsert(draft, _conditions(request)))
 
     async def replace(self, request: Request) -> Response:
-        container = find_container(self._account, request)
+        container = self._writable(request)
         draft = draft_of(container, _key(container, request), read_json(request.body))
         step = steps.replace(self._id(container, request), draft, _conditions(request))
         return await self._write(container, request, draft.address.epk, step)
 
     async def patch(self, request: Request) -> Response:
-        container = find_container(self._account, request)
+        container = self._writable(request)
         address = self._address(container, request)
         step = patch(container, _key(container, request), address.id, read_object(request.body), _conditions(request))
         return await self._write(container, request, address.epk, step)
 
     async def delete(self, request: Request) -> Response:
-        container = find_container(self._account, request)
+        container = self._writable(request)
         address = self._address(container, request)
         return await self._write(container, request, address.epk, steps.delete(address, _conditions(request)))
 
@@ -152,6 +157,14 @@ class ItemEndpoints:
         """
         container = find_container(self._account, request)
         return container, _slice(container, request)[1]
+
+    def _writable(self, request: Request) -> Container:
+        """As `find_container`. Raises: `BadRequest` for what a write may ask on Azure and cannot have here."""
+        for header, unsupported in UNSUPPORTED_ON_WRITES.items():
+            value = request.headers.get(header)
+            if value is not None and value.lower() not in ("", "default"):
+                raise BadRequest(f"{unsupported} are not supported by this account.")
+        return find_container(self._account, request)
 
     def _id(self, container: Container, request: Request) -> str:
         if addresses_by_rid(request.segments[1]):

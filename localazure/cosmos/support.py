@@ -110,6 +110,11 @@ ROWS: tuple[Row, ...] = (
         _refused(what, _CONTAINERS + "what_the_account_does_not_offer_is_405", REFUSED_405)
         for what in ("users", "permissions", "stored procedures", "triggers", "user-defined functions", "conflict feed")
     ),
+    _refused(
+        "triggers and indexing directives on a write",
+        _ITEMS + "a_write_that_asks_for_a_trigger_or_an_indexing_directive_is_400",
+        REFUSED_400,
+    ),
     *(
         _refused(what, _CONTAINERS + "a_container_policy_that_is_not_offered_is_400", REFUSED_400)
         for what in (

@@ -192,6 +192,16 @@ def test_a_write_can_do_without_its_payload(container: ContainerProxy) -> None:
     assert container.read_item("1", "a")["id"] == "1"
 
 
+@pytest.mark.parametrize(
+    "options", [{"pre_trigger_include": "t"}, {"post_trigger_include": "t"}, {"indexing_directive": 2}]
+)
+def test_a_write_that_asks_for_a_trigger_or_an_indexing_directive_is_400(
+    container: ContainerProxy, options: dict[str, Any]
+) -> None:
+    refused(lambda: container.create_item({"id": "1", "pk": "a"}, **options), 400)
+    refused(lambda: container.read_item("1", "a"), 404)
+
+
 def test_many_items_are_read_at_once(container: ContainerProxy) -> None:
     for index in range(20):
         container.create_item({"id": str(index), "pk": f"p{index % 5}"})
