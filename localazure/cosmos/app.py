@@ -17,10 +17,11 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from localazure.cosmos import regions, routes, wire
+from localazure.cosmos import regions, rids, routes, wire
 from localazure.cosmos.account import Account
 from localazure.cosmos.auth import CosmosKeys, Gatekeeper
 from localazure.cosmos.catalog import DEFAULT_RU
@@ -124,8 +125,7 @@ class CosmosApp:
             self._account.resume()
         if access == "read-only" and routes.changes_something(request.method, operation):
             raise Forbidden(f"The read-only key does not allow {request.method} on this resource.")
-        named = (*request.segments, *(None,) * 4)
-        place = Place(database=named[1], container=named[3])
+        place = self._place(request)
         await self._strikes.before(operation, place)
         endpoint: Endpoint = getattr(self._items, operation, None) or getattr(self._resources, operation)
         if hasattr(self._items, operation) and self._strikes.enforces_throughput(place):
@@ -136,6 +136,15 @@ class CosmosApp:
         if self._account.has_second_region and regions.is_second(request.headers.get("host", "")):
             self._strikes.count_second_region()
         return response
+
+    def _place(self, request: Request) -> Place:
+        """The names of what a request is about, also where its path has resource ids."""
+        _, database, _, container = (*request.segments, *(None,) * 4)[:4]
+        if database is not None and container is not None and rids.addresses_by_rid(database):
+            with suppress(CosmosError):
+                found = self._account.catalog.container(database, container)
+                return Place(database=found.database.name, container=found.name)
+        return Place(database=database, container=container)
 
     async def _throttled(self, endpoint: Endpoint, request: Request, named: Place) -> Response:
         """Raises: `TooManyRequests` where the physical partition has nothing left in this second."""

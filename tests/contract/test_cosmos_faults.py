@@ -120,6 +120,17 @@ def test_a_crash_between_commit_and_answer_keeps_what_was_not_acknowledged(
     assert exists(container, "1")
 
 
+def test_a_fault_strikes_a_document_that_is_addressed_by_its_own_link_too(
+    azure: LocalAzure, container: ContainerProxy
+) -> None:
+    there = container.read_item("there", "a")
+    fault = azure.faults.cosmos.respond(500, operation="replace", container=container.id)
+    with pytest.raises(CosmosHttpResponseError) as caught:
+        container.replace_item(there, {"id": "there", "pk": "a"})
+    assert caught.value.status_code == 500
+    assert fault.hits == 1
+
+
 def test_a_fault_for_one_container_spares_the_others(azure: LocalAzure, container: ContainerProxy) -> None:
     fault = azure.faults.cosmos.respond(500, container="other")
     container.create_item({"id": "1", "pk": "a"})
