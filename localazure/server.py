@@ -10,26 +10,34 @@ How: uvicorn serves both HTTP ports, told apart by the port a request came in on
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
+import signal
 import socket
+import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from localazure.control import create_control
 from localazure.cosmos.app import CosmosApp, CosmosKeys, create_app
-from localazure.errors import PortBusy
+from localazure.errors import HubUnusable, PortBusy
 from localazure.eventhubs.doorway import Doorway
 from localazure.eventhubs.service import EventHubs
 from localazure.faults import FaultBook
 from localazure.keys import Keys
 
 logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 LOOPBACK = "127.0.0.1"
 GRACE_SECONDS = 2
@@ -117,7 +125,10 @@ class Server:
         self, event_hubs: EventHubs, cosmos_socket: socket.socket, amqp_socket: socket.socket, control: socket.socket
     ) -> None:
         for name, partition_count in self._options.hubs:
-            event_hubs.ensure_hub(name, partition_count)
+            try:
+                event_hubs.ensure_hub(name, partition_count)
+            except ValueError as error:
+                raise HubUnusable(name, str(error)) from error
         cosmos = self._create_cosmos()
         ports = Endpoints(_port(cosmos_socket), _port(amqp_socket), _port(control))
         application = _ByPort(
@@ -197,6 +208,7 @@ class _AmqpProtocol(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._flush_planned = False
         self._paused = False
+        self._busy = False
         self._lost = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -207,7 +219,7 @@ class _AmqpProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._activity.touch()
-        self._connection.receive_bytes(data)
+        self._guarded(self._connection.receive_bytes, data)
         self._flush()
 
     def pause_writing(self) -> None:
@@ -226,9 +238,14 @@ class _AmqpProtocol(asyncio.Protocol):
         self._connection.connection_lost()
 
     def _wake(self) -> None:
-        if not self._flush_planned and not self._lost:
+        """Send at once, but not from within a call on the same connection: then in the loop's next turn."""
+        if self._lost or self._flush_planned:
+            return
+        if self._busy:
             self._flush_planned = True
             self._loop.call_soon(self._flush)
+        else:
+            self._flush()
 
     def _flush(self) -> None:
         self._flush_planned = False
@@ -239,7 +256,7 @@ class _AmqpProtocol(asyncio.Protocol):
             return
         if self._paused:
             return
-        output = self._connection.data_to_send()
+        output = self._guarded(self._connection.data_to_send)
         if output:
             self._transport.write(output)
         if self._connection.closed:
@@ -250,7 +267,7 @@ class _AmqpProtocol(asyncio.Protocol):
     def _plan_tick(self) -> None:
         """Have the connection woken at the time it wants, if that is sooner than what is planned."""
         now = time.time()
-        wanted = self._connection.tick(now)
+        wanted = self._guarded(self._connection.tick, now)
         if wanted is None:
             return
         when = self._loop.time() + max(0.0, wanted - now)
@@ -262,8 +279,16 @@ class _AmqpProtocol(asyncio.Protocol):
 
     def _tick(self) -> None:
         self._timer = None
-        self._connection.tick(time.time())
+        self._guarded(self._connection.tick, time.time())
         self._flush()
+
+    def _guarded(self, call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        """A call on the connection, within which `wake` does not send."""
+        self._busy = True
+        try:
+            return call(*arguments, **named)
+        finally:
+            self._busy = False
 
 
 class _ByPort:
@@ -284,6 +309,20 @@ class _HttpServer(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, *, started: Callable[[], None]) -> None:
         super().__init__(config)
         self._tell = started
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """A signal ends the serving and nothing else: uvicorn would raise it again, before files are closed."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        signals = (signal.SIGINT, signal.SIGTERM, *([signal.SIGBREAK] if sys.platform == "win32" else []))
+        former = {number: signal.signal(number, self.handle_exit) for number in signals}
+        try:
+            yield
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, handler)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

@@ -108,11 +108,11 @@ class Sender:
             else:
                 self._reject(message, INTERNAL_ERROR, f"the events could not be stored: {error}")
         else:
-            partition.advance(tail)
             self._world.counters.events_in += count
             self._world.counters.batches_in += 1
             self._acknowledge(message)
-        self._wake()
+            self._wake()
+            partition.advance(tail)
 
     def _acknowledge(self, message: Message) -> None:
         faults, hub = self._world.faults, self.hub.name
