@@ -121,6 +121,22 @@ def test_an_interrupted_set_up_goes_on_where_it_was(project: SmallProject) -> No
     assert "handed over: run" in again.stdout
 
 
+@pytest.mark.skipif(os.name == "nt", reason="only on systems where an installer inherits the set-up lock")
+def test_a_set_up_that_was_killed_is_taken_over_when_its_installer_has_ended(project: SmallProject) -> None:
+    shutil.rmtree(project.folder / ".venv")
+    killed = project.start("run")
+    while not (project.folder / ".venv").exists():
+        time.sleep(0.01)
+    killed.kill()
+    killed.communicate(timeout=60)
+
+    done = project.lab("run")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Another `lab.py` is setting this folder up; waiting for it.")
+    assert "handed over: run" in done.stdout
+
+
 def test_an_environment_whose_python_is_gone_is_made_again(project: SmallProject) -> None:
     project.python.unlink()
 
