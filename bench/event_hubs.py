@@ -2,7 +2,7 @@
 
 The Azure SDK, unmodified, drives both in turns: batches of 100 JSON events of 1,000 bytes, made anew for each send. The
 sink answers from what was prepared, so it is the ceiling of the SDK; the embedded service stores each batch durably
-before it answers. A pipelining client (`amqp_client`) tells what the service does when the SDK is not in the way.
+before it answers. A pipelining client tells what the service does without the SDK in the way.
 The log of five million events is written into the file before its server starts.
 """
 
@@ -24,9 +24,9 @@ from functools import partial
 from pathlib import Path
 
 import psutil
-from amqp_client import Client
 from azure.eventhub import EventData, EventHubConsumerClient, EventHubProducerClient
 from measure import Figure, Missed, interleaved, main
+from peers.amqp_client import Client
 from tqdm import tqdm
 
 from localazure.amqp import encode
