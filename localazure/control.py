@@ -61,12 +61,10 @@ def create_control(
         return JSONResponse(fault.as_json(), 201)
 
     async def clear_fault(request: Request) -> Response:
-        faults.clear(request.path_params["number"])
-        return JSONResponse({})
+        return JSONResponse(faults.clear(request.path_params["number"]))
 
     async def clear_faults(_: Request) -> Response:
-        faults.clear()
-        return JSONResponse({})
+        return JSONResponse(faults.clear())
 
     async def stop_server(_: Request) -> Response:
         stop()

@@ -19,15 +19,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 from localazure import keys as key_file
 from localazure import private_file
-from localazure.errors import FolderUnusable, LocalAzureError, NotRunning, StartFailed
+from localazure.errors import FolderUnusable, LocalAzureError, NotAnswering, StartFailed
+from localazure.folder import LOCK_FILE, LOG_FILE, STARTING_LOCK_FILE, STATE_FILE, served
 from localazure.handle import ControlClient, LocalAzure
-from localazure.server import ServerOptions
-from localazure.serving import LOCK_FILE, STATE_FILE, Ready, serve
+
+if TYPE_CHECKING:
+    from localazure.serving import Ready
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +38,9 @@ START_TIMEOUT_SECONDS = 30.0
 STOP_TIMEOUT_SECONDS = 15.0
 WATCH_INTERVAL_SECONDS = 0.5
 IDLE_SECONDS = 30 * 60.0
-STARTING_LOCK_FILE = "starting.lock"
-LOG_FILE = "localazure.log"
+LONGEST_WATCH_INTERVAL_SECONDS = 30.0
+LOG_BYTES = 1_000_000
+"""A log longer than this is set aside when the next server starts; one such is kept."""
 DETACHED_ON_WINDOWS: int = getattr(subprocess, "DETACHED_PROCESS", 0) | getattr(
     subprocess, "CREATE_NEW_PROCESS_GROUP", 0
 )
@@ -59,6 +63,9 @@ def start(
 
     Raises: `AlreadyServing`, `PortBusy`, `FolderUnusable`, `DataDamaged`.
     """
+    from localazure.server import ServerOptions
+    from localazure.serving import serve
+
     options = ServerOptions(Path(data_dir).resolve(), cosmos_port, eventhubs_port, ranges=ranges)
     told = threading.Event()
     outcome: list[Ready | BaseException] = []
@@ -107,38 +114,45 @@ def attach(data_dir: Path | str) -> LocalAzure:
 
 
 def status(data_dir: Path | str) -> Running | None:
-    """The server of `data_dir`, if one answers."""
+    """The server of `data_dir`, if one answers. Nobody else is asked, should its port be another program's now."""
     folder = Path(data_dir).resolve()
     try:
         state = private_file.read(folder / STATE_FILE)
-        if state is None:
+        if state is None or not served(folder):
             return None
         control = ControlClient(int(state["control_port"]), str(state["control_token"]))
         answer = control("GET", "/health")
+        return Running(int(answer["pid"]), int(state["cosmos_port"]), int(state["eventhubs_port"]), control)
     except (OSError, ValueError, KeyError, TypeError, LocalAzureError):
         return None
-    return Running(int(answer["pid"]), int(state["cosmos_port"]), int(state["eventhubs_port"]), control)
 
 
 def stop(data_dir: Path | str) -> bool:
     """Stop the server of `data_dir` and wait until its files are closed; False if none was running.
 
-    Raises: `LocalAzureError` when it does not stop in time.
+    Raises: `NotAnswering` when a process serves the folder and does not do as told, be it too busy or halted.
     """
     folder = Path(data_dir).resolve()
-    running = status(folder)
-    if running is None:
-        (folder / STATE_FILE).unlink(missing_ok=True)
+    if not folder.is_dir():
         return False
-    running.control("POST", "/stop")
+    running = status(folder)
+    if running is not None:
+        running.control("POST", "/stop")
     try:
-        with FileLock(folder / LOCK_FILE).acquire(timeout=STOP_TIMEOUT_SECONDS):
-            return True
+        lock = FileLock(folder / LOCK_FILE).acquire(timeout=STOP_TIMEOUT_SECONDS if running else 0)
     except Timeout as error:
-        raise LocalAzureError(
-            f"The embedded Azure (process {running.pid}) did not stop within "
-            f"{STOP_TIMEOUT_SECONDS:.0f} s; end that process."
-        ) from error
+        raise NotAnswering(folder, _pid_told(folder)) from error
+    with lock:
+        (folder / STATE_FILE).unlink(missing_ok=True)
+    return running is not None
+
+
+def _pid_told(folder: Path) -> object:
+    """The process id in the state file, for a message; None if it cannot be read."""
+    try:
+        return (private_file.read(folder / STATE_FILE) or {}).get("pid")
+    except (OSError, ValueError):
+        return None
 
 
 class Watchdog:
@@ -158,17 +172,24 @@ class Watchdog:
             self._thread.join(STOP_TIMEOUT_SECONDS)
 
     def _watch(self) -> None:
-        while not self._stopping.wait(WATCH_INTERVAL_SECONDS):
-            if self._killed():
+        pause, complaint = WATCH_INTERVAL_SECONDS, ""
+        while not self._stopping.wait(pause):
+            if not self._killed():
+                pause, complaint = WATCH_INTERVAL_SECONDS, ""
+                continue
+            if not complaint:
                 logger.warning("the embedded Azure was killed; it is started again on the same ports")
-                try:
-                    _running_or_started(self._data_dir)
-                except LocalAzureError as error:
+            try:
+                _running_or_started(self._data_dir)
+            except LocalAzureError as error:
+                pause = min(LONGEST_WATCH_INTERVAL_SECONDS, 2 * pause)
+                if str(error) != complaint:
                     logger.error("%s", error)
+                complaint = str(error)
 
     def _killed(self) -> bool:
         """Whether a state file is left of a server that is gone. A stop on purpose removes the file."""
-        return (self._data_dir / STATE_FILE).exists() and status(self._data_dir) is None
+        return (self._data_dir / STATE_FILE).exists() and status(self._data_dir) is None and not served(self._data_dir)
 
 
 def _running_or_started(folder: Path) -> Running:
@@ -188,6 +209,7 @@ def _running_or_started(folder: Path) -> Running:
 def _spawn(folder: Path) -> Running:
     """Start the daemon and wait until it answers. The caller holds the starting lock."""
     command = [sys.executable, "-m", "localazure", "serve", "--data", str(folder), "--idle-seconds", str(IDLE_SECONDS)]
+    _set_aside(folder / LOG_FILE)
     with open(folder / LOG_FILE, "ab") as log:
         log_start = log.tell()
         process = subprocess.Popen(
@@ -224,6 +246,11 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
 
 
+def _set_aside(log: Path) -> None:
+    if log.exists() and log.stat().st_size > LOG_BYTES:
+        log.replace(log.with_suffix(".old.log"))
+
+
 def _log_since(log: Path, start: int) -> str:
     """The last line that a failing daemon wrote: its own sentence."""
     try:
@@ -234,4 +261,4 @@ def _log_since(log: Path, start: int) -> str:
     return lines[-1].removeprefix("Error: ") if lines else ""
 
 
-__all__ = ["NotRunning", "Running", "Watchdog", "attach", "start", "status", "stop"]
+__all__ = ["Running", "Watchdog", "attach", "start", "status", "stop"]

@@ -49,6 +49,31 @@ class DataDamaged(LocalAzureError):
         )
 
 
+class NotAnswering(LocalAzureError):
+    """A process serves the folder and does not answer."""
+
+    def __init__(self, data_dir: Path, pid: object) -> None:
+        who = "A process" if pid is None else f"Process {pid}"
+        super().__init__(
+            f"{who} serves the data folder {data_dir.name!r} and does not answer. Try again in a moment; if it stays "
+            "so, end that process: what it has acknowledged is on disk."
+        )
+
+
+class KeyUnusable(LocalAzureError):
+    """A key that was given is none."""
+
+    def __init__(self, flag: str, reason: str) -> None:
+        super().__init__(f"The key given with {flag} cannot be used ({reason}); the folder's keys are as they were.")
+
+
+class HubUnusable(LocalAzureError):
+    """A hub that was asked for at the start cannot be made."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"The hub {name!r} cannot be made: {reason}.")
+
+
 class StartFailed(LocalAzureError):
     """The daemon did not come up."""
 

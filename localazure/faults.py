@@ -102,11 +102,13 @@ class FaultBook:
         with self._lock:
             return next((fault for fault in self._faults if fault.matches(service, kind, facts)), None)
 
-    def clear(self, number: int | None = None) -> None:
-        """Disarm one fault, or all of them."""
+    def clear(self, number: int | None = None) -> list[dict[str, Any]]:
+        """Disarm one fault, or all of them: as they were at the end, with every hit."""
         with self._lock:
-            self._faults = [fault for fault in self._faults if number is not None and fault.number != number]
+            cleared = [fault for fault in self._faults if number is None or fault.number == number]
+            self._faults = [fault for fault in self._faults if fault not in cleared]
         self._changed()
+        return [fault.as_json() for fault in cleared]
 
     def _changed(self) -> None:
         for listener in self._listeners:
@@ -138,9 +140,10 @@ class FaultHandle:
 
     def clear(self) -> int:
         """Disarm it; the number of times it struck."""
-        hits = self.hits
-        self._control("DELETE", f"/faults/{self.number}", None)
-        return hits
+        cleared = self._control("DELETE", f"/faults/{self.number}", None)
+        if not cleared:
+            raise LookupError(f"fault {self.number} has been cleared")
+        return int(cleared[0]["hits"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,15 +36,20 @@ class ControlClient:
             headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
             connection.request(method, path, None if body is None else json.dumps(body), headers)
             response = connection.getresponse()
-            answer = json.loads(response.read())
-        except (OSError, http.client.HTTPException, ValueError) as error:
+            content = response.read()
+        except (OSError, http.client.HTTPException) as error:
             raise NotRunning(
                 f"The embedded Azure does not answer ({error}); start it with `python lab.py up`."
             ) from error
         finally:
             connection.close()
+        try:
+            answer = json.loads(content)
+        except ValueError:
+            sentence = f"the control route answered {response.status} without JSON; see localazure.log"
+            raise ControlRefused(response.status, sentence) from None
         if response.status >= 400:
-            raise ControlRefused(response.status, str(answer.get("error", answer)))
+            raise ControlRefused(response.status, str(answer["error"]))
         return answer
 
 

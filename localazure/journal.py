@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from localazure.errors import DataDamaged
+
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -45,7 +47,8 @@ class _Work:
 class Journal:
     """The one writer of a SQLite file.
 
-    Raises: `sqlite3.DatabaseError` at construction if the file is not a database, `OSError` if the folder is read-only.
+    Raises, at construction: `DataDamaged` if the file is not a database, `sqlite3.OperationalError` if it cannot be
+    opened or written.
     """
 
     def __init__(self, path: Path, schema: str, post: Post, *, page_bytes: int = 4096) -> None:
@@ -55,8 +58,13 @@ class Journal:
         self._works: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._closed = False
         self._lock = threading.Lock()
-        self._connection = self._open(read_only=False)
-        self._connection.executescript(schema)
+        try:
+            self._connection = self._open(read_only=False)
+            self._connection.executescript(schema)
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as error:
+            raise DataDamaged(path, str(error)) from error
         self._thread = threading.Thread(target=self._write, name=f"journal-{path.stem}", daemon=True)
         self._thread.start()
 
@@ -141,11 +149,18 @@ class Journal:
             self._connection.execute("COMMIT")
         except sqlite3.Error as failure:
             logger.error("commit of %d works to %s failed: %s", len(group), self._path.name, failure)
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+            self._roll_back()
             reports = [(work, None, failure) for work in group]
         for work, result, error in reports:
             self._report(work, result, error)
+
+    def _roll_back(self) -> None:
+        """Leave the transaction, and the thread alive, whatever the disk says."""
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            logger.error("rolling %s back failed: %s", self._path.name, error)
 
     def _run_one(self, work: _Work) -> tuple[Any, BaseException | None]:
         self._connection.execute("SAVEPOINT work")

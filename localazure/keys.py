@@ -12,11 +12,11 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from localazure import private_file
-from localazure.errors import DataDamaged
+from localazure.errors import DataDamaged, KeyUnusable
 
 ROOT_POLICY = "RootManageSharedAccessKey"
 POLICIES = (ROOT_POLICY, "manage", "send", "listen")
@@ -25,15 +25,22 @@ FILE_NAME = "keys.json"
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Every secret of one data folder."""
+    """Every secret of one data folder; none shows in a repr."""
 
-    cosmos_read_write: str
-    cosmos_read_only: str
-    event_hubs: Mapping[str, str]
-    control_token: str
+    cosmos_read_write: str = field(repr=False)
+    cosmos_read_only: str = field(repr=False)
+    event_hubs: Mapping[str, str] = field(repr=False)
+    control_token: str = field(repr=False)
 
     def with_given(self, cosmos_key: str | None, eventhubs_key: str | None) -> Keys:
-        """The same with the caller's own read-write key and root policy key, as an emulator's fixed keys are given."""
+        """The same with the caller's own read-write key and root policy key, as an emulator's fixed keys are given.
+
+        Raises: `KeyUnusable` for a Cosmos DB key that is not base64, or a policy key that a connection string cuts.
+        """
+        if cosmos_key is not None and not _is_base64(cosmos_key):
+            raise KeyUnusable("--cosmos-key", "it is not base64")
+        if eventhubs_key is not None and (not eventhubs_key.strip() or set(eventhubs_key) & set("; \t\r\n")):
+            raise KeyUnusable("--eventhubs-key", "it is empty, or holds a blank or a semicolon")
         event_hubs = {**self.event_hubs, **({ROOT_POLICY: eventhubs_key} if eventhubs_key else {})}
         return replace(self, cosmos_read_write=cosmos_key or self.cosmos_read_write, event_hubs=event_hubs)
 
@@ -67,6 +74,13 @@ def _make() -> Keys:
         event_hubs={policy: _random_key(32) for policy in POLICIES},
         control_token=secrets.token_urlsafe(32),
     )
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        return len(base64.b64decode(text, validate=True)) > 0
+    except ValueError:
+        return False
 
 
 def _random_key(size_bytes: int) -> str:

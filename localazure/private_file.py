@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
+
+RETRY_SECONDS = 2.0
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
@@ -21,10 +24,24 @@ def write(path: Path, content: dict[str, Any]) -> None:
             json.dump(content, file, indent=1)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(draft, path)
+        _move(draft, path)
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
+
+
+def _move(draft: Path, path: Path) -> None:
+    """Rename over. Windows refuses while a reader has the file open: readers are quick, so try again."""
+    deadline = time.monotonic() + RETRY_SECONDS
+    while True:
+        try:
+            os.replace(draft, path)
+        except PermissionError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def read(path: Path) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -19,15 +20,15 @@ from filelock import FileLock, Timeout
 
 from localazure import keys as key_file
 from localazure import private_file
-from localazure.errors import AlreadyServing, DataDamaged, FolderUnusable
+from localazure.errors import AlreadyServing, FolderUnusable
+from localazure.folder import LOCK_FILE, PORTS_FILE, STATE_FILE
 from localazure.keys import Keys
 from localazure.server import Endpoints, Server, ServerOptions
 
 logger = logging.getLogger(__name__)
 
-LOCK_FILE = "daemon.lock"
-STATE_FILE = "state.json"
-PORTS_FILE = "ports.json"
+LOCK_RETRY_SECONDS = 1.0
+"""Who asks whether a folder is served holds its lock for an instant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,36 +49,38 @@ def serve(
 ) -> None:
     """Serve `options.data_dir` in this thread until the server stops.
 
-    Raises: `AlreadyServing`, `FolderUnusable`, `DataDamaged`, `PortBusy`.
+    A state file that an earlier server left stays until this one listens, so that a failed start still counts as down
+    by a crash. Raises: `AlreadyServing`, `FolderUnusable`, `DataDamaged`, `PortBusy`, `KeyUnusable`, `HubUnusable`.
     """
     data_dir = options.data_dir
+    listening = False
     with _locked(data_dir):
         keys = key_file.load_or_make(data_dir, cosmos_key=cosmos_key, eventhubs_key=eventhubs_key)
 
         def announce(endpoints: Endpoints) -> None:
+            nonlocal listening
             _write_state(data_dir, endpoints, keys)
+            listening = True
             ready(Ready(endpoints, keys, server))
 
         server = Server(replace(options, former=_former_ports(data_dir)), keys, ready=announce)
-
         try:
             asyncio.run(server.run())
         except sqlite3.Error as error:
-            raise DataDamaged(data_dir / "events.sqlite or cosmos.sqlite", str(error)) from error
+            raise FolderUnusable(data_dir, str(error)) from error
         finally:
-            (data_dir / STATE_FILE).unlink(missing_ok=True)
+            if listening:
+                (data_dir / STATE_FILE).unlink(missing_ok=True)
 
 
-def _locked(data_dir: Path) -> FileLock:
+def _locked(data_dir: Path) -> AbstractContextManager[object]:
     try:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = FileLock(data_dir / LOCK_FILE)
-        lock.acquire(timeout=0)
+        return FileLock(data_dir / LOCK_FILE).acquire(timeout=LOCK_RETRY_SECONDS, poll_interval=0.01)
     except Timeout as error:
         raise AlreadyServing(data_dir) from error
     except OSError as error:
         raise FolderUnusable(data_dir, error.strerror or str(error)) from error
-    return lock
 
 
 def _former_ports(data_dir: Path) -> Endpoints | None:

@@ -24,6 +24,7 @@ from localazure.errors import (
     DataDamaged,
     FolderUnusable,
     LocalAzureError,
+    NotAnswering,
     NotRunning,
     PortBusy,
     StartFailed,
@@ -266,6 +267,105 @@ def test_serve_prints_one_line_of_json_and_hub_create_works_while_it_runs(folder
     finally:
         daemon.stop(folder)
         server.communicate(timeout=30)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only on POSIX can a process be halted")
+def test_a_server_that_does_not_answer_is_named_and_nothing_of_it_is_deleted(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("localazure.handle.CONTROL_TIMEOUT_SECONDS", 0.5)
+    server = serve(folder)
+    assert server.stdout is not None
+    server.stdout.readline()
+    psutil.Process(server.pid).suspend()
+    try:
+        with pytest.raises(NotAnswering, match=str(server.pid)):
+            daemon.stop(folder)
+        assert (folder / "state.json").exists()
+    finally:
+        psutil.Process(server.pid).resume()
+    monkeypatch.undo()
+    assert daemon.stop(folder)
+    server.communicate(timeout=30)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only on POSIX is there a signal to end by")
+def test_a_termination_signal_is_a_stop_on_purpose(folder: Path) -> None:
+    server = serve(folder)
+    assert server.stdout is not None
+    server.stdout.readline()
+    server.terminate()
+    server.communicate(timeout=30)
+    assert server.returncode == 0
+    assert not (folder / "state.json").exists()
+
+
+def test_a_stale_state_file_does_not_send_the_token_to_whoever_has_the_port_now(folder: Path) -> None:
+    folder.mkdir()
+    with socket.socket() as stranger:
+        stranger.bind(("127.0.0.1", 0))
+        stranger.listen()
+        stranger.settimeout(0.5)
+        port = stranger.getsockname()[1]
+        state = {"pid": 1, "cosmos_port": 1, "eventhubs_port": 2, "control_port": port, "control_token": "secret"}
+        (folder / "state.json").write_text(json.dumps(state), encoding="utf-8")
+        assert daemon.status(folder) is None
+        with pytest.raises(TimeoutError):
+            stranger.accept()
+
+
+def test_a_start_that_fails_after_a_kill_is_tried_again_until_it_works(folder: Path) -> None:
+    with localazure.attach(folder) as azure:
+        running = daemon.status(folder)
+        assert running is not None
+        keys = (folder / "keys.json").read_text(encoding="utf-8")
+        (folder / "keys.json").write_text("{", encoding="utf-8")
+        psutil.Process(running.pid).kill()
+        assert not eventually(lambda: daemon.status(folder) is not None, timeout_seconds=2.0)
+        assert (folder / "state.json").exists()
+        (folder / "keys.json").write_text(keys, encoding="utf-8")
+        assert eventually(lambda: daemon.status(folder) is not None)
+        assert azure.event_hub_names() == []
+
+
+def test_a_key_that_is_none_leaves_the_keys_of_the_folder_as_they_were(folder: Path) -> None:
+    localazure.start(folder).close()
+    before = (folder / "keys.json").read_bytes()
+    for arguments in (("--cosmos-key", "abc"), ("--eventhubs-key", "a;b")):
+        refused = serve(folder, *arguments)
+        _, complaint = refused.communicate(timeout=30)
+        assert refused.returncode == 1
+        assert arguments[0] in complaint
+        assert "Traceback" not in complaint
+    assert (folder / "keys.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("hub", ["orders:0", "bad/name:2", "orders:99999"])
+def test_a_hub_that_cannot_be_made_is_named(folder: Path, hub: str) -> None:
+    refused = serve(folder, "--hub", hub)
+    _, complaint = refused.communicate(timeout=30)
+    assert refused.returncode == 1
+    assert hub.partition(":")[0] in complaint
+    assert "Traceback" not in complaint
+
+
+def test_a_damaged_data_file_is_named_and_left_as_it_is(folder: Path) -> None:
+    localazure.start(folder).close()
+    for file in folder.glob("*.sqlite"):
+        whole = file.read_bytes()
+        damaged = b"no database, whatever its name says" * 100
+        file.write_bytes(damaged)
+        with pytest.raises(DataDamaged, match=file.name):
+            localazure.start(folder)
+        assert file.read_bytes() == damaged
+        file.write_bytes(whole)
+
+
+def test_clearing_a_fault_says_how_often_it_struck(own_azure: localazure.LocalAzure) -> None:
+    fault = own_azure.faults.event_hubs.drop_connection()
+    assert fault.clear() == 0
+    with pytest.raises(LookupError):
+        fault.clear()
 
 
 def test_an_idle_server_stops_by_itself(folder: Path) -> None:

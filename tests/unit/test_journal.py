@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from localazure.errors import DataDamaged
 from localazure.journal import Journal, JournalClosed
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS words (word TEXT UNIQUE)"
@@ -110,5 +111,5 @@ def test_a_reader_cannot_write(journal: Journal) -> None:
 
 def test_a_file_that_is_no_database_is_refused_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "words.sqlite").write_bytes(b"this is not a database, whatever its name says" * 100)
-    with pytest.raises(sqlite3.DatabaseError):
+    with pytest.raises(DataDamaged, match=r"words\.sqlite"):
         Journal(tmp_path / "words.sqlite", SCHEMA, lambda call: call())
