@@ -32,6 +32,11 @@ CATALOGUE: Final[Mapping[str, int]] = {
 }
 """Event type -> the schema version written today."""
 
+AGGREGATE_TYPES: Final[Mapping[str, str]] = {
+    kind: "Customer" if kind.startswith("Customer") else "Order" for kind in CATALOGUE
+}
+"""Event type -> the type of the aggregates that have such events."""
+
 
 class EnvelopeError(LabError):
     """Bytes or a document that are no event of this lab; `aggregate_id` is told if it could be read."""

@@ -17,14 +17,20 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from typing import Annotated
 
 import msgspec
 
-from labkit.events.envelope import CATALOGUE, EnvelopeError, EventEnvelope, from_json
-from labkit.events.ids import order_day
+from labkit.events.envelope import AGGREGATE_TYPES, CATALOGUE, EnvelopeError, EventEnvelope, from_json
+from labkit.events.ids import CUSTOMER_ID, order_day
 
 MONEY_PLACES = Decimal("0.01")
-MONEY_LIMIT = Decimal(10) ** 16
+HIGHEST_TOTAL = Decimal("1000000000000.00")
+"""Of one order: the domain's most items, each at its highest quantity and price. A total beyond it is parked, so that
+it can break neither its own column nor the sum of its day."""
+LONGEST_NAME = 255
+"""Characters of an aggregate id under which an event can be parked. The domain's are shorter by far, and Cosmos DB
+takes no partition key beyond 2 KB."""
 
 
 class OrderRow(msgspec.Struct, frozen=True):
@@ -65,11 +71,11 @@ def money(text: object) -> Decimal:
     """An amount as events carry it, a JSON string with at most two places. Raises: `CannotApply`."""
     try:
         amount = Decimal(text) if isinstance(text, str) else Decimal("NaN")
-        exact = amount.is_finite() and abs(amount) < MONEY_LIMIT and amount == amount.quantize(MONEY_PLACES)
+        exact = amount.is_finite() and 0 <= amount <= HIGHEST_TOTAL and amount == amount.quantize(MONEY_PLACES)
     except InvalidOperation:
         exact = False
     if not exact:
-        raise CannotApply(f"{text!r} is not an amount with at most two places")
+        raise CannotApply(f"{text!r} is not an amount of 0.00 to {HIGHEST_TOTAL} with at most two places")
     return amount.quantize(MONEY_PLACES)
 
 
@@ -80,7 +86,7 @@ class LineData(msgspec.Struct, frozen=True):
 
 
 class CreatedData(msgspec.Struct, frozen=True, rename="camel"):
-    customer_id: str
+    customer_id: Annotated[str, msgspec.Meta(pattern=rf"\A{CUSTOMER_ID.pattern}\Z")]
     items: list[LineData]
     total: str
 
@@ -140,7 +146,7 @@ class Reading:
 
 
 UNREADABLE = (EnvelopeError, ValueError, OverflowError, RecursionError)
-"""No JSON, no envelope, an order id without a day, a time beyond the calendar, data nested without end."""
+"""No JSON, no envelope, a name that is none, a time beyond the calendar, data nested without end."""
 
 
 def read(arrival: Arrival) -> Reading:
@@ -149,11 +155,25 @@ def read(arrival: Arrival) -> Reading:
     try:
         event = from_json(arrival.body)
         named = event.aggregate_id
-        if event.aggregate_type == "Order":
-            order_day(event.aggregate_id)
+        must_be_named_as_its_type(event)
     except UNREADABLE as error:
-        return Reading(arrival, named or getattr(error, "aggregate_id", None) or "", None, f"cannot be read: {error}")
+        who = named or getattr(error, "aggregate_id", None) or ""
+        return Reading(arrival, who if len(who) <= LONGEST_NAME else "", None, f"cannot be read: {error}")
     return Reading(arrival, event.aggregate_id, event)
+
+
+def must_be_named_as_its_type(event: EventEnvelope) -> None:
+    """Raises: `ValueError` for an aggregate of another type than the event's, or an id that is none of that type."""
+    kind, who = event.aggregate_type, event.aggregate_id
+    belongs_to = AGGREGATE_TYPES.get(event.event_type, kind)
+    if kind != belongs_to:
+        raise ValueError(f"{event.event_type} belongs to an aggregate of type {belongs_to}, not {kind}")
+    if kind == "Order":
+        order_day(who)
+    elif kind == "Customer" and CUSTOMER_ID.fullmatch(who) is None:
+        raise ValueError(f"{who!r} is no customer id: customer-<suffix>")
+    elif len(who) > LONGEST_NAME:
+        raise ValueError(f"the aggregate id has {len(who)} characters, more than {LONGEST_NAME}")
 
 
 @dataclass(frozen=True, slots=True)

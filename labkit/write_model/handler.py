@@ -29,7 +29,7 @@ from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpRespons
 
 from labkit.clock import Clock
 from labkit.events import ids
-from labkit.events.envelope import CATALOGUE, EventEnvelope, from_document, to_document
+from labkit.events.envelope import AGGREGATE_TYPES, CATALOGUE, EventEnvelope, from_document, to_document
 from labkit.events.ids import Token
 from labkit.write_model.orders import (
     Command,
@@ -236,7 +236,7 @@ def enclose(event: Event, aggregate_id: str, version: int, now: datetime, contex
         event_id=ids.event_id(aggregate_id, version),
         event_type=event_type,
         aggregate_id=aggregate_id,
-        aggregate_type="Customer" if event_type == "CustomerRegistered" else "Order",
+        aggregate_type=AGGREGATE_TYPES[event_type],
         version=version,
         timestamp=now,
         correlation_id=context.correlation_id or context.idempotency_key,

@@ -10,8 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.events.envelope import to_json
-from labkit.projections.folds import Arrival, CannotApply, Folded, OrderRow, Row, fold, money, read
+from labkit.events.envelope import EventEnvelope, to_json
+from labkit.projections.folds import (
+    HIGHEST_TOTAL,
+    Arrival,
+    CannotApply,
+    Folded,
+    OrderRow,
+    Row,
+    fold,
+    money,
+    read,
+)
+from labkit.write_model import orders
 from tests.unit.projections.streams import CREATED, CUSTOMER, NINE, ORDER, arrivals, event, life_of
 
 
@@ -77,6 +88,9 @@ def test_bytes_that_name_no_aggregate_are_parked_alone() -> None:
         (event(ORDER, 2, "OrderUpdated", {"items": [], "total": 4.0}), "total"),
         (event(ORDER, 2, "OrderUpdated", {"items": [], "total": "4.005"}), "at most two places"),
         (event(ORDER, 2, "OrderUpdated", {"total": "4.00"}), "items"),
+        (event(ORDER, 2, "OrderUpdated", {"items": [], "total": "1000000000000.01"}), "1000000000000.00"),
+        (replace(event(ORDER, 2, "OrderPaid"), aggregate_type="Customer"), "belongs to an aggregate of type Order"),
+        (replace(event(ORDER, 2, "OrderPaid"), aggregate_type="Basket"), "belongs to an aggregate of type Order"),
     ],
 )
 def test_an_event_that_does_not_fit_is_parked_and_says_why(wrong, says) -> None:
@@ -100,6 +114,36 @@ def test_what_would_break_the_reader_is_parked_instead(body: bytes) -> None:
     assert [(parked.arrival.body, parked.reason[:14]) for parked in outcome.parked] == [(body, "cannot be read")]
 
 
+@pytest.mark.parametrize(
+    ("stranger", "says"),
+    [
+        (event("customer-", 1, "CustomerRegistered", {"name": "Ada"}), "is no customer id"),
+        (event(ORDER, 1, "CustomerRegistered", {"name": "Ada"}), "belongs to an aggregate of type Customer"),
+        (event(CUSTOMER, 1, "OrderCreated", CREATED), "belongs to an aggregate of type Order"),
+        (event(ORDER, 1, "OrderCreated", {**CREATED, "customerId": "customer-1\n"}), "customerId"),
+    ],
+)
+def test_an_aggregate_that_is_not_what_its_type_says_is_parked(stranger: EventEnvelope, says: str) -> None:
+    outcome = folded(arrivals(stranger))
+    assert outcome.rows == {}
+    assert [(parked.aggregate_id, says in parked.reason) for parked in outcome.parked] == [
+        (stranger.aggregate_id, True)
+    ]
+
+
+@pytest.mark.parametrize(
+    "arrival",
+    [
+        Arrival("0", 0, to_json(replace(event("x" * 3000, 1, "Filled"), aggregate_type="Basket")), "x" * 3000),
+        Arrival("0", 0, b"no event", "x" * 3000),
+    ],
+    ids=["in the envelope", "in the properties"],
+)
+def test_a_name_too_long_to_be_parked_under_is_left_out(arrival: Arrival) -> None:
+    outcome = folded([arrival])
+    assert [(parked.aggregate_id, parked.reason[:14]) for parked in outcome.parked] == [("", "cannot be read")]
+
+
 def test_behind_a_parked_event_means_after_it_so_a_redelivered_predecessor_is_applied() -> None:
     life = life_of()
     outcome = folded(arrivals(*life), lane={ORDER: 2})
@@ -112,10 +156,17 @@ def test_the_day_is_the_one_in_the_id_even_when_the_order_was_written_after_midn
     assert (row.created_day, row.created_at.date()) == (date(2026, 1, 4), NINE.date())
 
 
-@pytest.mark.parametrize("wrong", ["NaN", "Infinity", "1e40", "0.001", "", "ten", 12.5, None, 17 * "9"])
+@pytest.mark.parametrize(
+    "wrong", ["NaN", "Infinity", "1e40", "0.001", "", "ten", 12.5, None, "-0.01", "1000000000000.01"]
+)
 def test_money_is_a_string_with_at_most_two_places(wrong: object) -> None:
     with pytest.raises(CannotApply):
         money(wrong)
+
+
+def test_the_highest_total_is_the_one_that_the_domain_can_reach() -> None:
+    assert orders.MOST_ITEMS * orders.HIGHEST_QUANTITY * orders.HIGHEST_UNIT_PRICE == HIGHEST_TOTAL
+    assert money(str(HIGHEST_TOTAL)) == HIGHEST_TOTAL
 
 
 @given(st.data())
