@@ -2,6 +2,7 @@
 
 Owns the documents of the container `parked-events` (partition key `/aggregateId`, id `<hub partition>-<sequence>`):
 the event's bytes as they came, why they could not be applied, and since when. Refuses to know what the bytes mean.
+A document stays below Cosmos DB's 2 MB: a body or a reason too long for that is cut, and the reason says so.
 
 An event is parked first and passed by afterwards, so a crash between the two parks it again: the same id, so nothing
 changes, and the first reason stays. Order within the lane is the hub partition's.
@@ -24,6 +25,12 @@ from labkit.projections.folds import Arrival, Parked
 
 FIRSTS = "SELECT c.aggregateId, c.sequenceNumber FROM c WHERE c.hub = @hub"
 """Not grouped: across partitions, Azure's Python SDK refuses GROUP BY."""
+
+LONGEST_BODY = 1_300_000
+"""Bytes that are kept of a body; base64 makes 1.73 MB of them. Event Hubs takes bodies of up to 1 MiB, and far larger
+ones in its dedicated tier."""
+LONGEST_REASON = 500
+"""Characters."""
 
 
 class OtherEventParked(RuntimeError):
@@ -87,10 +94,19 @@ class ParkingLane:
             "hub": hub,
             "hubPartition": arrival.hub_partition,
             "sequenceNumber": arrival.sequence_number,
-            "reason": event.reason,
+            "reason": _reason(event),
             "parkedAt": self._now().isoformat(),
-            "body": base64.b64encode(arrival.body).decode("ascii"),
+            "body": base64.b64encode(arrival.body[:LONGEST_BODY]).decode("ascii"),
         }
+
+
+def _reason(event: Parked) -> str:
+    reason, size = event.reason, len(event.arrival.body)
+    if len(reason) > LONGEST_REASON:
+        reason = f"{reason[:LONGEST_REASON]}... (the first {LONGEST_REASON} of {len(reason)} characters)"
+    if size > LONGEST_BODY:
+        reason += f" (of the body, the first {LONGEST_BODY} of {size} bytes are kept)"
+    return reason
 
 
 def _parked(document: Mapping[str, Any]) -> ParkedEvent:

@@ -330,6 +330,19 @@ def test_parking_again_changes_nothing_and_another_event_in_its_place_is_refused
         lane.park("other hub", [one])
 
 
+def test_an_event_too_large_for_the_lane_is_kept_in_part_and_says_so(shop: Shop) -> None:
+    lane = ParkingLane(shop.lab.container("parked-events", "projector"))
+    body = b"{" * 3_000_000
+    lane.park("hub", [Parked(Arrival("0", 12, body, shop.order(2)), shop.order(2), "cannot be read: " + "9" * 900_000)])
+    lane.park("hub", [Parked(Arrival("0", 12, body, shop.order(2)), shop.order(2), "again")])
+    (kept,) = lane.events(shop.order(2))
+    assert kept.reason.startswith("cannot be read: 999")
+    assert kept.reason.endswith(
+        "(the first 500 of 900016 characters) (of the body, the first 1300000 of 3000000 bytes are kept)"
+    )
+    assert kept.arrival.body == body[:1_300_000]
+
+
 def test_the_days_of_the_batch_alone_are_recomputed(shop: Shop) -> None:
     projector = shop.projector()
     backfill = CreateOrder("order-20260102-a", "customer-2", (Item("tea", 1, Decimal("1.00")),), backfill=True)
