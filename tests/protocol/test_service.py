@@ -367,6 +367,24 @@ def test_output_comes_in_bounded_pieces_whatever_credit_a_client_gives(peer: Pee
     assert max(pieces) < 300_000
 
 
+def test_throttled_receivers_are_given_what_the_units_allow_and_the_rest_as_time_goes_on(
+    peer: Peer, namespace: Namespace
+) -> None:
+    sender, _ = peer.attach("orders/Partitions/0", is_receiver=False)
+    peer.send(sender, _batch(*[b"x" * 1_000] * 50), BATCH_FORMAT)
+    namespace.faults.arm("event_hubs", "throttle", -1, {"hub": "orders"}, {"throughput_units": 0.01})
+    first = _bodies(_receive(peer))
+    assert 18 <= len(first) <= 20
+    received = len(first)
+    for _ in range(4):
+        namespace.time += 0.5
+        peer.connection.tick(namespace.time)
+        more = len(_bodies(client.answers(peer.take())))
+        assert 8 <= more <= 11 or received + more == 50
+        received += more
+    assert received == 50
+
+
 def test_a_deleted_hub_detaches_its_links_and_rejects_what_is_under_way(peer: Peer, namespace: Namespace) -> None:
     sender, _ = peer.attach("orders", is_receiver=False)
     receiver, _ = peer.attach(PARTITION_0, is_receiver=True)
