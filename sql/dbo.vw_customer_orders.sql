@@ -5,7 +5,7 @@ SELECT
     c.name AS customer_name,
     COUNT_BIG(*) AS orders,
     COUNT_BIG(CASE WHEN o.status = 'Cancelled' THEN 1 END) AS cancelled,
-    CAST(COALESCE(SUM(CASE WHEN o.status <> 'Cancelled' THEN o.total END), 0) AS DECIMAL(18, 2)) AS revenue,
+    CAST(COALESCE(SUM(CASE WHEN o.status <> 'Cancelled' THEN o.total END), 0) AS DECIMAL(38, 2)) AS revenue,
     MIN(o.created_day) AS first_day,
     MAX(o.created_day) AS last_day
 FROM OPENROWSET(BULK 'orders/', DATA_SOURCE = 'read_store', FORMAT = 'DELTA')

@@ -5,7 +5,7 @@ SELECT
     o.created_day AS day,
     COUNT_BIG(*) AS orders,
     COUNT_BIG(CASE WHEN o.status = 'Cancelled' THEN 1 END) AS cancelled,
-    CAST(COALESCE(SUM(CASE WHEN o.status <> 'Cancelled' THEN o.total END), 0) AS DECIMAL(18, 2)) AS revenue,
+    CAST(COALESCE(SUM(CASE WHEN o.status <> 'Cancelled' THEN o.total END), 0) AS DECIMAL(38, 2)) AS revenue,
     CAST(ROUND(AVG(CASE WHEN o.status <> 'Cancelled' THEN o.total END), 2) AS DECIMAL(18, 2)) AS average_order_value,
     COUNT_BIG(DISTINCT o.customer_id) AS distinct_customers
 FROM OPENROWSET(BULK 'orders/', DATA_SOURCE = 'read_store', FORMAT = 'DELTA')

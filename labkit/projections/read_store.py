@@ -37,6 +37,8 @@ from labkit.projections.folds import CustomerRow, DayRow, OrderRow, Row
 
 INSTANT = pa.timestamp("us", "UTC")
 MONEY = pa.decimal128(18, 2)
+SUM_OF_MONEY = pa.decimal128(38, 2)
+"""As T-SQL and Arrow add up `MONEY`: no day has so many orders that it overflows."""
 NOTHING_APPLIED = -1
 
 
@@ -83,7 +85,7 @@ DAILY_ORDER_METRICS = ReadModel(
             ("day", pa.date32()),
             ("orders", pa.int64()),
             ("cancelled", pa.int64()),
-            ("revenue", MONEY),
+            ("revenue", SUM_OF_MONEY),
             ("average_order_value", MONEY),
             ("distinct_customers", pa.int64()),
         ]

@@ -47,7 +47,7 @@ DERIVED_METRICS = """OPENROWSET(BULK 'daily_order_metrics/', DATA_SOURCE = 'read
         day DATE,
         orders BIGINT,
         cancelled BIGINT,
-        revenue DECIMAL(18, 2),
+        revenue DECIMAL(38, 2),
         average_order_value DECIMAL(18, 2),
         distinct_customers BIGINT
     ) AS m"""

@@ -13,7 +13,7 @@ import pytest
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
-from labkit.projections.folds import Arrival, CustomerRow, DayRow, OrderRow, Row, fold, read
+from labkit.projections.folds import HIGHEST_TOTAL, Arrival, CustomerRow, DayRow, OrderRow, Row, fold, read
 from labkit.projections.projection import project
 from labkit.projections.read_store import (
     CUSTOMERS,
@@ -75,6 +75,13 @@ def test_rows_and_positions_are_in_one_delta_commit(store: ReadStore) -> None:
         "orders/hub/1": 3,
     }
     assert any("add" in action for action in actions)
+
+
+def test_a_day_of_the_highest_totals_is_added_up_and_ends_nothing(store: ReadStore) -> None:
+    dearest = [order(f"{number}", str(HIGHEST_TOTAL)) for number in range(10_001)]
+    store.commit(Batch("hub", {"0": 7}, dearest, {MONDAY}))
+    (day,) = rows(store, DAILY_ORDER_METRICS)
+    assert (day["revenue"], day["average_order_value"]) == (10_001 * HIGHEST_TOTAL, HIGHEST_TOTAL)
 
 
 def test_a_batch_that_changes_no_row_moves_the_positions_all_the_same(store: ReadStore) -> None:
