@@ -92,7 +92,7 @@ def test_a_delayed_acknowledgement_keeps_the_sender_waiting(struck, warm) -> Non
 
 
 def test_throttled_to_a_fraction_of_a_unit_excess_events_are_answered_server_busy(struck, warm) -> None:
-    fault = struck.faults.event_hubs.throttle(0.1, hub="orders")
+    fault = struck.faults.event_hubs.throttle(0.01, hub="orders")
     batch = [EventData("x") for _ in range(60)]
 
     def send_six() -> None:
