@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -47,6 +52,39 @@ def test_a_producer_and_a_consumer_live_through_a_restart_and_sequence_numbers_c
         assert [event.offset for event in again.events] == [event.offset for event in consumer.events]
     finally:
         azure.close()
+
+
+@contextmanager
+def _process(folder: Path, port: int) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A server process and its port; killed, not stopped, at the end."""
+    command = [sys.executable, "-m", "localazure", "serve", "--data", str(folder), "--hub", "orders:1"]
+    process = subprocess.Popen(
+        [*command, "--eventhubs-port", str(port), "--eventhubs-key", "a2V5"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        yield process, json.loads(process.stdout.readline())["eventhubs_port"]
+    finally:
+        process.kill()
+        process.wait(20)
+
+
+def test_a_producer_and_a_consumer_live_through_a_kill(tmp_path: Path) -> None:
+    with _process(tmp_path, 0) as (_, port):
+        text = (
+            f"Endpoint=sb://127.0.0.1:{port};SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=a2V5;"
+            "UseDevelopmentEmulator=true"
+        )
+        producer = EventHubProducerClient.from_connection_string(text, eventhub_name="orders", **PATIENT)
+        consumer = Reading(text, "orders", "$Default", retry_backoff_factor=0.1, retry_total=10)
+        producer.send_batch([EventData("before")], partition_id="0")
+        consumer.start(partition_id="0").until(lambda it: len(it.events) == 1)
+    with _process(tmp_path, port):
+        producer.send_batch([EventData("after")], partition_id="0")
+        consumer.until(lambda it: len(it.events) == 2)
+        consumer.stop()
+        producer.close()
+    assert [(event.sequence_number, event.body_as_str()) for event in consumer.events] == [(0, "before"), (1, "after")]
 
 
 def test_hub_and_partition_properties(azure: LocalAzure, shelf: str) -> None:
