@@ -15,11 +15,14 @@ Source: learn.microsoft.com/azure/architecture/databases/guide/transactional-out
 
 from __future__ import annotations
 
+import decimal
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from functools import reduce
 from typing import Any
 
@@ -33,13 +36,17 @@ from labkit.events.envelope import AGGREGATE_TYPES, CATALOGUE, EventEnvelope, fr
 from labkit.events.ids import Token
 from labkit.write_model.orders import (
     Command,
+    CreateOrder,
     Event,
+    Item,
     Refusal,
     RefusalCode,
     State,
+    UpdateOrder,
     decide,
     event_from,
     evolve,
+    is_text,
     state_from,
 )
 
@@ -56,9 +63,16 @@ KEY = re.compile(r"[A-Za-z0-9._~:@+-]{1,200}", re.ASCII)
 """An idempotency key becomes part of a document id, which holds no slash, backslash, question mark or hash."""
 
 
+EXACT = decimal.Context(prec=decimal.MAX_PREC, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN, traps=[])
+"""Rounds nothing and refuses nothing."""
+
+LONGEST_OF_CONTEXT = 500
+"""Characters of each text in a `Context`: they travel in every event."""
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Who asks, under which key, and in which story."""
+    """Who asks, under which key, and in which story. Raises: `ValueError` for a text that no event could carry."""
 
     idempotency_key: str
     correlation_id: str = ""
@@ -68,6 +82,11 @@ class Context:
     user_id: str = "anonymous"
     source: str = "command-side"
     traceparent: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("correlation_id", "causation_id", "user_id", "source", "traceparent"):
+            if not is_text(getattr(self, name), LONGEST_OF_CONTEXT):
+                raise ValueError(f"{name} is text of at most {LONGEST_OF_CONTEXT} characters")
 
     def metadata(self) -> dict[str, str]:
         told = {"userId": self.user_id, "source": self.source, "traceparent": self.traceparent}
@@ -253,8 +272,16 @@ def receipt_id(context: Context) -> str:
 
 def payload_hash(command: Command) -> str:
     """Equal for equal commands, and only for them; the context is no part of it."""
-    payload = msgspec.json.encode([type(command).__name__, command])
-    return hashlib.sha256(payload).hexdigest()
+    if isinstance(command, CreateOrder | UpdateOrder):
+        command = msgspec.structs.replace(command, items=tuple(map(shortest, command.items)))
+    payload = json.dumps([type(command).__name__, msgspec.to_builtins(command)])
+    return hashlib.sha256(payload.encode("ascii")).hexdigest()
+
+
+def shortest(item: Item) -> Item:
+    """The same item with its price as short as it can be said: 4.20 and 4.2 are one price."""
+    price = EXACT.plus(EXACT.normalize(Decimal(item.unit_price)))
+    return msgspec.structs.replace(item, unit_price=price)
 
 
 def history(write_model: ContainerProxy, aggregate_id: str) -> list[EventEnvelope]:

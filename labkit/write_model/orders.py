@@ -25,6 +25,10 @@ CENT = Decimal("0.01")
 HIGHEST_UNIT_PRICE = Decimal("1000000.00")
 MOST_ITEMS = 100
 HIGHEST_QUANTITY = 10_000
+LONGEST_NAME = 200
+LONGEST_PRODUCT_ID = 100
+LONGEST_REASON = 500
+"""Characters, so that every event is far smaller than what a hub takes: one that is not would end the relay."""
 DAY_TOLERANCE = timedelta(days=1)
 
 
@@ -138,6 +142,7 @@ class RefusalCode(StrEnum):
     INVALID_ID = "invalid-id"
     INVALID_NAME = "invalid-name"
     INVALID_ITEMS = "invalid-items"
+    INVALID_REASON = "invalid-reason"
     DAY_OUT_OF_RANGE = "day-out-of-range"
     ALREADY_EXISTS = "already-exists"
     NOT_FOUND = "not-found"
@@ -174,7 +179,7 @@ def decide(state: State | None, command: Command, now: datetime) -> Event | Refu
         case ShipOrder(), Order(status=Status.PAID):
             return OrderShipped()
         case CancelOrder(), Order(status=Status.CREATED | Status.PAID):
-            return OrderCancelled(command.reason)
+            return bad_reason(command.reason) or OrderCancelled(command.reason)
         case _, Order():
             sentence = f"{command.aggregate_id} is {state.status} and takes no {type(command).__name__}."
             return Refusal(RefusalCode.WRONG_STATUS, sentence)
@@ -207,7 +212,22 @@ def evolve(state: State | None, event: Event) -> State:
 def bad_customer(command: RegisterCustomer) -> Refusal | None:
     if command.name.strip() == "":
         return Refusal(RefusalCode.INVALID_NAME, "A customer has a name.")
+    if not is_text(command.name, LONGEST_NAME):
+        sentence = f"A name is text of at most {LONGEST_NAME} characters, not {len(command.name)}."
+        return Refusal(RefusalCode.INVALID_NAME, sentence)
     return bad_customer_id(command.customer_id)
+
+
+def is_text(text: str, longest: int) -> bool:
+    """Whether it is short enough and has a form in UTF-8, which half of a surrogate pair has not."""
+    return len(text) <= longest and not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def bad_reason(reason: str) -> Refusal | None:
+    if not is_text(reason, LONGEST_REASON):
+        sentence = f"A reason is text of at most {LONGEST_REASON} characters, not {len(reason)}."
+        return Refusal(RefusalCode.INVALID_REASON, sentence)
+    return None
 
 
 def bad_customer_id(customer_id: str) -> Refusal | None:
@@ -237,10 +257,18 @@ def bad_item(item: Item) -> Refusal | None:
     price = item.unit_price
     if item.product_id.strip() == "":
         return Refusal(RefusalCode.INVALID_ITEMS, "An item names its product.")
-    if isinstance(item.quantity, bool) or not 1 <= item.quantity <= HIGHEST_QUANTITY:
-        sentence = f"{item.product_id}: a quantity is 1 to {HIGHEST_QUANTITY}, not {item.quantity}."
+    if not is_text(item.product_id, LONGEST_PRODUCT_ID):
+        sentence = f"A product id is text of at most {LONGEST_PRODUCT_ID} characters, not {len(item.product_id)}."
         return Refusal(RefusalCode.INVALID_ITEMS, sentence)
-    if not price.is_finite() or not 0 <= price <= HIGHEST_UNIT_PRICE or price != price.quantize(CENT):
+    if type(item.quantity) is not int or not 1 <= item.quantity <= HIGHEST_QUANTITY:
+        sentence = f"{item.product_id}: a quantity is a whole number of 1 to {HIGHEST_QUANTITY}, not {item.quantity}."
+        return Refusal(RefusalCode.INVALID_ITEMS, sentence)
+    if (
+        not isinstance(price, Decimal)
+        or not price.is_finite()
+        or not 0 <= price <= HIGHEST_UNIT_PRICE
+        or price != price.quantize(CENT)
+    ):
         sentence = f"{item.product_id}: a unit price is 0.00 to {HIGHEST_UNIT_PRICE} with two places, not {price}."
         return Refusal(RefusalCode.INVALID_ITEMS, sentence)
     return None

@@ -99,7 +99,12 @@ def test_a_command_out_of_its_time_is_refused(
     assert refused(given_events, command) == code
 
 
-@pytest.mark.parametrize("name", ["", "  "])
+@pytest.mark.parametrize("reason", ["x" * 501, "because of \udfff"])
+def test_a_reason_too_long_for_an_event_or_without_a_form_in_utf_8_is_refused(reason: str) -> None:
+    assert refused((CREATED,), CancelOrder(ID, reason)) == RefusalCode.INVALID_REASON
+
+
+@pytest.mark.parametrize("name", ["", "  ", "x" * 201, "Ad\ud800"])
 def test_a_customer_without_a_name_is_refused(name: str) -> None:
     assert refused((), RegisterCustomer("customer-1", name)) == RefusalCode.INVALID_NAME
 
@@ -116,12 +121,17 @@ def test_a_customer_id_has_its_form_everywhere(customer_id: str) -> None:
         Item("tea", 0, Decimal("1.00")),
         Item("tea", 10_001, Decimal("1.00")),
         Item("tea", True, Decimal("1.00")),
+        Item("tea", 1.5, Decimal("1.00")),  # type: ignore[arg-type]
+        Item("tea", 1, 1.0),  # type: ignore[arg-type]
         Item("tea", 1, Decimal("-0.01")),
         Item("tea", 1, Decimal("1000000.01")),
         Item("tea", 1, Decimal("1.005")),
         Item("tea", 1, Decimal("NaN")),
         Item("tea", 1, Decimal("Infinity")),
+        Item("tea", 1, Decimal("sNaN")),
         Item(" ", 1, Decimal("1.00")),
+        Item("x" * 101, 1, Decimal("1.00")),
+        Item("\ud800", 1, Decimal("1.00")),
     ],
 )
 def test_an_item_beyond_its_limits_is_refused_in_new_orders_and_in_updates(item: Item) -> None:
@@ -140,6 +150,17 @@ def test_the_limits_themselves_are_accepted() -> None:
     assert isinstance(outcome, OrderCreated)
     assert outcome.total == Decimal("1000000000000.00")
     assert isinstance(decide(None, CreateOrder(ID, "customer-1", (Item("gift", 1, Decimal("0")),)), NOW), OrderCreated)
+    assert decide(None, RegisterCustomer("customer-1", "😀" * 200), NOW) == CustomerRegistered("😀" * 200)
+    assert decide(state_after(CREATED), CancelOrder(ID, "x" * 500), NOW) == OrderCancelled("x" * 500)
+    assert isinstance(
+        decide(None, CreateOrder(ID, "customer-1", (Item("x" * 100, 1, orders.CENT),)), NOW), OrderCreated
+    )
+
+
+def test_the_largest_event_of_all_is_far_smaller_than_the_largest_message_of_a_hub() -> None:
+    longest = Item("\x01" * orders.LONGEST_PRODUCT_ID, orders.HIGHEST_QUANTITY, orders.HIGHEST_UNIT_PRICE)
+    outcome = decide(None, CreateOrder(ID, "customer-1", (longest,) * orders.MOST_ITEMS), NOW)
+    assert 50_000 < len(msgspec.json.encode(outcome)) < 256 * 1024
 
 
 @pytest.mark.parametrize(("days", "accepted"), [(-2, False), (-1, True), (0, True), (1, True), (2, False)])
