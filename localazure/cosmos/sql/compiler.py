@@ -11,8 +11,9 @@ Source: learn.microsoft.com/azure/cosmos-db/nosql/query/select, /from, /join, /w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from typing import TypeAlias
+
+import msgspec
 
 from localazure.cosmos.sql import rules
 from localazure.cosmos.sql.errors import SqlRefused
@@ -41,7 +42,9 @@ def compile_query(tree: Query) -> CompiledQuery:
         ordered=bool(select.order) and not select.distinct and not folded,
         whole_document=streaming and whole_document,
         computes=rules.computes(tree),
-        reads=rules.properties_read(replace(tree, star=False, items=()) if streaming and whole_document else tree),
+        reads=rules.properties_read(
+            msgspec.structs.replace(tree, star=False, items=()) if streaming and whole_document else tree
+        ),
     )
 
 

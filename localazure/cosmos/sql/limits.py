@@ -90,4 +90,4 @@ def _nodes(tree: Query) -> Iterator[Any]:
             waiting.extend(node)
         elif hasattr(node, "span"):
             yield node
-            waiting.extend(getattr(node, name) for name in node.__slots__ if name != "span")
+            waiting.extend(getattr(node, name) for name in node.__struct_fields__ if name != "span")

@@ -29,6 +29,7 @@ from localazure.cosmos.sql.tree import (
     Parameter,
     Query,
     SelectItem,
+    Span,
     chain,
 )
 from localazure.cosmos.sql.values import UNDEFINED, Value
@@ -215,7 +216,7 @@ def key_values(tree: Query, paths: Sequence[str], parameters: Mapping[str, Value
 
 
 def _path_expression(alias: str, path: str) -> Expression:
-    nowhere: Any = None
+    nowhere = Span(0, 0)
     node: Expression = Identifier(alias, nowhere)
     for name in path.strip("/").split("/"):
         node = Member(node, Literal(name.strip('"'), nowhere), nowhere)

@@ -69,7 +69,7 @@ def _aggregate_calls(expression: Expression) -> Iterator[Call]:
         elif isinstance(node, tuple):
             waiting.extend(reversed(node))
         elif hasattr(node, "span") and not isinstance(node, Subquery):
-            waiting.extend(getattr(node, name) for name in reversed(node.__slots__) if name != "span")
+            waiting.extend(getattr(node, name) for name in reversed(node.__struct_fields__) if name != "span")
 
 
 def result_names(tree: Query) -> list[str]:
@@ -108,7 +108,7 @@ def properties_read(tree: Query) -> frozenset[str] | None:
         elif isinstance(node, tuple):
             waiting.extend(node)
         elif hasattr(node, "span"):
-            waiting.extend(getattr(node, name) for name in node.__slots__ if name not in ("span", "alias_span"))
+            waiting.extend(getattr(node, name) for name in node.__struct_fields__ if name not in ("span", "alias_span"))
     return frozenset(names)
 
 
@@ -136,7 +136,7 @@ def computes(tree: Query) -> bool:
         elif isinstance(node, Query):
             waiting.extend((node.items, node.sources))
         elif hasattr(node, "span"):
-            waiting.extend(getattr(node, name) for name in node.__slots__ if name != "span")
+            waiting.extend(getattr(node, name) for name in node.__struct_fields__ if name != "span")
     return False
 
 

@@ -5,124 +5,133 @@ Owns: the shapes. Refuses to know: how they are read (`parser`), what they mean 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
+
+import msgspec
 
 
-class Span(NamedTuple):
-    """Characters `start`..`end` of the query text, `end` exclusive."""
+class Span(msgspec.Struct, frozen=True, eq=False):
+    """Characters `start`..`end` of the query text, `end` exclusive. All equal: a place never tells two trees apart."""
 
     start: int
     end: int
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Span)
 
-@dataclass(frozen=True, slots=True)
-class Literal:
+    def __hash__(self) -> int:
+        return 0
+
+
+class Literal(msgspec.Struct, frozen=True):
     value: Any
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(msgspec.Struct, frozen=True):
     name: str
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Identifier:
+class Identifier(msgspec.Struct, frozen=True):
     """An alias of FROM or JOIN, or the container itself."""
 
     name: str
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(msgspec.Struct, frozen=True):
     """`source.name`, `source["name"]` or `source[index]`."""
 
     source: Expression
     index: Expression
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Unary:
+class Unary(msgspec.Struct, frozen=True):
     operator: str
     operand: Expression
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Binary:
+class Binary(msgspec.Struct, frozen=True, eq=False):
+    """Long chains lean to the left; equality walks along them, since recursion would not reach their end."""
+
     operator: str
     left: Expression
     right: Expression
-    span: Span = field(compare=False, repr=False)
+    span: Span
+
+    def __eq__(self, other: object) -> bool:
+        one: object = self
+        while isinstance(one, Binary) and isinstance(other, Binary):
+            if one.operator != other.operator or one.right != other.right:
+                return False
+            one, other = one.left, other.left
+        return not isinstance(one, Binary) and not isinstance(other, Binary) and one == other
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash((self.operator, self.right))
 
 
-@dataclass(frozen=True, slots=True)
-class Between:
+class Between(msgspec.Struct, frozen=True):
     subject: Expression
     low: Expression
     high: Expression
     negated: bool
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class In:
+class In(msgspec.Struct, frozen=True):
     subject: Expression
     items: tuple[Expression, ...]
     negated: bool
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Like:
+class Like(msgspec.Struct, frozen=True):
     subject: Expression
     pattern: Expression
     escape: Expression | None
     negated: bool
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Conditional:
+class Conditional(msgspec.Struct, frozen=True):
     condition: Expression
     then: Expression
     otherwise: Expression
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """A function call; `name` as written, upper-case for built-in ones; `user_defined` for `udf.name(...)`."""
 
     name: str
     arguments: tuple[Expression, ...]
     user_defined: bool
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class ArrayOf:
+class ArrayOf(msgspec.Struct, frozen=True):
     items: tuple[Expression, ...]
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectOf:
+class ObjectOf(msgspec.Struct, frozen=True):
     properties: tuple[tuple[str, Expression], ...]
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Subquery:
+class Subquery(msgspec.Struct, frozen=True):
     """`kind`: "scalar" for `(SELECT ...)`, "EXISTS" or "ARRAY"."""
 
     kind: str
     query: Query
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
 Expression: TypeAlias = (
@@ -152,16 +161,14 @@ def chain(node: Expression, operator: str) -> list[Expression]:
     return [node, *reversed(operands)]
 
 
-@dataclass(frozen=True, slots=True)
-class SelectItem:
+class SelectItem(msgspec.Struct, frozen=True):
     expression: Expression
     alias: str | None
-    span: Span = field(compare=False, repr=False)
-    alias_span: Span | None = field(compare=False, repr=False, default=None)
+    span: Span
+    alias_span: Span | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(msgspec.Struct, frozen=True):
     """One input of FROM: `alias` (None: unnamed), the collection it draws from, and whether it iterates (`x IN ...`).
 
     `origin` is an expression (a path of the container or of an earlier alias) or a query in parentheses.
@@ -170,18 +177,16 @@ class Source:
     alias: str | None
     origin: Expression | Query
     iterates: bool
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class OrderItem:
+class OrderItem(msgspec.Struct, frozen=True):
     expression: Expression
     descending: bool
-    span: Span = field(compare=False, repr=False)
+    span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(msgspec.Struct, frozen=True):
     """`star`: SELECT *; `value`: SELECT VALUE, one item; else a list of items."""
 
     distinct: bool
@@ -195,4 +200,4 @@ class Query:
     order_by: tuple[OrderItem, ...]
     offset: Expression | None
     limit: Expression | None
-    span: Span = field(compare=False, repr=False)
+    span: Span

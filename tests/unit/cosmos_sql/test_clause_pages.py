@@ -468,3 +468,11 @@ def test_a_clause_gives_what_its_page_says(documents: list[dict[str, Any]], quer
     found = evaluate(query, documents, PARAMETERS)
     assert found == expected
     assert [type(value) for value in found] == [type(value) for value in expected]
+
+
+@pytest.mark.parametrize("terms", [1, 2, 900])
+def test_a_group_key_of_many_terms_is_known_again_in_select(terms: int) -> None:
+    key = " OR ".join(f"c.a = {term}" for term in range(terms))
+    query = f"SELECT ({key}) AS found, COUNT(1) AS n FROM c GROUP BY ({key})"
+
+    assert evaluate(query, [{"a": 0}, {"a": 0}, {"a": 9_999}]) == [{"found": True, "n": 2}, {"found": False, "n": 1}]
