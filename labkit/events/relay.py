@@ -9,7 +9,7 @@ event ids under new sequence numbers. Whoever reads must tell them apart; the re
 The body is the event document's envelope as it was written. The message's properties repeat what names the event, so
 that a body nobody can decode still has a name.
 
-One relay per write model: sharing feed ranges between several is `leases.py`.
+Known gap: one relay per write model; sharing its feed ranges between several is not supported yet.
 Source: learn.microsoft.com/azure/architecture/databases/guide/transactional-out-box-cosmos
 """
 
@@ -30,7 +30,7 @@ from azure.cosmos.exceptions import CosmosHttpResponseError, CosmosResourceNotFo
 from azure.eventhub import EventData, EventDataBatch, EventHubProducerClient
 from azure.eventhub.exceptions import AuthenticationError, EventHubError
 
-from labkit.errors import NotYet
+from labkit.errors import LabError, NotYet
 from labkit.events import ids
 from labkit.events.envelope import as_written
 from labkit.events.partition_key import partition_of
@@ -45,6 +45,18 @@ LONGEST_PAUSE_SECONDS = 5.0
 FAILURES_IN_A_ROW = 10
 PASSING_STATUS = frozenset({408, 410, 429, 449, 500, 503})
 """Answers of Cosmos DB that a later try can change."""
+
+
+class EventTooLarge(LabError):
+    """One event is more than the hub takes, so none behind it can be published either. The message names it."""
+
+    def __init__(self, document: Mapping[str, Any], limit_bytes: int) -> None:
+        token = ids.token(document["aggregateId"], document["version"])
+        size = len(as_written(document))
+        super().__init__(
+            f"{document['eventType']} {document['eventId']} of {token} has {size} bytes, and a hub's batch "
+            f"holds {limit_bytes} with its properties; the relay stays before it"
+        )
 
 
 @dataclass(slots=True)
@@ -89,6 +101,7 @@ class Relay:
         self._reading = threading.Lock()
         self._progress = threading.Condition()
         self._rounds_begun = 0
+        self._rounds_under_way = 0
         self._whole_round: int | None = None
         self._thread: threading.Thread | None = None
 
@@ -99,17 +112,21 @@ class Relay:
         """
         with self._progress:
             self._rounds_begun += 1
+            self._rounds_under_way += 1
             this_round = self._rounds_begun
-        if self._ranges is None:
-            self._ranges = self._load_ranges()
+        whole = False
         try:
+            if self._ranges is None:
+                self._ranges = self._load_ranges()
             sent = sum(self._drain(feed) for feed in self._ranges)
+            whole = not self._stopping.is_set()
         except BaseException:
             self._ranges = None
             raise
-        if not self._stopping.is_set():
+        finally:
             with self._progress:
-                self._whole_round = this_round
+                self._rounds_under_way -= 1
+                self._whole_round = this_round if whole else self._whole_round
                 self._progress.notify_all()
         return sent
 
@@ -127,14 +144,17 @@ class Relay:
             return
         self._stopping.set()
         self._thread.join()
-        self._thread = None
         self._stopping.clear()
+        with self._progress:
+            self._thread = None
+            self._progress.notify_all()
 
     def wait_until_published(self, token: str, timeout_seconds: float) -> None:
         """Return once this version and all before it are in Event Hubs, acknowledged.
 
         Published means: a round that began after the event was committed has reached the end of the feed.
-        Raises: the worker's error; `NotYet` after `timeout_seconds`, or if there is no such event.
+        Raises: the worker's error; `NotYet` after `timeout_seconds`, or at once if there is no such event or the relay
+        is not running.
         """
         deadline = time.monotonic() + timeout_seconds
         self._must_exist(token)
@@ -143,6 +163,8 @@ class Relay:
             while self._whole_round is None or self._whole_round < needed:
                 if self.error is not None:
                     raise self.error
+                if self._thread is None and not self._rounds_under_way:
+                    raise NotYet(f"{token} may wait for long: the relay is not running; start it, or call run_once")
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise NotYet(f"{token} was not published within {timeout_seconds} seconds")
@@ -182,7 +204,7 @@ class Relay:
             yield documents, continuation
 
     def _publish(self, documents: Iterable[Mapping[str, Any]]) -> int:
-        """Send the events among these documents; all of them are acknowledged on return."""
+        """Send the events among these documents; all of them are acknowledged on return. Raises: `EventTooLarge`."""
         groups = by_hub_partition((d for d in documents if d.get("kind") == "event"), self._hub_partitions())
         for partition_id, events in sorted(groups.items()):
             for batch in self._batches(partition_id, events):
@@ -192,17 +214,16 @@ class Relay:
         return sum(map(len, groups.values()))
 
     def _batches(self, partition_id: str, events: Iterable[Mapping[str, Any]]) -> Iterator[EventDataBatch]:
-        """As few batches as the hub's size limit allows, in order. Raises: `ValueError` for an event beyond it."""
+        """As few batches as the hub's size limit allows, in order. Raises: `EventTooLarge`."""
         batch = self._producer.create_batch(partition_id=partition_id)
-        for event in map(message, events):
-            try:
-                batch.add(event)
-            except ValueError:
-                if len(batch) == 0:
-                    raise
-                yield batch
+        for document in events:
+            event = message(document)
+            if not added(batch, event):
+                if len(batch):
+                    yield batch
                 batch = self._producer.create_batch(partition_id=partition_id)
-                batch.add(event)
+                if not added(batch, event):
+                    raise EventTooLarge(document, batch.max_size_in_bytes)
         yield batch
 
     def _hub_partitions(self) -> list[str]:
@@ -280,6 +301,15 @@ def message(document: Mapping[str, Any]) -> EventData:
     event.content_type = "application/json"
     event.properties = {name: document[name] for name in ("eventId", "eventType", "aggregateId", "version")}
     return event
+
+
+def added(batch: EventDataBatch, event: EventData) -> bool:
+    """Whether there was room for it."""
+    try:
+        batch.add(event)
+    except ValueError:
+        return False
+    return True
 
 
 def may_pass(error: BaseException) -> bool:

@@ -19,7 +19,7 @@ from labkit.errors import NotYet
 from labkit.events.envelope import from_json, to_document, to_json
 from labkit.events.partition_key import partition_of
 from labkit.events.reading import HubReader, Received
-from labkit.events.relay import FeedRange, Relay
+from labkit.events.relay import EventTooLarge, FeedRange, Relay
 from labkit.lab import Lab, open_lab
 from labkit.settings import embedded
 from labkit.write_model import handler as handlers
@@ -214,13 +214,56 @@ def test_waiting_for_what_was_never_committed_or_never_comes_says_so(
     lab: Lab, new_relay: Callable[..., Relay], handler: CommandHandler
 ) -> None:
     paid_orders(handler, 1)
+    lab.faults.cosmos.respond(500, operation="upsert", container="relay-state", times=50)
     relay = new_relay()
+    relay.start()
     with pytest.raises(NotYet, match="not in the outbox"):
         relay.wait_until_published(f"{order(0)}@3", timeout_seconds=1)
     with pytest.raises(NotYet, match="was not published within"):
         relay.wait_until_published(f"{order(0)}@2", timeout_seconds=0.2)
+    relay.stop()
     with pytest.raises(ValueError, match="no token"):
         relay.wait_until_published(order(0), timeout_seconds=1)
+
+
+def test_waiting_for_a_relay_that_nobody_runs_says_so_at_once(
+    new_relay: Callable[..., Relay], handler: CommandHandler
+) -> None:
+    paid_orders(handler, 1)
+    relay = new_relay()
+    with pytest.raises(NotYet, match="the relay is not running"):
+        relay.wait_until_published(f"{order(0)}@2", timeout_seconds=600)
+    relay.start()
+    relay.stop()
+    with pytest.raises(NotYet, match="the relay is not running"):
+        relay.wait_until_published(f"{order(0)}@2", timeout_seconds=600)
+
+
+def test_who_waits_while_the_relay_is_stopped_is_told(
+    lab: Lab, new_relay: Callable[..., Relay], handler: CommandHandler
+) -> None:
+    lab.faults.cosmos.respond(500, operation="upsert", container="relay-state", times=50)
+    paid_orders(handler, 1)
+    relay = new_relay()
+    relay.start()
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(relay.wait_until_published, f"{order(0)}@2", timeout_seconds=600)
+        with pytest.raises(TimeoutError):
+            waiting.result(0.5)
+        relay.stop()
+        with pytest.raises(NotYet, match="the relay is not running"):
+            waiting.result(20)
+
+
+def test_an_event_that_no_batch_can_hold_is_named(
+    lab: Lab, new_relay: Callable[..., Relay], handler: CommandHandler, write_model: ContainerProxy
+) -> None:
+    paid_orders(handler, 1)
+    (_, paid) = handlers.history(write_model, order(0))
+    huge = {**to_document(paid), "id": "huge", "version": 3, "metadata": {"source": "x" * 1_500_000}}
+    write_model.create_item(huge)
+    with pytest.raises(EventTooLarge, match=f"OrderPaid .* of {order(0)}@3 has 15[0-9]+ bytes"):
+        new_relay().run_once()
 
 
 def test_a_round_that_was_under_way_when_the_event_came_proves_nothing(
@@ -248,10 +291,9 @@ def test_a_round_that_was_under_way_when_the_event_came_proves_nothing(
         assert asked.wait(20)
         go_on.set()
         assert early_round.result(20) == 0
-        with pytest.raises(TimeoutError):
-            waiting.result(0.5)
-        assert relay.run_once() == 2
-        waiting.result(20)
+        with pytest.raises(NotYet, match="the relay is not running"):
+            waiting.result(20)
+    assert relay.run_once() == 2
 
 
 def test_a_failure_that_passes_is_waited_out(
