@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
@@ -33,6 +33,16 @@ DATABASE = "COSMOS_DATABASE"
 """Optional: the database that exists beforehand on Azure."""
 DATA_DIR = "LAB_DATA_DIR"
 """Optional: where the embedded Azure keeps its data; `.lab` beside the package if it is not set."""
+
+_HUB_PARTS = {"Endpoint": "sb://", "SharedAccessKeyName": "", "SharedAccessKey": ""}
+_COSMOS_PARTS = {"AccountEndpoint": "http", "AccountKey": ""}
+PARTS: Mapping[str, Mapping[str, str]] = {
+    COSMOS: _COSMOS_PARTS,
+    COSMOS_READ_ONLY: _COSMOS_PARTS,
+    SEND: _HUB_PARTS,
+    LISTEN: _HUB_PARTS,
+}
+"""Variable -> what its connection string must say, and how each part begins."""
 
 LOOPBACK = ("127.0.0.1", "localhost")
 
@@ -72,13 +82,13 @@ def the_role(name: str) -> Role:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One Azure: its connection strings, and what only one of the two kinds can do."""
+    """One Azure: its connection strings (never shown), and what only one of the two kinds can do."""
 
     name: Literal["the embedded Azure", "Azure"]
-    cosmos: str
-    cosmos_read_only: str
-    send: str
-    listen: str
+    cosmos: str = field(repr=False)
+    cosmos_read_only: str = field(repr=False)
+    send: str = field(repr=False)
+    listen: str = field(repr=False)
     tables_root: str
     """Folder or `abfss://` URL below which the read models' tables are kept."""
     database: str | None
@@ -104,7 +114,7 @@ class Target:
 def target(environ: Mapping[str, str] | None = None) -> Target:
     """The Azure that the environment asks for; the embedded one is started if it is not running.
 
-    Raises: `SettingsError` if some of the connections are named, but not all.
+    Raises: `SettingsError` if some of the connections are named, but not all, or one of them is no connection string.
     """
     chosen = os.environ if environ is None else environ
     azure = azure_of(chosen)
@@ -118,7 +128,10 @@ def target(environ: Mapping[str, str] | None = None) -> Target:
 
 
 def azure_of(environ: Mapping[str, str]) -> Target | None:
-    """The target on Azure, None if no connection is named. Raises: `SettingsError` if some are, but not all."""
+    """The target on Azure, None if no connection is named.
+
+    Raises: `SettingsError` if some are, but not all, or one is no connection string; it never tells the value.
+    """
     both = environ.get(SEND_AND_LISTEN, "")
     found = {
         COSMOS: environ.get(COSMOS, ""),
@@ -136,6 +149,8 @@ def azure_of(environ: Mapping[str, str]) -> Target | None:
             f"for Azure, set {' and '.join(missing)} too ({SEND_AND_LISTEN} serves for sending and listening); "
             "for the embedded Azure, set none of them"
         )
+    for name, parts in PARTS.items():
+        must_be_a_connection_string(name if environ.get(name) else SEND_AND_LISTEN, found[name], parts)
     return Target(
         name="Azure",
         cosmos=found[COSMOS],
@@ -150,6 +165,16 @@ def azure_of(environ: Mapping[str, str]) -> Target | None:
         faults=_no_faults,
         detach=lambda: None,
     )
+
+
+def must_be_a_connection_string(name: str, value: str, parts: Mapping[str, str]) -> None:
+    """Raises: `SettingsError` naming the variable and the part that is missing; the value is a secret."""
+    told = dict(part.partition("=")[::2] for part in value.strip().split(";") if part)
+    for part, beginning in parts.items():
+        value_of_part = told.get(part, "")
+        if not value_of_part.startswith(beginning) or value_of_part == beginning:
+            form = ";".join(f"{known}={start}..." for known, start in parts.items())
+            raise SettingsError(f"{name} is no connection string: it has no {part}={beginning}... (its form: {form})")
 
 
 def embedded(azure: LocalAzure, tables: Path) -> Target:

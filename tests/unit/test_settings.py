@@ -12,11 +12,20 @@ from labkit.clock import LESSONS_START, SteppingClock
 from labkit.errors import LocalOnly, RoleError, SettingsError
 from labkit.settings import Role
 
+
+def cosmos_with(key: str) -> str:
+    return f"AccountEndpoint=https://account.example/;AccountKey={key};"
+
+
+def hub_with(key: str) -> str:
+    return f"Endpoint=sb://space.example/;SharedAccessKeyName=policy;SharedAccessKey={key}"
+
+
 ALL = {
-    "COSMOS_CONNECTION": "cosmos-rw",
-    "COSMOS_READONLY_CONNECTION": "cosmos-ro",
-    "EVENTHUB_SEND_CONNECTION": "hub-send",
-    "EVENTHUB_LISTEN_CONNECTION": "hub-listen",
+    "COSMOS_CONNECTION": cosmos_with("cosmos-rw"),
+    "COSMOS_READONLY_CONNECTION": cosmos_with("cosmos-ro"),
+    "EVENTHUB_SEND_CONNECTION": hub_with("hub-send"),
+    "EVENTHUB_LISTEN_CONNECTION": hub_with("hub-listen"),
     "EVENTHUB_NAME": "orders",
     "READ_STORE_URL": "abfss://lake@account/lab/",
 }
@@ -54,9 +63,31 @@ def test_all_that_is_missing_is_named_at_once() -> None:
 
 def test_one_connection_may_serve_for_sending_and_listening() -> None:
     both = {name: value for name, value in ALL.items() if "SEND" not in name and "LISTEN" not in name}
-    target = settings.azure_of({**both, "EVENTHUB_CONNECTION": "hub-both"})
+    target = settings.azure_of({**both, "EVENTHUB_CONNECTION": hub_with("hub-both")})
     assert target is not None
-    assert (target.send, target.listen) == ("hub-both", "hub-both")
+    assert (target.send, target.listen) == (hub_with("hub-both"), hub_with("hub-both"))
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name.endswith("_CONNECTION")])
+@pytest.mark.parametrize(
+    "value", ["SECRETSECRET", "AccountKey=SECRETSECRET", "Endpoint=sb://x;AccountEndpoint=http://x"]
+)
+def test_a_connection_string_that_is_none_is_refused_by_name_and_never_shown(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{name} is no connection string: it has no ") as refused:
+        settings.azure_of({**ALL, name: value})
+    assert "SECRET" not in str(refused.value)
+
+
+def test_the_one_connection_for_sending_and_listening_is_refused_by_its_own_name() -> None:
+    both = {name: value for name, value in ALL.items() if "SEND" not in name and "LISTEN" not in name}
+    with pytest.raises(SettingsError, match=r"^EVENTHUB_CONNECTION is no connection string"):
+        settings.azure_of({**both, "EVENTHUB_CONNECTION": "nonsense"})
+
+
+def test_a_target_shows_no_key() -> None:
+    shown = repr(azure())
+    assert "cqrs-lab" in shown
+    assert not any(key in shown for key in ("cosmos-rw", "cosmos-ro", "hub-send", "hub-listen"))
 
 
 @pytest.mark.parametrize(
@@ -73,14 +104,14 @@ def test_each_role_gets_the_keys_of_its_rights_and_no_other(
     role: Role, cosmos: str, may_send: bool, may_listen: bool
 ) -> None:
     target = azure()
-    assert target.cosmos_for(role) == cosmos
+    assert target.cosmos_for(role) == cosmos_with(cosmos)
     if may_send:
-        assert target.event_hubs_for(role, "send") == "hub-send"
+        assert target.event_hubs_for(role, "send") == hub_with("hub-send")
     else:
         with pytest.raises(RoleError, match=f"{role.value}.*may not send"):
             target.event_hubs_for(role, "send")
     if may_listen:
-        assert target.event_hubs_for(role, "listen") == "hub-listen"
+        assert target.event_hubs_for(role, "listen") == hub_with("hub-listen")
     else:
         with pytest.raises(RoleError, match=f"{role.value}.*may not listen"):
             target.event_hubs_for(role, "listen")
