@@ -106,13 +106,19 @@ class LagMonitor:
         self._thread.start()
         ready.wait()
 
-    def stop(self) -> None:
-        """End after the sample at hand. Stopping a monitor that does not run is fine."""
+    def stop(self, timeout_seconds: float = 30.0) -> None:
+        """End after the sample at hand. Stopping a monitor that does not run is fine.
+
+        Raises: `NotYet` if the sample at hand takes longer than that; stopping again waits again.
+        """
         if self._thread is None:
             return
         if self._loop is not None and self._stopping is not None and self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stopping.set)
-        self._thread.join()
+            with contextlib.suppress(RuntimeError):  # the worker ended by itself meanwhile, and its loop with it
+                self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join(timeout_seconds)
+        if self._thread.is_alive():
+            raise NotYet(f"the lag monitor did not end within {timeout_seconds} s")
         self._thread = None
 
     def wait_until(self, holds: Callable[[LagSample], bool], timeout_seconds: float) -> LagSample:
