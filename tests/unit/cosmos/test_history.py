@@ -195,6 +195,6 @@ def test_any_history_is_read_as_the_model_says(make_driver: Callable[..., Any]) 
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=30, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=20, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
