@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import shutil
+from fnmatch import fnmatchcase
+from pathlib import Path
 
 import click
 
 from labkit import settings
+from labkit.errors import LabError
 from labkit.verbs import places
 
 KEPT = ("setup.lock", "setup.log")
 """What set-up keeps in the state folder: not the embedded Azure's, so `reset` leaves it."""
+OF_THE_AZURE = (
+    *("keys.json", "ports.json", "state.json", ".keys.json.*", ".ports.json.*", ".state.json.*"),
+    *("daemon.lock", "starting.lock", "localazure.log", "localazure.old.log"),
+    *("cosmos.sqlite*", "events.sqlite*", "eventhubs.sqlite*"),
+)
+OF_THE_VERBS = ("kernels", "labs", "node", "out", "tables")
+OF_THE_DESKTOP = (".DS_Store", "desktop.ini", "Thumbs.db")
+MARKS = ("keys.json", "kernels", "setup.log")
+"""Any of these shows that the lab has worked in this folder; "out" or "tables" alone may be somebody else's."""
 
 
 @click.command()
@@ -44,7 +56,7 @@ def status() -> None:
 def reset(yes: bool) -> None:
     """Stop the embedded Azure and delete what it holds: events, documents, tables, keys, executed copies."""
     folder = places.state()
-    doomed = sorted(path for path in folder.glob("*") if path.name not in KEPT)
+    doomed = what_the_lab_made(folder)
     if not doomed:
         click.echo("Nothing is kept; there is nothing to delete.")
         return
@@ -57,6 +69,19 @@ def reset(yes: bool) -> None:
         else:
             path.unlink(missing_ok=True)
     click.echo("Deleted. The next notebook starts afresh.")
+
+
+def what_the_lab_made(folder: Path) -> list[Path]:
+    """What may be deleted there. Raises: `LabError` for a folder in which the lab is not alone."""
+    there = sorted(folder.glob("*"))
+    made = [path for path in there if any(fnmatchcase(path.name, known) for known in (*OF_THE_AZURE, *OF_THE_VERBS))]
+    foreign = [path.name for path in there if path not in made and path.name not in (*KEPT, *OF_THE_DESKTOP)]
+    if foreign or (made and not any((folder / mark).exists() for mark in MARKS)):
+        what = f"holds {', '.join(foreign)}, which the lab did not make" if foreign else "is not the lab's"
+        raise LabError(
+            f"nothing was deleted: {folder} {what}. Is {settings.DATA_DIR} right? If so, delete by hand what may go"
+        )
+    return [path for path in made if path.name not in KEPT]
 
 
 def _line(pid: int, cosmos_port: int, eventhubs_port: int) -> str:
