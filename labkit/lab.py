@@ -6,11 +6,16 @@ Refuses to know: what is in the containers.
 Locally the database and the hub are made on opening, named `lab03-<random>`, and deleted by `close`. On Azure both
 exist beforehand: the containers get the random name instead, and reading begins at the hub's end as found on opening;
 tables written to a data lake stay there.
+
+A kernel that ends without `close` closes its labs on its way out. What a killed one leaves behind is deleted when the
+next lab is opened here (`owners`); on Azure its containers stay.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import logging
 import secrets
 import shutil
 import warnings
@@ -18,17 +23,20 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from azure.core.exceptions import AzureError
 from azure.cosmos import ContainerProxy, CosmosClient, DatabaseProxy, PartitionKey
 from azure.cosmos.exceptions import CosmosResourceNotFoundError
 from azure.eventhub import EventHubConsumerClient, EventHubProducerClient
 from azure.eventhub.aio import EventHubConsumerClient as AsyncEventHubConsumerClient
 
-from labkit import settings
+from labkit import owners, settings
 from labkit.clock import SteppingClock
 from labkit.settings import Role, Target
 
 if TYPE_CHECKING:
     from localazure.faults import Faults
+
+log = logging.getLogger(__name__)
 
 CONTAINERS: Mapping[str, str] = {
     "write-model": "/aggregateId",
@@ -55,9 +63,13 @@ class Lab:
         self._cosmos: dict[Role, CosmosClient] = {}
         self._closers: list[Callable[[], object]] = []
         self._closed = False
+        self._owned = owners.own(target.owners, self._name) if target.owners else None
+        atexit.register(self._close_at_exit)
         self.hub = target.hub or self._name
         self.tables_url = f"{target.tables_root}/{self._name}"
         try:
+            if target.owners:
+                owners.sweep(target.owners, self._delete_what_is_left_of)
             self._make_containers()
             target.create_hub(self.hub, partitions, CONSUMER_GROUPS)
             self.partition_ids, self.start_positions = self._partitions(partitions)
@@ -118,7 +130,10 @@ class Lab:
         if self._closed:
             return
         self._closed = True
+        atexit.unregister(self._close_at_exit)
         with contextlib.ExitStack() as stack:
+            if self._owned:
+                stack.push(self._end_ownership)
             stack.callback(self._target.detach)
             for client in self._cosmos.values():
                 stack.callback(client.close)
@@ -136,6 +151,30 @@ class Lab:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _end_ownership(self, error: object, *_: object) -> None:
+        """Last of all; after an error something is left, which the next lab deletes."""
+        if self._owned:
+            self._owned.end(forget=error is None)
+
+    def _close_at_exit(self) -> None:
+        try:
+            self.close()
+        except Exception as error:  # nobody is left to handle it; the next lab finds what could not be deleted
+            log.warning("closing lab %s at the end of the process: %r", self._name, error)
+
+    def _delete_what_is_left_of(self, name: str) -> bool:
+        """Whether nothing is left of the lab of this name, whose process has ended."""
+        try:
+            with contextlib.suppress(CosmosResourceNotFoundError):
+                self.database(Role.COMMAND)
+                self._cosmos[Role.COMMAND].delete_database(name)
+            self._target.delete_hub(name)
+        except (AzureError, RuntimeError) as error:
+            log.warning("lab %s was left behind, and cannot be deleted yet: %r", name, error)
+            return False
+        shutil.rmtree(f"{self._target.tables_root}/{name}", ignore_errors=True)
+        return True
 
     def _container_name(self, name: str) -> str:
         return name if self._target.database is None else f"{self._name}-{name}"

@@ -99,6 +99,8 @@ class Target:
     delete_hub: Callable[[str], None]
     faults: Callable[[], Faults]
     detach: Callable[[], None]
+    owners: Path | None = None
+    """Where open labs are noted, so that the next one deletes what a killed process left; None: nowhere."""
 
     def cosmos_for(self, role: Role) -> str:
         return self.cosmos if RIGHTS[role].cosmos == "read-write" else self.cosmos_read_only
@@ -124,7 +126,7 @@ def target(environ: Mapping[str, str] | None = None) -> Target:
 
     folder = data_dir(chosen)
     azure_here = localazure.attach(folder)
-    return replace(embedded(azure_here, folder / "tables"), detach=azure_here.close)
+    return replace(embedded(azure_here, folder / "tables"), detach=azure_here.close, owners=folder / "labs")
 
 
 def azure_of(environ: Mapping[str, str]) -> Target | None:
@@ -190,7 +192,7 @@ def embedded(azure: LocalAzure, tables: Path) -> Target:
         database=None,
         hub=None,
         create_hub=azure.create_event_hub,
-        delete_hub=azure.delete_event_hub,
+        delete_hub=lambda name: azure.delete_event_hub(name) if name in azure.event_hub_names() else None,
         faults=lambda: azure.faults,
         detach=lambda: None,
     )

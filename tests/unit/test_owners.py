@@ -1,0 +1,62 @@
+"""A lab belongs to a process as long as that process lives."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from labkit.owners import own, sweep
+
+OWN_AND_DIE = """
+import os, sys
+from pathlib import Path
+from labkit.owners import own
+kept = own(Path(sys.argv[1]), "killed")
+os._exit(9)
+"""
+
+
+def swept(folder: Path, *, gone: bool = True) -> list[str]:
+    found: list[str] = []
+
+    def delete(name: str) -> bool:
+        found.append(name)
+        return gone
+
+    sweep(folder, delete)
+    return found
+
+
+def test_what_a_killed_process_owned_is_found_once(tmp_path: Path) -> None:
+    assert subprocess.run([sys.executable, "-c", OWN_AND_DIE, str(tmp_path)], check=False).returncode == 9
+    assert swept(tmp_path) == ["killed"]
+    assert swept(tmp_path) == []
+
+
+def test_what_could_not_be_deleted_is_found_again(tmp_path: Path) -> None:
+    own(tmp_path, "stubborn").end(forget=False)
+    assert swept(tmp_path, gone=False) == ["stubborn"]
+    assert swept(tmp_path) == ["stubborn"]
+
+
+def test_what_is_open_is_left_alone_and_what_was_closed_is_forgotten(tmp_path: Path) -> None:
+    one, other = own(tmp_path, "one"), own(tmp_path, "other")
+    assert swept(tmp_path) == []
+    one.end(forget=True)
+    one.end(forget=True)
+    assert swept(tmp_path) == []
+    other.end(forget=False)
+    assert swept(tmp_path) == ["other"]
+
+
+def test_labs_that_open_while_others_sweep_are_never_taken_for_left_behind(tmp_path: Path) -> None:
+    def open_and_sweep(number: int) -> list[str]:
+        kept = own(tmp_path, f"lab-{number}")
+        found = swept(tmp_path)
+        kept.end(forget=True)
+        return found
+
+    with ThreadPoolExecutor(8) as pool:
+        assert [found for found in pool.map(open_and_sweep, range(100)) if found] == []
