@@ -341,6 +341,7 @@ def _http_config(application: ASGIApp) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         date_header=False,
+        proxy_headers=False,
         timeout_keep_alive=300,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
