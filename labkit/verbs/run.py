@@ -53,14 +53,20 @@ def run(notebooks: tuple[str, ...], assignments: tuple[str, ...]) -> None:
 
 
 def execute(path: Path, copy: Path, values: dict[str, parameters.Value]) -> Executed:
-    """Run one notebook to its end or its first error. The copy is written in both cases."""
+    """Run one notebook to its end or its first error. The copy is written in both cases.
+
+    Raises: `LabError` if it cannot be written.
+    """
+    import nbformat
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
     began = time.monotonic()
+    cells = len(nbformat.read(path, as_version=4).cells)
     error = None
     try:
+        copy.unlink(missing_ok=True)
         papermill.execute_notebook(
             str(path),
             str(copy),
@@ -77,9 +83,8 @@ def execute(path: Path, copy: Path, values: dict[str, parameters.Value]) -> Exec
         error = f"a cell took longer than {CELL_SECONDS} s"
     except DeadKernelError as died:
         error = f"the kernel died: {died}"
-    import nbformat
-
-    cells = len(nbformat.read(copy, as_version=4).cells)
+    except OSError as refused:
+        raise LabError(f"{_shown(copy)} cannot be written: {refused.strerror or refused}") from refused
     return Executed(copy, cells, time.monotonic() - began, error)
 
 

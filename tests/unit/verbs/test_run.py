@@ -1,0 +1,43 @@
+"""`run`, without a kernel: what it says of copies and cells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+from nbclient.exceptions import DeadKernelError
+from nbformat.v4 import new_code_cell, new_notebook
+
+from labkit.errors import LabError
+from labkit.verbs.run import execute
+
+
+@pytest.fixture
+def notebook(tmp_path: Path) -> Path:
+    path = tmp_path / "01_short.ipynb"
+    nbformat.write(new_notebook(cells=[new_code_cell("1"), new_code_cell("2")]), path)
+    return path
+
+
+def test_a_copy_that_cannot_be_written_is_one_sentence(notebook: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "out" / notebook.name
+    copy.mkdir(parents=True)
+    with pytest.raises(LabError, match=r"01_short\.ipynb cannot be written: "):
+        execute(notebook, copy, {})
+
+
+def test_a_kernel_that_dies_at_once_leaves_no_copy_of_an_earlier_run_and_counts_no_cells_of_it(
+    notebook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "copy.ipynb"
+    nbformat.write(new_notebook(cells=[new_code_cell(str(number)) for number in range(9)]), copy)
+
+    def die(*_: object, **__: object) -> None:
+        raise DeadKernelError("at once")
+
+    monkeypatch.setattr(papermill, "execute_notebook", die)
+    outcome = execute(notebook, copy, {})
+    assert (outcome.cells, outcome.error) == (2, "the kernel died: at once")
+    assert not copy.exists()
