@@ -19,8 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-NOTHING = -1
-"""The last sequence number of an empty hub partition, and the last applied one of an untouched table."""
+from labkit.projections.folds import NOTHING
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,8 @@ from azure.cosmos.exceptions import CosmosResourceNotFoundError
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 
-from labkit.lag_monitoring.measures import NOTHING, OutboxLag, PartitionLag
+from labkit.lag_monitoring.measures import OutboxLag, PartitionLag
+from labkit.projections.folds import NOTHING
 from labkit.projections.read_store import ORDERS, ReadStore
 
 log = logging.getLogger(__name__)
@@ -136,12 +137,7 @@ def applied_positions(
     """The last sequence number that every table has applied; where none has, what was there when the lab was opened."""
     beginnings = dict(first or {})
 
-    def positions(hub: str, partition_ids: list[str]) -> dict[str, int]:
-        tables = store.positions(hub, partition_ids).values()
-        lowest = {part: min(table[part] for table in tables) for part in partition_ids}
-        return {part: max(number, beginnings.get(part, NOTHING)) for part, number in lowest.items()}
-
-    return positions
+    return lambda hub, partition_ids: store.lowest(hub, partition_ids, beginnings)
 
 
 def newest_update(store: ReadStore) -> datetime | None:

@@ -28,6 +28,8 @@ MONEY_PLACES = Decimal("0.01")
 HIGHEST_TOTAL = Decimal("1000000000000.00")
 """Of one order: the domain's most items, each at its highest quantity and price. A total beyond it is parked, so that
 it can break neither its own column nor the sum of its day."""
+NOTHING = -1
+"""The last sequence number of an empty hub partition, and the last applied one of an untouched table."""
 LONGEST_NAME = 255
 """Characters of an aggregate id under which an event can be parked. The domain's are shorter by far, and Cosmos DB
 takes no partition key beyond 2 KB."""

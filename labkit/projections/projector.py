@@ -31,11 +31,11 @@ from deltalake.exceptions import CommitFailedError
 
 from labkit.errors import LabError, NotYet
 from labkit.events.ids import parse_token
-from labkit.projections.folds import Arrival, Folded
+from labkit.projections.folds import NOTHING, Arrival, Folded
 from labkit.projections.inbox import Inbox
 from labkit.projections.parking import ParkingLane
 from labkit.projections.projection import project
-from labkit.projections.read_store import NOTHING_APPLIED, ReadStore
+from labkit.projections.read_store import ReadStore
 
 logger = logging.getLogger(__name__)
 
@@ -124,11 +124,8 @@ class Projector:
             raise NotYet(f"the projector did not end within {timeout_seconds} s")
 
     def positions(self) -> dict[str, int]:
-        """Hub partition -> the last sequence number that needs no reading: every table has it, or it came before
-        `first` (-1: there is none)."""
-        tables = self._store.positions(self._hub, self._partitions).values()
-        lowest = {part: min(positions[part] for positions in tables) for part in self._partitions}
-        return {part: max(number, self._first.get(part, NOTHING_APPLIED)) for part, number in lowest.items()}
+        """Hub partition -> the last sequence number that needs no reading (see `ReadStore.lowest`)."""
+        return self._store.lowest(self._hub, self._partitions, self._first)
 
     def wait_until_visible(self, token: str, timeout_seconds: float) -> None:
         """Return once `orders` or `customers` shows this version of the aggregate, or a later one.
@@ -154,7 +151,7 @@ class Projector:
 
         def applied() -> bool:
             positions = self.positions()
-            return all(positions.get(part, NOTHING_APPLIED) >= number for part, number in ends.items())
+            return all(positions.get(part, NOTHING) >= number for part, number in ends.items())
 
         self._wait(applied, timeout_seconds, f"not every table has reached {dict(ends)}")
 

@@ -33,13 +33,12 @@ import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction
 
 from labkit.events.ids import order_day
-from labkit.projections.folds import CustomerRow, DayRow, OrderRow, Row
+from labkit.projections.folds import NOTHING, CustomerRow, DayRow, OrderRow, Row
 
 INSTANT = pa.timestamp("us", "UTC")
 MONEY = pa.decimal128(18, 2)
 SUM_OF_MONEY = pa.decimal128(38, 2)
 """As T-SQL and Arrow add up `MONEY`: no day has so many orders that it overflows."""
-NOTHING_APPLIED = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,9 +209,16 @@ class ReadStore:
         partitions = list(partitions)
         return {model.name: self._positions(self.table(model), model, hub, partitions) for model in READ_MODELS}
 
+    def lowest(self, hub: str, partitions: Iterable[str], first: Mapping[str, int]) -> dict[str, int]:
+        """Hub partition -> the last sequence number that needs no reading: every table has it, or it came before
+        `first`, where the hub ended when the lab was opened (-1: there is none)."""
+        partitions = list(partitions)
+        tables = self.positions(hub, partitions).values()
+        return {part: max(first.get(part, NOTHING), min(table[part] for table in tables)) for part in partitions}
+
     def _positions(self, table: DeltaTable, model: ReadModel, hub: str, partitions: Iterable[str]) -> dict[str, int]:
         numbers = {part: table.transaction_version(f"{model.name}/{hub}/{part}") for part in partitions}
-        return {part: NOTHING_APPLIED if number is None else number for part, number in numbers.items()}
+        return {part: NOTHING if number is None else number for part, number in numbers.items()}
 
     def orders(self, order_ids: Collection[str], days: Collection[dt.date]) -> dict[str, Row]:
         """The rows there are of these orders, which carry these days."""

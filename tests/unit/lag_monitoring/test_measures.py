@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.lag_monitoring.measures import (
-    NOTHING,
     LagSample,
     OutboxLag,
     PartitionLag,
@@ -19,6 +18,7 @@ from labkit.lag_monitoring.measures import (
     naive_lag_seconds,
     percentile,
 )
+from labkit.projections.folds import NOTHING
 
 NOW = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 

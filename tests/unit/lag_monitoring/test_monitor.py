@@ -37,7 +37,7 @@ class Hub:
 
 
 class NoTables:
-    def positions(self, hub: str, partitions: object) -> dict[str, dict[str, int]]:
+    def lowest(self, hub: str, partitions: object, first: object) -> dict[str, int]:
         return {}
 
 

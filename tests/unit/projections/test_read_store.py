@@ -64,6 +64,14 @@ def test_opening_a_store_again_keeps_what_is_there(store: ReadStore) -> None:
     assert again.positions("hub", ["0"])["orders"] == {"0": 7}
 
 
+def test_what_needs_no_reading_is_what_every_table_has_or_what_was_there_before(
+    store: ReadStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = {"orders": {"0": 7, "1": -1, "2": 9}, "customers": {"0": 5, "1": -1, "2": 9}}
+    monkeypatch.setattr(store, "positions", lambda hub, partitions: tables)
+    assert store.lowest("hub", ["0", "1", "2"], {"1": 3, "2": 4}) == {"0": 5, "1": 3, "2": 9}
+
+
 def test_rows_and_positions_are_in_one_delta_commit(store: ReadStore) -> None:
     before = store.table(ORDERS).version()
     store.commit(Batch("hub", {"0": 7, "1": 3}, [order("a")], {MONDAY}))
