@@ -80,7 +80,7 @@ class Projector:
         self._commit_interval_seconds = commit_interval_seconds
         self._counts = {"applied": 0, "dropped": 0, "parked": 0, "commits": 0}
         self._inbox = Inbox(commit_events, commit_interval_seconds)
-        self._hub = ""
+        self._hub = self._group = ""
         self._lane: dict[str, int] = {}
         self._partitions: list[str] = []
         self._turned = threading.Condition()
@@ -167,11 +167,21 @@ class Projector:
                 raise self.error
             left = until - time.monotonic()
             if left <= 0:
-                state = "running" if self.running else "not running"
-                raise NotYet(f"{otherwise} after {timeout_seconds} s; the projector is {state}")
+                raise NotYet(f"{otherwise} after {timeout_seconds} s; the projector is {self._state()}")
             with self._turned:
                 if self._counts["commits"] == commits:
                     self._turned.wait(min(left, IDLE_SECONDS))
+
+    def _state(self) -> str:
+        """In words. The SDK keeps a refused attach to itself, so that a missing group looks like an empty hub."""
+        if not self.running:
+            return "not running"
+        if self._inbox.received:
+            return "running"
+        return (
+            f"running, but has received nothing yet from the hub {self._hub!r} through the consumer group "
+            f"{self._group!r}: check that both exist, that its key may listen, and that the relay publishes"
+        )
 
     def _run(self, ready: threading.Event) -> None:
         try:
@@ -210,6 +220,7 @@ class Projector:
         """Where to read on in each hub partition: behind what every table has."""
         loop = asyncio.get_running_loop()
         self._hub = consumer.eventhub_name
+        self._group = consumer._consumer_group  # the client tells it in no other way
         self._partitions = list(await consumer.get_partition_ids())
         self._lane = await loop.run_in_executor(commits, self._parking.firsts, self._hub)
         return await loop.run_in_executor(commits, self.positions)

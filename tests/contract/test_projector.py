@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -284,6 +285,15 @@ def test_what_never_comes_is_not_yet_visible(shop: Shop) -> None:
     projector.stop()
     with pytest.raises(NotYet, match="not running"):
         projector.wait_until_visible(f"{shop.order(1)}@1", 0.1)
+
+
+def test_a_projector_that_reads_through_a_group_that_does_not_exist_names_it_to_whoever_waits(shop: Shop) -> None:
+    open_consumer = functools.partial(shop.lab.async_consumer, "projector", "nope")
+    lost = Projector(open_consumer, shop.store, shop.parking, first=shop.first)
+    shop.started.append(lost)
+    lost.start()
+    with pytest.raises(NotYet, match=f"received nothing yet from the hub '{shop.lab.hub}' through .* 'nope': check"):
+        lost.wait_until_visible(shop.does(shop.created(1)), 2.0)
 
 
 def test_stopping_commits_what_was_received_and_leaves_no_thread(shop: Shop) -> None:
