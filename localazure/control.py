@@ -45,7 +45,12 @@ def create_control(
 
     async def create_hub(request: Request) -> Response:
         wanted = await request.json()
-        event_hubs.create_hub(wanted["name"], int(wanted["partition_count"]), tuple(wanted.get("consumer_groups", ())))
+        name, count, groups = wanted["name"], wanted["partition_count"], wanted.get("consumer_groups", [])
+        if type(name) is not str or type(count) is not int or type(groups) is not list:
+            raise ValueError("a hub has a name (text), a partition_count (whole number) and consumer_groups (a list)")
+        if not all(type(group) is str for group in groups):
+            raise ValueError("a consumer group's name is text")
+        event_hubs.create_hub(name, count, tuple(dict.fromkeys(groups)))
         return JSONResponse({}, 201)
 
     async def delete_hub(request: Request) -> Response:

@@ -53,9 +53,22 @@ def load(data_dir: Path) -> Keys | None:
     path = data_dir / FILE_NAME
     try:
         content = private_file.read(path)
-        return None if content is None else Keys(**content)
-    except (ValueError, TypeError) as error:
+        return None if content is None else _checked(Keys(**content))
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise DataDamaged(path, str(error)) from error
+
+
+def _checked(keys: Keys) -> Keys:
+    """Raises: `ValueError` for a key that is missing or none; the message does not repeat it."""
+    if set(POLICIES) - set(keys.event_hubs):
+        raise ValueError("the key of a policy is missing")
+    for key in (keys.cosmos_read_write, keys.cosmos_read_only):
+        if not _is_base64(key):
+            raise ValueError("a Cosmos DB key is not base64")
+    for secret in (*keys.event_hubs.values(), keys.control_token):
+        if not secret.strip() or not secret.isascii():
+            raise ValueError("a key is empty or not ASCII")
+    return keys
 
 
 def load_or_make(data_dir: Path, *, cosmos_key: str | None = None, eventhubs_key: str | None = None) -> Keys:

@@ -83,12 +83,23 @@ class Activity:
 
 
 class Server:
-    """One embedded Azure in one event loop. `run()` serves until `stop()`; `ready` is called once, with the ports."""
+    """One embedded Azure in one event loop. `run()` serves until `stop()`.
 
-    def __init__(self, options: ServerOptions, keys: Keys, *, ready: Callable[[Endpoints], None]) -> None:
+    `ready` is called once, with the ports, when they listen; `leaving` before the first of them is closed.
+    """
+
+    def __init__(
+        self,
+        options: ServerOptions,
+        keys: Keys,
+        *,
+        ready: Callable[[Endpoints], None],
+        leaving: Callable[[], None],
+    ) -> None:
         self._options = options
         self._keys = keys
         self._ready = ready
+        self._leaving = leaving
         self._faults = FaultBook()
         self._activity = Activity()
         self._http: uvicorn.Server | None = None
@@ -143,7 +154,7 @@ class Server:
             },
             self._activity,
         )
-        self._http = _HttpServer(_http_config(application), started=lambda: self._ready(ports))
+        self._http = _HttpServer(_http_config(application), started=lambda: self._ready(ports), leaving=self._leaving)
         loop = asyncio.get_running_loop()
         amqp = await loop.create_server(lambda: _AmqpProtocol(event_hubs, self._activity), sock=amqp_socket)
         idle = asyncio.create_task(self._stop_when_idle())
@@ -209,15 +220,19 @@ class _AmqpProtocol(asyncio.Protocol):
         self._paused = False
         self._busy = False
         self._lost = False
+        self._spoke = False
+        """Whether anything came in yet: a connection that only stands there is no use of the server."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._activity.open_connections += 1
         self._connection = self._event_hubs.connect(self._wake)
 
     def data_received(self, data: bytes) -> None:
         self._activity.touch()
+        if not self._spoke:
+            self._spoke = True
+            self._activity.open_connections += 1
         self._guarded(self._connection.receive_bytes, data)
         self._flush()
 
@@ -230,7 +245,7 @@ class _AmqpProtocol(asyncio.Protocol):
 
     def connection_lost(self, _: Exception | None) -> None:
         self._lost = True
-        self._activity.open_connections -= 1
+        self._activity.open_connections -= self._spoke
         self._activity.touch()
         if self._timer is not None:
             self._timer.cancel()
@@ -303,11 +318,16 @@ class _ByPort:
 
 
 class _HttpServer(uvicorn.Server):
-    """uvicorn, telling when it listens."""
+    """uvicorn, telling when it listens, and when it is about to close its sockets."""
 
-    def __init__(self, config: uvicorn.Config, *, started: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, *, started: Callable[[], None], leaving: Callable[[], None]) -> None:
         super().__init__(config)
         self._tell = started
+        self._leaving = leaving
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._leaving()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -63,14 +63,19 @@ def serve(
             listening = True
             ready(Ready(endpoints, keys, server))
 
-        server = Server(replace(options, former=_former_ports(data_dir)), keys, ready=announce)
-        try:
-            asyncio.run(server.run())
-        except sqlite3.Error as error:
-            raise FolderUnusable(data_dir, str(error)) from error
-        finally:
+        def withdraw() -> None:
+            """Before the first socket closes: whoever finds it closed and the file there takes it for a crash."""
             if listening:
                 (data_dir / STATE_FILE).unlink(missing_ok=True)
+
+        former = _former_ports(data_dir)
+        server = Server(replace(options, former=former), keys, ready=announce, leaving=withdraw)
+        try:
+            asyncio.run(server.run())
+        except (sqlite3.Error, OSError) as error:
+            raise FolderUnusable(data_dir, getattr(error, "strerror", None) or str(error)) from error
+        finally:
+            withdraw()
 
 
 def _locked(data_dir: Path) -> AbstractContextManager[object]:
@@ -87,8 +92,10 @@ def _former_ports(data_dir: Path) -> Endpoints | None:
     """The ports that this folder had before; None if it had none, or the file cannot be read."""
     try:
         former = private_file.read(data_dir / PORTS_FILE)
+        if former is not None and not all(type(port) is int and 0 < port < 65_536 for port in former.values()):
+            raise ValueError("not ports")
         return None if former is None else Endpoints(**former)
-    except (ValueError, TypeError):
+    except (OSError, ValueError, TypeError):
         logger.warning("%s cannot be read; new ports are chosen", PORTS_FILE)
         return None
 

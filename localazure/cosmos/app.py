@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -108,6 +109,9 @@ class CosmosApp:
                 cut(connection)
             await asyncio.sleep(0)
             return
+        except sqlite3.Error as failure:
+            logger.error("the Cosmos DB account cannot use its disk: %s", failure)
+            response = wire.refusal(CosmosError(f"The embedded Azure cannot use its disk: {failure}."), request)
         except Exception:
             logger.exception("a request to the Cosmos DB account failed: %s %s", scope["method"], scope["path"])
             response = wire.refusal(CosmosError("An unexpected error occurred in the embedded Azure."), request)

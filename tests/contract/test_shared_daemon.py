@@ -328,6 +328,49 @@ def test_a_start_that_fails_after_a_kill_is_tried_again_until_it_works(folder: P
         assert azure.event_hub_names() == []
 
 
+def test_a_stop_with_writers_attached_stays_a_stop(folder: Path) -> None:
+    with localazure.attach(folder) as one, localazure.attach(folder):
+        for _ in range(3):
+            assert daemon.stop(folder)
+            assert not eventually(lambda: daemon.status(folder) is not None, timeout_seconds=1.2)
+            localazure.attach(folder).close()
+        one.event_hub_names()
+
+
+@pytest.mark.parametrize("content", ['{"cosmos_port": "x"}', '{"cosmos_port": 1.5}', '{"a": 1}', "[]", "{"])
+def test_damaged_ports_are_chosen_anew(folder: Path, content: str) -> None:
+    folder.mkdir()
+    (folder / "ports.json").write_text(content, encoding="utf-8")
+    with localazure.start(folder) as azure:
+        assert azure.event_hub_names() == []
+
+
+@pytest.mark.parametrize("change", [{"event_hubs": {}}, {"control_token": ""}, {"cosmos_read_write": 7}, {"x": 1}])
+def test_keys_of_a_wrong_kind_are_damage(folder: Path, change: dict[str, object]) -> None:
+    localazure.start(folder).close()
+    keys = json.loads((folder / "keys.json").read_text(encoding="utf-8"))
+    (folder / "keys.json").write_text(json.dumps(keys | change), encoding="utf-8")
+    with pytest.raises(DataDamaged, match=r"keys\.json"):
+        localazure.start(folder)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"name": "x", "partition_count": 2.9},
+        {"name": "x", "partition_count": True},
+        {"name": "x", "partition_count": 1, "consumer_groups": "abc"},
+        {"name": "x", "partition_count": 1, "consumer_groups": [1]},
+        {"name": 1, "partition_count": 1},
+        {"partition_count": 1},
+    ],
+)
+def test_the_control_route_refuses_what_is_no_hub(azure: localazure.LocalAzure, body: dict[str, object]) -> None:
+    with pytest.raises(ControlRefused) as refusal:
+        azure.control("POST", "/hubs", body)
+    assert refusal.value.status == 400
+
+
 def test_a_key_that_is_none_leaves_the_keys_of_the_folder_as_they_were(folder: Path) -> None:
     localazure.start(folder).close()
     before = (folder / "keys.json").read_bytes()
@@ -368,8 +411,11 @@ def test_clearing_a_fault_says_how_often_it_struck(own_azure: localazure.LocalAz
         fault.clear()
 
 
-def test_an_idle_server_stops_by_itself(folder: Path) -> None:
+def test_an_idle_server_stops_by_itself_though_a_connection_stands_there(folder: Path) -> None:
     server = serve(folder, "--idle-seconds", "1")
-    server.communicate(timeout=30)
+    assert server.stdout is not None
+    ready = json.loads(server.stdout.readline())
+    with socket.create_connection(("127.0.0.1", ready["eventhubs_port"])):
+        server.communicate(timeout=30)
     assert server.returncode == 0
     assert not (folder / "state.json").exists()
