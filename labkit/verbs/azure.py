@@ -12,14 +12,15 @@ from labkit import settings
 from labkit.errors import LabError
 from labkit.verbs import places
 
-KEPT = ("setup.lock", "setup.log")
-"""What set-up keeps in the state folder: not the embedded Azure's, so `reset` leaves it."""
+KEPT = ("setup.lock", "setup.log", "daemon.lock", "starting.lock", "kernels")
+"""What `reset` leaves: set-up's files, the locks (without which two could serve the folder at once), and what a running
+JupyterLab works with."""
 OF_THE_AZURE = (
     *("keys.json", "ports.json", "state.json", ".keys.json.*", ".ports.json.*", ".state.json.*"),
     *("daemon.lock", "starting.lock", "localazure.log", "localazure.old.log"),
     *("cosmos.sqlite*", "events.sqlite*", "eventhubs.sqlite*"),
 )
-OF_THE_VERBS = ("kernels", "labs", "node", "out", "tables")
+OF_THE_VERBS = ("kernels", "labs", "node", "out", "tables", "test")
 OF_THE_DESKTOP = (".DS_Store", "desktop.ini", "Thumbs.db")
 MARKS = ("keys.json", "kernels", "setup.log")
 """Any of these shows that the lab has worked in this folder; "out" or "tables" alone may be somebody else's."""

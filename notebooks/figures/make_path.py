@@ -52,8 +52,8 @@ PATH = (
     Part(
         "04",
         "Read queries",
-        (("T-SQL views", "over the files"), ("query API", "read-only"), ("you, BI", "answers")),
-        "T-SQL views over the tables answer the query API and BI",
+        (("T-SQL views", "over the files"), ("questions", "read-only"), ("you, BI", "answers")),
+        "T-SQL views over the tables answer questions and BI",
     ),
     Part(
         "05",

@@ -10,7 +10,8 @@ from click.testing import CliRunner
 from labkit.errors import LabError
 from labkit.verbs.azure import reset, what_the_lab_made
 
-MADE = ("cosmos.sqlite", "cosmos.sqlite-wal", "daemon.lock", "events.sqlite", "keys.json", "localazure.old.log", "out")
+MADE = ("cosmos.sqlite", "cosmos.sqlite-wal", "events.sqlite", "keys.json", "localazure.old.log", "out", "test")
+KEPT = ("daemon.lock", "kernels", "setup.lock", "setup.log", "starting.lock")
 
 
 @pytest.fixture
@@ -29,10 +30,11 @@ def fill(folder: Path, *names: str) -> None:
 
 
 def test_what_the_lab_made_goes_and_the_set_up_stays(folder: Path) -> None:
-    fill(folder, *MADE, "setup.log", "setup.lock")
+    fill(folder, *MADE, *KEPT)
     outcome = CliRunner().invoke(reset, ["--yes"])
     assert outcome.exit_code == 0, outcome.output
-    assert {path.name for path in folder.iterdir()} - {"daemon.lock", "starting.lock"} == {"setup.lock", "setup.log"}
+    assert sorted(path.name for path in folder.iterdir()) == sorted(KEPT)
+    assert (folder / "kernels" / "inside").exists()  # a running JupyterLab goes on
 
 
 @pytest.mark.parametrize("foreign", ["thesis", "final.txt", ".git"])
