@@ -127,7 +127,7 @@ def main(argv):
         print("Nothing has been set up in this folder, so nothing runs and nothing is kept.")
         return 0
     try:
-        if not is_ready(locks) and not (verb in ("down", "status") and STAMP.exists()):
+        if not is_ready(locks) and not (verb in ("down", "status") and read_stamp()):
             with only_one_at_a_time() as lock:
                 set_up(locks, lock)
         return hand_over(argv)
@@ -186,7 +186,7 @@ def write_stamp(installed):
 def only_one_at_a_time():
     """Hold the folder's set-up lock; yields its file descriptor for the installer to inherit."""
     try:
-        STATE.mkdir(exist_ok=True)
+        STATE.mkdir(mode=0o700, exist_ok=True)  # keys and data: for the owner alone
         file = open(str(STATE / "setup.lock"), "a+")  # noqa: SIM115 (closed below)
     except OSError as error:
         raise SetUpError(
@@ -261,7 +261,7 @@ def works(uv):
 def make_venv(uv, lock_fd):
     """A fresh `.venv`, an old one moved out of the way first: in one step, so that a refusal leaves it whole."""
     if VENV.exists():
-        if STAMP.exists() and PYTHON.exists():  # an embedded Azure that runs from it would miss its files
+        if read_stamp() and PYTHON.exists():  # an embedded Azure that runs from it would miss its files
             subprocess.run([str(PYTHON), "-P", "-m", "labkit", "down"], capture_output=True)
         old = ROOT / ".venv-old-{0}".format(os.getpid())
         try:

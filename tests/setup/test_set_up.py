@@ -173,6 +173,15 @@ def test_a_folder_that_was_moved_is_set_up_again(project: SmallProject) -> None:
         elsewhere.rename(project.folder)
 
 
+def test_what_is_done_in_a_copied_folder_is_done_there_and_not_in_the_original(project: SmallProject) -> None:
+    elsewhere = project.folder.with_name("copied")
+    shutil.copytree(project.folder, elsewhere, symlinks=True)
+    copied = SmallProject(elsewhere)
+    done = copied.lab("down")
+    assert "handed over: down" in done.stdout, done.stderr
+    assert str(elsewhere) in (copied.site_packages / "small_lab.pth").read_text(encoding="utf-8")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="only on systems where a folder's mode forbids writing in it")
 def test_a_read_only_folder_is_one_sentence_and_the_way_out(project: SmallProject) -> None:
     bare = project.folder.with_name("read-only")
