@@ -9,6 +9,7 @@ import base64
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import zipfile
@@ -41,6 +42,11 @@ print("in an environment of its own:", sys.prefix != sys.base_prefix)
 """
 
 
+def _hear_interrupts() -> None:
+    """A shell starts what runs in the background with interrupts ignored, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @dataclass(frozen=True)
 class SmallProject:
     folder: Path
@@ -55,7 +61,12 @@ class SmallProject:
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         command = [sys.executable, str(self.folder / "lab.py"), *arguments]
         return subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.environment()
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=self.environment(),
+            preexec_fn=None if os.name == "nt" else _hear_interrupts,
         )
 
     def environment(self, **more: str) -> dict[str, str]:
