@@ -39,8 +39,9 @@ SHOWN_LINES: Final = 120
 ALLOWED_SKIP: Final = "only on "
 """A skip whose reason begins so names a platform; no other is allowed where CI could have avoided it."""
 
-PYTEST: Final = ("-m", "pytest", "-q", "--durations=5", "-n", "4", "--dist", "loadfile")
+WORKERS: Final = ("-n", "4", "--dist", "loadfile")
 """More workers than cores: most tests wait for a connection, a commit or a process rather than compute."""
+PYTEST: Final = ("-m", "pytest", "-q", "--durations=5", *WORKERS)
 STAGES: Final[dict[str, tuple[str, ...]]] = {
     "ruff": ("-m", "ruff", "check", "."),
     "format": ("-m", "ruff", "format", "--check", "."),

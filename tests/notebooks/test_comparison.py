@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from tests.stages import STAGES
+from tests.stages import STAGES, WORKERS
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "notebooks" / "01_write_model.ipynb"
@@ -32,7 +32,7 @@ def test_changing_a_committed_number_makes_the_comparison_fail(tmp_path: Path) -
     notebook = nbformat.read(BOOK, as_version=4)
     number = [cell.id for cell in notebook.cells if cell.cell_type == "code"].index(with_one_number_changed(notebook))
     nbformat.write(notebook, tmp_path / BOOK.name)
-    stage = [part for part in STAGES["nbval"] if part not in ("-n", "2", "--dist", "loadfile", "notebooks")]
+    stage = [part for part in STAGES["nbval"] if part not in (*WORKERS, "notebooks")]
 
     done = subprocess.run(
         [sys.executable, *stage, "-p", "no:cacheprovider", str(tmp_path / BOOK.name)],
