@@ -1,7 +1,8 @@
 """How soon the embedded Azure is ready after it was asked for, and how much memory it then holds.
 
-A process each time, with its byte code compiled and a data folder of its own that was used before, from the moment it is started to its ready
-line; in pairs with a Python that imports nothing and prints a line, the least that any server of this kind costs.
+A process each time, with its byte code compiled and a data folder of its own that was used before, from the moment it
+is started to its ready line; in pairs with a Python that imports nothing and prints a line, the least that any server
+of this kind costs.
 """
 
 from __future__ import annotations
