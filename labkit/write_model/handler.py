@@ -8,6 +8,9 @@ The receipt is read only when it can matter: `decide` refuses (perhaps because t
 the batch meets a conflict. Same key and payload: the first result again. Same key, other payload: refused. No receipt:
 somebody else was faster, and the command is tried again from the load, a bounded number of times.
 
+A caller may say which version it has seen; if another one is there, nothing is decided. That refusal too looks for a
+receipt first: after a lost answer, the version that moved on may be this command's own work.
+
 Errors of the service are raised as they come. Whether the batch was written is then unknown; send the same command with
 the same key again: that is what the key is for. Keys are kept per aggregate, for 30 days.
 Source: learn.microsoft.com/azure/architecture/databases/guide/transactional-out-box-cosmos
@@ -82,6 +85,8 @@ class Context:
     user_id: str = "anonymous"
     source: str = "command-side"
     traceparent: str = ""
+    expected_version: int | None = None
+    """The version that the caller has seen and means to change; None: whichever is there."""
 
     def __post_init__(self) -> None:
         for name in ("correlation_id", "causation_id", "user_id", "source", "traceparent"):
@@ -163,7 +168,7 @@ def handle(
         bill.attempts += 1
         now = clock.now()
         loaded = load(write_model, command.aggregate_id, bill)
-        event = decide(loaded.state, command, now)
+        event = stale(loaded, context) or decide(loaded.state, command, now)
         if isinstance(event, Refusal):
             return first_answer(write_model, command, context, bill) or Refused(event, bill.charge_ru)
         envelope = enclose(event, command.aggregate_id, loaded.version + 1, now, context)
@@ -186,6 +191,14 @@ def load(write_model: ContainerProxy, aggregate_id: str, bill: Bill) -> Loaded:
     bill.add(document.get_response_headers())
     state = state_from(document["aggregateType"], document["state"])
     return Loaded(state, document["version"], document["_etag"])
+
+
+def stale(loaded: Loaded, context: Context) -> Refusal | None:
+    """A refusal if the caller has seen another version than the one there; what is not there yet is `decide`'s affair."""
+    if context.expected_version is None or loaded.version in (0, context.expected_version):
+        return None
+    sentence = f"It is at version {loaded.version} now, not at version {context.expected_version}; look again first."
+    return Refusal(RefusalCode.STALE, sentence)
 
 
 def write(write_model: ContainerProxy, aggregate_id: str, operations: Transaction, bill: Bill) -> bool:

@@ -149,6 +149,7 @@ class RefusalCode(StrEnum):
     WRONG_STATUS = "wrong-status"
     KEY_REUSED = "key-reused"
     INVALID_KEY = "invalid-key"
+    STALE = "stale"
     CONTENDED = "contended"
 
 

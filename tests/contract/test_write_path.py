@@ -217,6 +217,33 @@ def test_a_state_that_anything_else_has_touched_is_loaded_again_not_overwritten(
     assert (outcome.version, outcome.attempts) == (2, 2)
 
 
+def test_who_has_seen_another_version_is_refused_and_nothing_is_decided(
+    handler: CommandHandler, write_model: ContainerProxy
+) -> None:
+    accepted(handler.handle(CREATE, Context("k-0")))
+    accepted(handler.handle(LESS, Context("k-1", expected_version=1)))
+    outcome = handler.handle(PayOrder(ID), Context("k-2", expected_version=1))
+    assert refusal_code(outcome) == RefusalCode.STALE
+    assert len(handlers.history(write_model, ID)) == 2
+    assert accepted(handler.handle(PayOrder(ID), Context("k-2", expected_version=2))).version == 3
+
+
+def test_a_repeated_command_is_not_stale_for_its_own_first_effect(handler: CommandHandler) -> None:
+    accepted(handler.handle(CREATE, Context("k-0")))
+    seen = Context("k-1", expected_version=1)
+    assert (accepted(handler.handle(LESS, seen)).version, accepted(handler.handle(LESS, seen)).repeated) == (2, True)
+
+
+def test_who_loses_the_race_after_the_check_of_its_version_is_refused_on_the_second_look(
+    lab: Lab, handler: CommandHandler, write_model: ContainerProxy
+) -> None:
+    accepted(handler.handle(CREATE, Context("k-0")))
+    contended: Any = Interrupted(write_model, [lambda: handler.handle(MORE, Context("k-other"))])
+    outcome = CommandHandler(contended, lab.clock).handle(LESS, Context("k-mine", expected_version=1))
+    assert refusal_code(outcome) == RefusalCode.STALE
+    assert len(handlers.history(write_model, ID)) == 2
+
+
 def test_contention_without_end_is_refused_after_a_bounded_number_of_attempts(
     lab: Lab, handler: CommandHandler, write_model: ContainerProxy
 ) -> None:
