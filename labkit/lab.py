@@ -34,6 +34,9 @@ from labkit.clock import SteppingClock
 from labkit.settings import Role, Target
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from labkit.serving import Serving
     from localazure.faults import Faults
 
 log = logging.getLogger(__name__)
@@ -124,6 +127,14 @@ class Lab:
         """As `consumer`, for asyncio; who asks closes it."""
         connection = self._target.event_hubs_for(settings.the_role(role), "listen")
         return AsyncEventHubConsumerClient.from_connection_string(connection, group, eventhub_name=self.hub, **options)
+
+    def serve(self, app: ASGIApp) -> Serving:
+        """This app on the loopback interface, until its `stop` or `close` here."""
+        from labkit.serving import Serving
+
+        serving = Serving(app)
+        self._closers.append(serving.stop)
+        return serving.start()
 
     def close(self) -> None:
         """Close the clients and delete what was made on opening; the first error is raised when all has been tried."""

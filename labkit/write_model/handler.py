@@ -194,7 +194,7 @@ def load(write_model: ContainerProxy, aggregate_id: str, bill: Bill) -> Loaded:
 
 
 def stale(loaded: Loaded, context: Context) -> Refusal | None:
-    """A refusal if the caller has seen another version than the one there; what is not there yet is `decide`'s affair."""
+    """A refusal if the caller has seen another version than the one there; none there is `decide`'s affair."""
     if context.expected_version is None or loaded.version in (0, context.expected_version):
         return None
     sentence = f"It is at version {loaded.version} now, not at version {context.expected_version}; look again first."

@@ -1,0 +1,172 @@
+"""What both HTTP APIs are made of: a FastAPI app whose every refusal is a problem, and a page that needs no network.
+
+Owns: the limit of a body, the handlers that turn errors into problems, `GET /openapi.json`, and `GET /docs`, a plain
+page made from it (FastAPI's own loads its scripts from elsewhere). Refuses to know: routes, and what they ask.
+
+A body is read whole, up to its limit, before any route sees it; memory is bounded, and one that is too long is
+refused without being read to its end. What the HTTP server itself refuses (a request that is no HTTP) never gets here.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from azure.core.exceptions import AzureError
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from labkit import problems
+from labkit.problems import Problem
+
+BODY_BYTES_AT_MOST: Final = 256 * 1024
+"""Twice what the largest order takes, every letter of it escaped."""
+
+FRAMEWORK: Final[Mapping[int, tuple[str, str]]] = {
+    404: ("no-such-resource", "Nothing has this address."),
+    405: ("method-not-allowed", "What has this address takes other methods only."),
+}
+"""What the framework refuses by itself, by status; anything else of it is about a body that cannot be parsed."""
+
+
+class FieldError(BaseModel):
+    pointer: str
+    detail: str
+
+
+class ProblemDetails(BaseModel):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: list[FieldError] = []
+
+
+def new_api(title: str, description: str, codes: Mapping[str, int], needed: Mapping[str, str] | None = None) -> FastAPI:
+    """An app without routes yet.
+
+    `codes`: its own problems, beside `problems.STATUS`. `needed`: header -> why a request without it is refused.
+    """
+    api = FastAPI(
+        title=title, description=description, docs_url=None, redoc_url=None, redirect_slashes=False, version="1"
+    )
+    api.add_middleware(BodyLimit)
+    api.add_exception_handler(Problem, _problem)
+    api.add_exception_handler(AzureError, _azure)
+    api.add_exception_handler(HTTPException, _http)
+    api.add_exception_handler(Exception, _internal)
+
+    @api.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        return problems.of_validation(error.errors(), needed or {}).response()
+
+    plain = api.openapi
+    api.openapi = lambda: as_problems(plain())  # type: ignore[method-assign]
+
+    @api.get("/docs", include_in_schema=False)
+    def docs() -> HTMLResponse:
+        return HTMLResponse(page(api.openapi(), {**codes, **problems.STATUS}))
+
+    return api
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that may be refused with these, beside those that any route may give."""
+    return {status: {"model": ProblemDetails, "description": "Refused"} for status in (*statuses, 429, 502, 503)}
+
+
+class BodyLimit:
+    """Hands on requests with their whole body, if it is not longer than it may be."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        body, more = b"", True
+        while more:
+            message = await receive()
+            if message["type"] != "http.request":
+                return
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > BODY_BYTES_AT_MOST:
+                problem = Problem("too-large", f"A body has at most {BODY_BYTES_AT_MOST} bytes.")
+                problem.headers["Connection"] = "close"
+                await problem.response()(scope, receive, send)
+                return
+        whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def replay() -> Message:
+            return whole.pop() if whole else await receive()
+
+        await self.app(scope, replay, send)
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return error.response()
+
+
+async def _azure(request: Request, error: Exception) -> Response:
+    assert isinstance(error, AzureError)
+    return problems.of_azure(error).response()
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code, detail = FRAMEWORK.get(error.status_code, ("malformed", "The body cannot be read."))
+    return Problem(code, detail, headers=error.headers).response()
+
+
+async def _internal(request: Request, error: Exception) -> Response:
+    """The error itself goes to the server's log, which Starlette sees to, and not to the caller."""
+    return Problem("internal", "A fault of this service, and noted there.").response()
+
+
+def as_problems(schema: dict[str, Any]) -> dict[str, Any]:
+    """The same OpenAPI document, with the right media type for refusals: FastAPI has one for all answers."""
+    for operation in (operation for path in schema["paths"].values() for operation in path.values()):
+        for status, response in operation["responses"].items():
+            if int(status) >= 400 and "application/json" in response.get("content", {}):
+                response["content"] = {problems.MEDIA_TYPE: response["content"]["application/json"]}
+    return schema
+
+
+def page(schema: Mapping[str, Any], codes: Mapping[str, int]) -> str:
+    """The API for people: each operation, each schema, each problem. No script, no style from elsewhere."""
+    parts = [f"<h1>{html.escape(schema['info']['title'])}</h1>", f"<p>{html.escape(schema['info']['description'])}</p>"]
+    for path, operations in schema["paths"].items():
+        for method, operation in operations.items():
+            parts.append(f"<h2><code>{method.upper()} {html.escape(path)}</code></h2>")
+            parts.append(f"<p>{html.escape(operation.get('description', operation['summary']))}</p>")
+            asked = {found["name"]: found for found in operation.get("parameters", [])}
+            parts.append(_details("Parameters", asked) + _details("Body", operation.get("requestBody")))
+            parts.append(_details("Answers", operation["responses"]))
+    parts.append("<h2>Problems</h2><dl>")
+    for code, status in sorted(codes.items()):
+        parts.append(f'<dt id="{code}"><code>{code}</code></dt><dd>{status}</dd>')
+    parts.append("</dl><h2>Schemas</h2>" + _details("All", schema["components"]["schemas"]))
+    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><style>body{max-width:50em;'
+    head += "margin:2em auto;padding:0 1em;font-family:sans-serif}pre{overflow:auto}</style>"
+    title = html.escape(schema["info"]["title"])
+    return (
+        f'<!doctype html><html lang="en"><head>{head}<title>{title}</title></head><body>{"".join(parts)}</body></html>'
+    )
+
+
+def _details(name: str, value: object) -> str:
+    if not value:
+        return ""
+    return f"<details><summary>{name}</summary><pre>{html.escape(json.dumps(value, indent=1))}</pre></details>"
