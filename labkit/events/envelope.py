@@ -176,5 +176,7 @@ def _written(envelope: EventEnvelope) -> _Written:
 
 
 def _read(written: _Written) -> EventEnvelope:
-    fields = {name: getattr(written, name) for name in _Written.__struct_fields__}
-    return upcast(EventEnvelope(**{**fields, "timestamp": written.timestamp.astimezone(UTC)}))
+    envelope = EventEnvelope(*msgspec.structs.astuple(written))
+    return upcast(
+        envelope if envelope.timestamp.tzinfo is UTC else replace(envelope, timestamp=written.timestamp.astimezone(UTC))
+    )

@@ -1,7 +1,8 @@
 """What events do to rows: pure functions from the bytes of events and the current rows to the rows that follow.
 
-Owns the meaning of each event type for the read models, the rule by which an event is applied, dropped or parked, and
-the day's figures. Does no I/O and knows neither Delta nor Event Hubs, so that a Spark worker can import it as it is.
+Owns the meaning of each event type for the read models, and the rule by which an event is applied, dropped or parked;
+what a row holds and how it becomes Arrow is in `rows`. Does no I/O and knows neither Delta nor Event Hubs, so that a
+Spark worker can import it as it is.
 
 The rule, per aggregate, with `version` the row's version (0 without a row):
 - an event of `version` or below was here before: dropped;
@@ -13,7 +14,6 @@ All other aggregates go on.
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -22,7 +22,8 @@ from typing import Annotated
 import msgspec
 
 from labkit.events.envelope import AGGREGATE_TYPES, CATALOGUE, EnvelopeError, EventEnvelope, from_json
-from labkit.events.ids import CUSTOMER_ID, order_day
+from labkit.events.ids import CUSTOMER_ID
+from labkit.projections.rows import CustomerRow, OrderRow, Row, order_day
 
 MONEY_PLACES = Decimal("0.01")
 HIGHEST_TOTAL = Decimal("1000000000000.00")
@@ -33,36 +34,6 @@ NOTHING = -1
 LONGEST_NAME = 255
 """Characters of an aggregate id under which an event can be parked. The domain's are shorter by far, and Cosmos DB
 takes no partition key beyond 2 KB."""
-
-
-class OrderRow(msgspec.Struct, frozen=True):
-    """One row of `orders`. `item_count` counts the lines of the order; money has two places; times are aware UTC."""
-
-    order_id: str
-    customer_id: str
-    status: str
-    item_count: int
-    total: Decimal
-    created_at: dt.datetime
-    updated_at: dt.datetime
-    version: int
-
-    @property
-    def created_day(self) -> dt.date:
-        """The day the order's id names: derived, so a bound by day and a row can never disagree."""
-        return order_day(self.order_id)
-
-
-class CustomerRow(msgspec.Struct, frozen=True):
-    """One row of `customers`."""
-
-    customer_id: str
-    name: str
-    registered_at: dt.datetime
-    version: int
-
-
-Row = OrderRow | CustomerRow
 
 
 class CannotApply(ValueError):
@@ -127,8 +98,7 @@ def apply(row: Row | None, event: EventEnvelope) -> Row:
     raise CannotApply(f"{event.event_type} does not follow {'no row' if row is None else 'the row there is'}")
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True):
     """One event as a hub partition delivered it; `named` is the aggregate its application properties name, or ""."""
 
     hub_partition: str
@@ -137,8 +107,7 @@ class Arrival:
     named: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True):
     """An arrival that was read: either its event, or why it could not be (`fault`)."""
 
     arrival: Arrival
@@ -146,6 +115,9 @@ class Reading:
     event: EventEnvelope | None
     fault: str = ""
 
+
+BEHIND = "behind a parked event of the same aggregate"
+"""The reason of an event that nothing else is wrong with."""
 
 UNREADABLE = (EnvelopeError, ValueError, OverflowError, RecursionError)
 """No JSON, no envelope, a name that is none, a time beyond the calendar, data nested without end."""
@@ -206,7 +178,7 @@ def step(row: Row | None, reading: Reading, lane: Mapping[str, int]) -> Row | st
     if event is not None and event.version <= version:
         return None
     if reading.aggregate_id in lane and reading.arrival.sequence_number >= lane[reading.aggregate_id]:
-        return "behind a parked event of the same aggregate"
+        return BEHIND
     if event is None:
         return reading.fault
     if event.version > version + 1:
@@ -233,16 +205,3 @@ def fold(readings: Iterable[Reading], current: Mapping[str, Row], lane: Mapping[
                 folded.rows[who] = row
                 folded.applied += 1
     return folded
-
-
-class DayRow(msgspec.Struct, frozen=True):
-    """One row of `daily_order_metrics`: all orders of the day, how many of them are cancelled, and of the others the
-    revenue and the average (two places, halves up; None on a day on which every order is cancelled); the customers
-    are those of all orders."""
-
-    day: dt.date
-    orders: int
-    cancelled: int
-    revenue: Decimal
-    average_order_value: Decimal | None
-    distinct_customers: int

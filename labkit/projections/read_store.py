@@ -25,20 +25,33 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake import CommitProperties, DeltaTable, Schema, Transaction
+from deltalake.exceptions import TableNotFoundError
 
-from labkit.events.ids import order_day
-from labkit.projections.folds import NOTHING, CustomerRow, DayRow, OrderRow, Row
+from labkit.errors import LabError
+from labkit.projections.folds import NOTHING
+from labkit.projections.rows import (
+    CUSTOMER_COLUMNS,
+    DAY_COLUMNS,
+    MONEY,
+    ORDER_COLUMNS,
+    CustomerRow,
+    DayRow,
+    OrderRow,
+    Row,
+    average,
+    daily_metrics,
+    from_arrow,
+    order_day,
+    to_arrow,
+)
 
-INSTANT = pa.timestamp("us", "UTC")
-MONEY = pa.decimal128(18, 2)
-SUM_OF_MONEY = pa.decimal128(38, 2)
-"""As T-SQL and Arrow add up `MONEY`: no day has so many orders that it overflows."""
+__all__ = ["MONEY", "DayRow", "average", "daily_metrics"]
+"""Of `rows`, for who reads the tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,45 +64,9 @@ class ReadModel:
     partition_by: tuple[str, ...] = ()
 
 
-ORDERS = ReadModel(
-    "orders",
-    "order_id",
-    pa.schema(
-        [
-            ("order_id", pa.string()),
-            ("customer_id", pa.string()),
-            ("status", pa.string()),
-            ("item_count", pa.int32()),
-            ("total", MONEY),
-            ("created_at", INSTANT),
-            ("updated_at", INSTANT),
-            ("version", pa.int64()),
-            ("created_day", pa.date32()),
-        ]
-    ),
-    ("created_day",),
-)
-CUSTOMERS = ReadModel(
-    "customers",
-    "customer_id",
-    pa.schema(
-        [("customer_id", pa.string()), ("name", pa.string()), ("registered_at", INSTANT), ("version", pa.int64())]
-    ),
-)
-DAILY_ORDER_METRICS = ReadModel(
-    "daily_order_metrics",
-    "day",
-    pa.schema(
-        [
-            ("day", pa.date32()),
-            ("orders", pa.int64()),
-            ("cancelled", pa.int64()),
-            ("revenue", SUM_OF_MONEY),
-            ("average_order_value", MONEY),
-            ("distinct_customers", pa.int64()),
-        ]
-    ),
-)
+ORDERS = ReadModel("orders", "order_id", ORDER_COLUMNS, ("created_day",))
+CUSTOMERS = ReadModel("customers", "customer_id", CUSTOMER_COLUMNS)
+DAILY_ORDER_METRICS = ReadModel("daily_order_metrics", "day", DAY_COLUMNS)
 READ_MODELS = (ORDERS, CUSTOMERS, DAILY_ORDER_METRICS)
 
 
@@ -102,46 +79,20 @@ def day_bound(column: str, days: Collection[dt.date]) -> str:
 
 
 def contents(table: DeltaTable, model: ReadModel, predicate: str | None = None) -> pa.Table:
-    """The rows there are (those that fulfil the SQL `predicate`), in the model's own Arrow types; in no order."""
-    return pa.table(table.scan(predicate=predicate)).cast(model.schema)
+    """The rows there are (those that fulfil the SQL `predicate`), in the model's own Arrow types; in no order.
+
+    A column that the table was made without is null.
+    """
+    found = pa.table(table.scan(predicate=predicate))
+    for column in model.schema:
+        if column.name not in found.column_names:
+            found = found.append_column(column, pa.nulls(found.num_rows, column.type))
+    return found.select(model.schema.names).cast(model.schema)
 
 
 def to_table(model: ReadModel, rows: Iterable[object]) -> pa.Table:
     """Rows (any objects with the columns as attributes) as Arrow, in the model's own types."""
-    rows = list(rows)
-    columns = [pa.array([getattr(row, column.name) for row in rows], column.type) for column in model.schema]
-    return pa.Table.from_arrays(columns, schema=model.schema)
-
-
-def daily_metrics(orders: pa.Table) -> list[DayRow]:
-    """The figures of each day, from the orders that carry it: derived, so that no event can count twice."""
-    cancelled = pc.equal(orders["status"], "Cancelled")
-    days = pa.table(
-        {
-            "day": orders["created_day"],
-            "customer": orders["customer_id"],
-            "cancelled": cancelled.cast(pa.int64()),
-            "revenue": pc.if_else(cancelled, pa.scalar(Decimal(0), MONEY), orders["total"]),
-        }
-    )
-    sums = [("customer", "count"), ("cancelled", "sum"), ("revenue", "sum"), ("customer", "count_distinct")]
-    figures = days.group_by("day").aggregate(sums).sort_by("day").to_pylist()
-    return [
-        DayRow(
-            figure["day"],
-            figure["customer_count"],
-            figure["cancelled_sum"],
-            figure["revenue_sum"],
-            average(figure["revenue_sum"], figure["customer_count"] - figure["cancelled_sum"]),
-            figure["customer_count_distinct"],
-        )
-        for figure in figures
-    ]
-
-
-def average(revenue: Decimal, orders: int) -> Decimal | None:
-    """`revenue` per order with two places, halves up; None without an order."""
-    return (revenue / orders).quantize(Decimal("0.01"), ROUND_HALF_UP) if orders else None
+    return to_arrow(model.schema, rows)
 
 
 def merge(table: DeltaTable, rows: pa.Table, matching: str, guard: str | None, positions: Mapping[str, int]) -> None:
@@ -164,50 +115,88 @@ def merge(table: DeltaTable, rows: pa.Table, matching: str, guard: str | None, p
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one batch changes: rows, the days whose figures it touches, and how far it read each hub partition."""
+    """What one batch changes: rows, the days whose figures it touches, and how far it read each hub partition.
+
+    `aside` names what does not come from the hub at the positions (app id -> number, recorded with the rows): a replay,
+    a scan of the history. It is written whatever the positions are, so its rows must be guarded by their versions."""
 
     hub: str
     positions: Mapping[str, int]
     rows: Sequence[Row] = ()
     days: Collection[dt.date] = ()
+    aside: Mapping[str, int] = field(default_factory=dict)
+
+
+class ReadOnly(LabError):
+    """A store that was opened for reading was asked to write."""
+
+
+@dataclass(slots=True)
+class _Handle:
+    """One thread's view of a table: as of one version, until it is refreshed."""
+
+    table: DeltaTable
+    version: int = NOTHING
+    known: dict[str, int] = field(default_factory=dict)
+    """App id -> number, as of `version`."""
+
+    def number(self, app: str) -> int:
+        if self.version != self.table.version():
+            self.version, self.known = self.table.version(), {}
+        if app not in self.known:
+            number = self.table.transaction_version(app)
+            self.known[app] = NOTHING if number is None else number
+        return self.known[app]
 
 
 class ReadStore:
-    """The three tables below one URL (a folder, or `abfss://` with its `storage_options`), made when missing.
+    """The three tables below one URL (a folder, or `abfss://` with its `storage_options`).
 
+    Opening makes missing tables, and adds to those that an older labkit made the columns that came later: null in all
+    rows there are. With `read_only` nothing is made or changed, and a missing table is an empty one.
     Each thread works on table handles of its own. One writer per table; any number of readers.
     """
 
-    def __init__(self, tables_url: str, storage_options: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, tables_url: str, storage_options: Mapping[str, str] | None = None, *, read_only: bool = False
+    ) -> None:
         self.tables_url = tables_url.rstrip("/")
         self._options = dict(storage_options) if storage_options else None
+        self._read_only = read_only
         self._of_thread = threading.local()
-        for model in READ_MODELS:
-            DeltaTable.create(
-                self.url(model),
-                model.schema,
-                mode="ignore",
-                partition_by=list(model.partition_by),
-                storage_options=self._options,
-            )
+        if not read_only:
+            for model in READ_MODELS:
+                self._make(model)
+
+    def _make(self, model: ReadModel) -> None:
+        by = list(model.partition_by)
+        url, options = self.url(model), self._options
+        DeltaTable.create(url, model.schema, mode="ignore", partition_by=by, storage_options=options)
+        there = {column.name for column in self.table(model).schema().fields}
+        new = pa.schema([column for column in model.schema if column.name not in there])
+        if new.names:
+            self.table(model).alter.add_columns(list(Schema.from_arrow(new).fields))
 
     def url(self, model: ReadModel) -> str:
         """Where the table lies."""
         return f"{self.tables_url}/{model.name}"
 
     def table(self, model: ReadModel) -> DeltaTable:
-        """This thread's handle of the table, at the table's latest version."""
-        handles: dict[str, DeltaTable] = self._of_thread.__dict__.setdefault("handles", {})
-        if model.name in handles:
-            handles[model.name].update_incremental()
-        else:
-            handles[model.name] = DeltaTable(self.url(model), storage_options=self._options)
+        """This thread's handle of the table, at the table's latest version. Raises: `TableNotFoundError`."""
+        return self._handle(model, latest=True).table
+
+    def _handle(self, model: ReadModel, *, latest: bool) -> _Handle:
+        handles: dict[str, _Handle] = self._of_thread.__dict__.setdefault("handles", {})
+        if model.name not in handles:
+            handles[model.name] = _Handle(DeltaTable(self.url(model), storage_options=self._options))
+        elif latest:
+            handles[model.name].table.update_incremental()
         return handles[model.name]
 
     def positions(self, hub: str, partitions: Iterable[str]) -> dict[str, dict[str, int]]:
-        """Table name -> hub partition -> the last sequence number applied there (-1: none)."""
+        """Table name -> hub partition -> the last sequence number applied there (-1: none), as of now."""
         partitions = list(partitions)
-        return {model.name: self._positions(self.table(model), model, hub, partitions) for model in READ_MODELS}
+        return {model.name: self._positions(model, hub, partitions, latest=True) for model in READ_MODELS}
 
     def lowest(self, hub: str, partitions: Iterable[str], first: Mapping[str, int]) -> dict[str, int]:
         """Hub partition -> the last sequence number that needs no reading: every table has it, or it came before
@@ -216,28 +205,34 @@ class ReadStore:
         tables = self.positions(hub, partitions).values()
         return {part: max(first.get(part, NOTHING), min(table[part] for table in tables)) for part in partitions}
 
-    def _positions(self, table: DeltaTable, model: ReadModel, hub: str, partitions: Iterable[str]) -> dict[str, int]:
-        numbers = {part: table.transaction_version(f"{model.name}/{hub}/{part}") for part in partitions}
-        return {part: NOTHING if number is None else number for part, number in numbers.items()}
+    def _positions(self, model: ReadModel, hub: str, partitions: Iterable[str], *, latest: bool) -> dict[str, int]:
+        try:
+            handle = self._handle(model, latest=latest)
+        except TableNotFoundError:
+            return dict.fromkeys(partitions, NOTHING)
+        return {part: handle.number(f"{model.name}/{hub}/{part}") for part in partitions}
 
     def orders(self, order_ids: Collection[str], days: Collection[dt.date]) -> dict[str, Row]:
         """The rows there are of these orders, which carry these days."""
         found = self._rows(ORDERS, order_ids, day_bound("created_day", days))
-        return {row["order_id"]: OrderRow(**row) for row in found.drop_columns("created_day").to_pylist()}
+        return {row.order_id: row for row in from_arrow(OrderRow, found)}
 
     def customers(self, customer_ids: Collection[str]) -> dict[str, Row]:
         """The rows there are of these customers."""
         found = self._rows(CUSTOMERS, customer_ids, None)
-        return {row["customer_id"]: CustomerRow(**row) for row in found.to_pylist()}
+        return {row.customer_id: row for row in from_arrow(CustomerRow, found)}
 
     def _rows(self, model: ReadModel, ids: Collection[str], bound: str | None) -> pa.Table:
         if not ids:
             return model.schema.empty_table()
-        found = contents(self.table(model), model, bound)
+        try:
+            found = contents(self.table(model), model, bound)
+        except TableNotFoundError:
+            return model.schema.empty_table()
         return found.filter(pc.is_in(found[model.key], pa.array(ids, pa.string())))
 
     def version_of(self, aggregate_id: str) -> int:
-        """The version the tables show of an order or a customer; 0 when they show none."""
+        """The version the tables show now of an order or a customer; 0 when they show none."""
         try:
             rows = self.orders([aggregate_id], [order_day(aggregate_id)])
         except ValueError:
@@ -247,8 +242,11 @@ class ReadStore:
     def commit(self, batch: Batch) -> None:
         """Write the batch into each table together with its positions; a table that has them already is left alone.
 
-        Raises: `CommitFailedError` when another writer was faster; the tables before it in the order have committed.
+        Raises: `CommitFailedError` when another writer has committed since this thread's last look at the table; the
+        tables before it in the order have committed. `ReadOnly`.
         """
+        if self._read_only:
+            raise ReadOnly(f"the store {self.tables_url} was opened for reading")
         orders = [row for row in batch.rows if isinstance(row, OrderRow)]
         days = {row.created_day for row in orders}
         matching = f"t.order_id = s.order_id AND {day_bound('t.created_day', days)}"
@@ -259,17 +257,17 @@ class ReadStore:
         self._commit(DAILY_ORDER_METRICS, batch, lambda: self._figures(batch.days), matching, None)
 
     def _figures(self, days: Collection[dt.date]) -> list[DayRow]:
-        return daily_metrics(contents(self.table(ORDERS), ORDERS, day_bound("created_day", days)))
+        orders = self._handle(ORDERS, latest=False).table
+        return daily_metrics(contents(orders, ORDERS, day_bound("created_day", days)))
 
     def _commit(
         self, model: ReadModel, batch: Batch, rows: Callable[[], Iterable[object]], matching: str, guard: str | None
     ) -> None:
-        table = self.table(model)
-        there = self._positions(table, model, batch.hub, batch.positions)
+        there = self._positions(model, batch.hub, batch.positions, latest=False)
         ahead = {
             f"{model.name}/{batch.hub}/{part}": number
             for part, number in batch.positions.items()
             if number > there[part]
         }
         if ahead:
-            merge(table, to_table(model, rows()), matching, guard, ahead)
+            merge(self._handle(model, latest=False).table, to_table(model, rows()), matching, guard, ahead)

@@ -13,7 +13,7 @@ import pytest
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
-from labkit.projections.folds import HIGHEST_TOTAL, Arrival, CustomerRow, DayRow, OrderRow, Row, fold, read
+from labkit.projections.folds import HIGHEST_TOTAL, Arrival, fold, read
 from labkit.projections.projection import project
 from labkit.projections.read_store import (
     CUSTOMERS,
@@ -29,6 +29,7 @@ from labkit.projections.read_store import (
     merge,
     to_table,
 )
+from labkit.projections.rows import CustomerRow, DayRow, OrderRow, Row
 from tests.unit.projections.streams import CUSTOMER, NINE, ORDER, arrivals, event, life_of
 
 MONDAY = date(2026, 1, 5)

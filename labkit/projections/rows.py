@@ -1,0 +1,149 @@
+"""The rows of the read models: as objects, as Arrow, and a day's figures from the orders that carry it. Pure.
+
+Owns the columns of the three tables (the one true copy) and the way between a row and its columns. Knows neither events
+nor Delta, so that a Spark worker can import it as it is.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
+from typing import TypeVar
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from labkit.events import ids
+
+INSTANT = pa.timestamp("us", "UTC")
+MONEY = pa.decimal128(18, 2)
+SUM_OF_MONEY = pa.decimal128(38, 2)
+"""As T-SQL and Arrow add up `MONEY`: no day has so many orders that it overflows."""
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+ORDER_COLUMNS = pa.schema(
+    [
+        ("order_id", pa.string()),
+        ("customer_id", pa.string()),
+        ("status", pa.string()),
+        ("item_count", pa.int32()),
+        ("total", MONEY),
+        ("created_at", INSTANT),
+        ("updated_at", INSTANT),
+        ("version", pa.int64()),
+        ("created_day", pa.date32()),
+    ]
+)
+CUSTOMER_COLUMNS = pa.schema(
+    [("customer_id", pa.string()), ("name", pa.string()), ("registered_at", INSTANT), ("version", pa.int64())]
+)
+DAY_COLUMNS = pa.schema(
+    [
+        ("day", pa.date32()),
+        ("orders", pa.int64()),
+        ("cancelled", pa.int64()),
+        ("revenue", SUM_OF_MONEY),
+        ("average_order_value", MONEY),
+        ("distinct_customers", pa.int64()),
+    ]
+)
+
+order_day = lru_cache(65_536)(ids.order_day)
+"""As in `events.ids`, remembered: a batch asks for the day of each order several times."""
+
+
+class OrderRow(msgspec.Struct, frozen=True):
+    """One row of `orders`. `item_count` counts the lines of the order; money has two places; times are aware UTC."""
+
+    order_id: str
+    customer_id: str
+    status: str
+    item_count: int
+    total: Decimal
+    created_at: dt.datetime
+    updated_at: dt.datetime
+    version: int
+
+    @property
+    def created_day(self) -> dt.date:
+        """The day the order's id names: derived, so a bound by day and a row can never disagree."""
+        return order_day(self.order_id)
+
+
+class CustomerRow(msgspec.Struct, frozen=True):
+    """One row of `customers`."""
+
+    customer_id: str
+    name: str
+    registered_at: dt.datetime
+    version: int
+
+
+class DayRow(msgspec.Struct, frozen=True):
+    """One row of `daily_order_metrics`: all orders of the day, how many of them are cancelled, and of the others the
+    revenue and the average (two places, halves up; None on a day on which every order is cancelled); the customers
+    are those of all orders."""
+
+    day: dt.date
+    orders: int
+    cancelled: int
+    revenue: Decimal
+    average_order_value: Decimal | None
+    distinct_customers: int
+
+
+Row = OrderRow | CustomerRow
+SomeRow = TypeVar("SomeRow", OrderRow, CustomerRow)
+
+
+def to_arrow(schema: pa.Schema, rows: Iterable[object]) -> pa.Table:
+    """Rows (any objects with the columns as attributes) as Arrow."""
+    rows = list(rows)
+    columns = [pa.array([getattr(row, column.name) for row in rows], column.type) for column in schema]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def from_arrow(kind: type[SomeRow], rows: pa.Table) -> list[SomeRow]:
+    """The rows of an Arrow table that has (at least) the columns of this kind."""
+    return [kind(*values) for values in zip(*(_values(rows[name]) for name in kind.__struct_fields__), strict=True)]
+
+
+def _values(column: pa.ChunkedArray) -> list[object]:
+    """As Python objects. Instants by way of their microseconds: a third of the time that Arrow takes for them."""
+    if column.type == INSTANT:
+        return [EPOCH + dt.timedelta(microseconds=micros) for micros in column.cast(pa.int64()).to_pylist()]
+    return list(column.to_pylist())
+
+
+def daily_metrics(orders: pa.Table) -> list[DayRow]:
+    """The figures of each day, from the orders that carry it: derived, so that no event can count twice."""
+    cancelled = pc.equal(orders["status"], "Cancelled")
+    days = pa.table(
+        {
+            "day": orders["created_day"],
+            "customer": orders["customer_id"],
+            "cancelled": cancelled.cast(pa.int64()),
+            "revenue": pc.if_else(cancelled, pa.scalar(Decimal(0), MONEY), orders["total"]),
+        }
+    )
+    sums = [("customer", "count"), ("cancelled", "sum"), ("revenue", "sum"), ("customer", "count_distinct")]
+    figures = days.group_by("day").aggregate(sums).sort_by("day").to_pylist()
+    return [
+        DayRow(
+            figure["day"],
+            figure["customer_count"],
+            figure["cancelled_sum"],
+            figure["revenue_sum"],
+            average(figure["revenue_sum"], figure["customer_count"] - figure["cancelled_sum"]),
+            figure["customer_count_distinct"],
+        )
+        for figure in figures
+    ]
+
+
+def average(revenue: Decimal, orders: int) -> Decimal | None:
+    """`revenue` per order with two places, halves up; None without an order."""
+    return (revenue / orders).quantize(Decimal("0.01"), ROUND_HALF_UP) if orders else None
