@@ -7,7 +7,7 @@ The hub is read through a consumer group of the monitor's own. In each hub parti
 first event that is not applied and holds it; it moves on when a sample finds that event applied. So the hub is read a
 second time, with Event Hubs' egress to match, but never ahead of the projector.
 
-The outbox is what the change feed holds behind the relay's saved continuations. Nothing is written.
+The outbox is what the change feed holds behind the relays' saved continuations. Nothing is written.
 
 Known gap: each sample asks for the ends of all hub partitions, for which the SDK opens a connection each.
 """
@@ -20,6 +20,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 from azure.cosmos import ContainerProxy
@@ -27,6 +28,7 @@ from azure.cosmos.exceptions import CosmosResourceNotFoundError
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 
+from labkit.events.leases import pages, read_leases
 from labkit.lag_monitoring.measures import OutboxLag, PartitionLag
 from labkit.projections.folds import NOTHING
 from labkit.projections.read_store import ORDERS, ReadStore
@@ -37,6 +39,7 @@ PEEK_SECONDS = 2.0
 """How long a sample waits for the hub to hand out the first unapplied event before it says that the age is unknown."""
 COUNT_AT_MOST = 10_000
 """A longer outbox is reported as at least this long."""
+PAGE_DOCUMENTS = 1_000
 
 
 class HubWatch:
@@ -148,28 +151,16 @@ def newest_update(store: ReadStore) -> datetime | None:
 
 
 def outbox_lag(write_model: ContainerProxy, relay_state: ContainerProxy) -> OutboxLag:
-    """Events behind the relay's continuations. Ages are in whole seconds, because `_ts` is."""
+    """Events behind the relays' continuations. Ages are in whole seconds, because `_ts` is."""
     events, oldest = 0, None
-    for where in _unpublished(relay_state, write_model):
-        for document in write_model.query_items_change_feed(**where):
+    for lease in read_leases(relay_state, write_model):
+        for document in chain.from_iterable(page for page, _ in pages(write_model, lease, PAGE_DOCUMENTS)):
             if document.get("kind") == "event":
                 events += 1
                 oldest = min(oldest or document["_ts"], document["_ts"])
             if events == COUNT_AT_MOST:
                 return OutboxLag(events, datetime.fromtimestamp(oldest or 0, UTC), is_at_least=True)
     return OutboxLag(events, None if oldest is None else datetime.fromtimestamp(oldest, UTC))
-
-
-def _unpublished(relay_state: ContainerProxy, write_model: ContainerProxy) -> list[dict[str, Any]]:
-    """Where to read the change feed from, one part per feed range of the relay (see `events.relay`)."""
-    known = _document(relay_state, "feed-ranges")
-    ranges = known["feedRanges"] if known else list(write_model.read_feed_ranges())
-    parts: list[dict[str, Any]] = []
-    for number, feed_range in enumerate(ranges):
-        saved = _document(relay_state, f"continuation-{number}")
-        beginning = {"feed_range": feed_range, "start_time": "Beginning"}
-        parts.append({"continuation": saved["continuation"]} if saved else beginning)
-    return parts
 
 
 def relay_beat(relay_state: ContainerProxy) -> datetime | None:

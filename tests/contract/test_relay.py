@@ -17,9 +17,11 @@ from azure.eventhub import EventData, EventHubProducerClient
 
 from labkit.errors import NotYet
 from labkit.events.envelope import from_json, to_document, to_json
+from labkit.events.leases import Lease, Leases
 from labkit.events.partition_key import partition_of
+from labkit.events.publishing import EventTooLarge
 from labkit.events.reading import HubReader, Received
-from labkit.events.relay import EventTooLarge, FeedRange, Relay
+from labkit.events.relay import Relay
 from labkit.lab import Lab, open_lab
 from labkit.settings import embedded
 from labkit.write_model import handler as handlers
@@ -229,14 +231,20 @@ def test_waiting_for_what_was_never_committed_or_never_comes_says_so(
 def test_waiting_for_a_relay_that_nobody_runs_says_so_at_once(
     new_relay: Callable[..., Relay], handler: CommandHandler
 ) -> None:
-    paid_orders(handler, 1)
     relay = new_relay()
-    with pytest.raises(NotYet, match="the relay is not running"):
-        relay.wait_until_published(f"{order(0)}@2", timeout_seconds=600)
     relay.start()
     relay.stop()
+    paid_orders(handler, 1)
     with pytest.raises(NotYet, match="the relay is not running"):
         relay.wait_until_published(f"{order(0)}@2", timeout_seconds=600)
+
+
+def test_what_has_been_published_is_known_to_any_relay_running_or_not(
+    new_relay: Callable[..., Relay], handler: CommandHandler
+) -> None:
+    paid_orders(handler, 1)
+    assert new_relay().run_once() == 2
+    new_relay().wait_until_published(f"{order(0)}@2", timeout_seconds=0)
 
 
 def test_who_waits_while_the_relay_is_stopped_is_told(
@@ -266,34 +274,30 @@ def test_an_event_that_no_batch_can_hold_is_named(
         new_relay().run_once()
 
 
-def test_a_round_that_was_under_way_when_the_event_came_proves_nothing(
+def test_an_event_that_is_sent_and_not_yet_remembered_does_not_count_as_published(
     lab: Lab, handler: CommandHandler, producer: EventHubProducerClient
 ) -> None:
-    feed_read, asked, go_on = threading.Event(), threading.Event(), threading.Event()
+    sent, go_on = threading.Event(), threading.Event()
 
-    class Paused(Relay):
-        def _drain(self, feed: FeedRange) -> int:
-            sent = super()._drain(feed)
-            feed_read.set()
+    class Paused(Leases):
+        def save(self, lease: Lease, continuation: str) -> bool:
+            sent.set()
             assert go_on.wait(20)
-            return sent
+            return super().save(lease, continuation)
 
-        def _must_exist(self, token: str) -> None:
-            super()._must_exist(token)
-            asked.set()
-
-    relay = Paused(lab.container("write-model", "relay"), producer, lab.container("relay-state", "relay"))
+    clients = lab.container("write-model", "relay"), producer, lab.container("relay-state", "relay")
+    relay = Relay(*clients)
+    relay._leases = Paused(clients[2], clients[0], relay.name, 10.0)
+    paid_orders(handler, 1)
     with ThreadPoolExecutor() as pool:
-        early_round = pool.submit(relay.run_once)
-        assert feed_read.wait(20)
-        paid_orders(handler, 1)
-        waiting = pool.submit(relay.wait_until_published, f"{order(0)}@2", timeout_seconds=20)
-        assert asked.wait(20)
+        under_way = pool.submit(relay.run_once)
+        assert sent.wait(20)
+        with pytest.raises(NotYet, match="was not published within"):
+            Relay(*clients).wait_until_published(f"{order(0)}@2", timeout_seconds=0.2)
+        waiting = pool.submit(Relay(*clients).wait_until_published, f"{order(0)}@2", timeout_seconds=20)
         go_on.set()
-        assert early_round.result(20) == 0
-        with pytest.raises(NotYet, match="the relay is not running"):
-            waiting.result(20)
-    assert relay.run_once() == 2
+        assert under_way.result(20) == 2
+        waiting.result(20)
 
 
 def test_a_failure_that_passes_is_waited_out(

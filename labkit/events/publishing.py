@@ -1,0 +1,119 @@
+"""Sending event documents to Event Hubs: grouped by hub partition, in as few batches as the size limit allows.
+
+The hub partition is the hash of the aggregate id, so that many aggregates share one batch and the events of one stay in
+order. The body is the event document's envelope as it was written. The message's properties repeat what names the
+event, so that a body nobody can decode still has a name.
+
+While one batch waits for its acknowledgement the next one is built. Only the calling thread sends: after a send that
+failed nothing more of the page leaves, so that no event overtakes one of its own aggregate.
+Not known here: where the documents come from, and what is remembered of them (`relay`, `leases`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from azure.eventhub import EventData, EventDataBatch, EventHubProducerClient
+
+from labkit.errors import LabError
+from labkit.events import ids
+from labkit.events.envelope import as_written
+from labkit.events.partition_key import partition_of
+
+T = TypeVar("T")
+
+
+class EventTooLarge(LabError):
+    """One event is more than the hub takes, so none behind it can be published either. The message names it."""
+
+    def __init__(self, document: Mapping[str, Any], limit_bytes: int) -> None:
+        token = ids.token(document["aggregateId"], document["version"])
+        size = len(as_written(document))
+        super().__init__(
+            f"{document['eventType']} {document['eventId']} of {token} has {size} bytes, and a hub's batch "
+            f"holds {limit_bytes} with its properties; the relay stays before it"
+        )
+
+
+class Publisher:
+    """Sends through one producer and counts. The producer must be its own: the SDK promises no thread safety for it."""
+
+    def __init__(self, producer: EventHubProducerClient) -> None:
+        self.published_events = 0
+        self.batches_sent = 0
+        self._producer = producer
+        self._partition_ids: list[str] = []
+
+    def publish(self, documents: Iterable[Mapping[str, Any]]) -> int:
+        """Send the events among these documents; all of them are acknowledged on return. Raises: `EventTooLarge`."""
+        events = [document for document in documents if document.get("kind") == "event"]
+        for batch in one_ahead(self._batches(events)):
+            self._producer.send_batch(batch)
+            self.batches_sent += 1
+            self.published_events += len(batch)
+        return len(events)
+
+    def _batches(self, events: Sequence[Mapping[str, Any]]) -> Iterator[EventDataBatch]:
+        """In order within each hub partition. Raises: `EventTooLarge`."""
+        if not events:
+            return
+        for partition_id, group in sorted(by_hub_partition(events, self._hub_partitions()).items()):
+            batch = self._producer.create_batch(partition_id=partition_id)
+            for document in group:
+                event = message(document)
+                if not added(batch, event):
+                    if len(batch):
+                        yield batch
+                    batch = self._producer.create_batch(partition_id=partition_id)
+                    if not added(batch, event):
+                        raise EventTooLarge(document, batch.max_size_in_bytes)
+            yield batch
+
+    def _hub_partitions(self) -> list[str]:
+        if not self._partition_ids:
+            self._partition_ids = sorted(self._producer.get_partition_ids(), key=int)
+        return self._partition_ids
+
+
+def by_hub_partition(
+    events: Iterable[Mapping[str, Any]], partition_ids: Sequence[str]
+) -> dict[str, list[Mapping[str, Any]]]:
+    """Events by the hub partition of their aggregate, each group in the order given."""
+    groups: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for event in events:
+        groups[partition_of(event["aggregateId"], partition_ids)].append(event)
+    return dict(groups)
+
+
+def message(document: Mapping[str, Any]) -> EventData:
+    """The message of one event document: its envelope as written, and properties that name it."""
+    event = EventData(as_written(document))
+    event.content_type = "application/json"
+    event.properties = {name: document[name] for name in ("eventId", "eventType", "aggregateId", "version")}
+    return event
+
+
+def added(batch: EventDataBatch, event: EventData) -> bool:
+    """Whether there was room for it."""
+    try:
+        batch.add(event)
+    except ValueError:
+        return False
+    return True
+
+
+def one_ahead(made: Iterator[T]) -> Iterator[T]:
+    """The same things in the same order, each made while the one before it is in use."""
+    nothing: Any = object()
+    first = next(made, nothing)
+    if first is nothing:
+        return
+    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
+        coming = pool.submit(next, made, nothing)
+        yield first
+        while (one := coming.result()) is not nothing:
+            coming = pool.submit(next, made, nothing)
+            yield one
