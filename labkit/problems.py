@@ -85,7 +85,8 @@ def of_azure(error: AzureError) -> Problem:
     status = getattr(error, "status_code", None)
     headers = getattr(error, "headers", None) or {}
     if status == 429:
-        wait_seconds = math.ceil(float(headers.get("x-ms-retry-after-ms", 0)) / 1000) or RETRY_AFTER_SECONDS
+        asked_ms = str(headers.get("x-ms-retry-after-ms", ""))
+        wait_seconds = math.ceil(int(asked_ms) / 1000) if asked_ms.isdecimal() else RETRY_AFTER_SECONDS
         detail = "The database has more requests than it is paid for; nothing was carried out."
         return Problem("busy", detail, headers={"Retry-After": str(wait_seconds)})
     if status in (None, 408, 410, 449, 503):

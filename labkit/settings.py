@@ -30,7 +30,8 @@ SEND_AND_LISTEN = "EVENTHUB_CONNECTION"
 HUB = "EVENTHUB_NAME"
 READ_STORE = "READ_STORE_URL"
 DATABASE = "COSMOS_DATABASE"
-"""Optional: the database that exists beforehand on Azure."""
+"""Optional: the database that exists beforehand on Azure; `DATABASE_NAME` if it is not set."""
+DATABASE_NAME = "cqrs-lab"
 DATA_DIR = "LAB_DATA_DIR"
 """Optional: where the embedded Azure keeps its data; `.lab` beside the package if it is not set."""
 
@@ -160,7 +161,7 @@ def azure_of(environ: Mapping[str, str]) -> Target | None:
         send=found[SEND],
         listen=found[LISTEN],
         tables_root=found[READ_STORE].rstrip("/"),
-        database=environ.get(DATABASE) or "cqrs-lab",
+        database=environ.get(DATABASE) or DATABASE_NAME,
         hub=found[HUB],
         create_hub=lambda name, partitions, groups: None,
         delete_hub=lambda name: None,

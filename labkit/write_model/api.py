@@ -178,13 +178,13 @@ def unquoted(key: str) -> str:
 async def context_of_change(
     request: Request,
     context: Annotated[Context, Depends(context_of)],
-    if_match: Annotated[str | None, Header(alias="If-Match", description='The ETag seen, such as `"3"`.')] = None,
+    if_match: Annotated[str, Header(alias="If-Match", description='The ETag seen, such as `"3"`; `*`: any.')] = "*",
 ) -> Context:
     """As `context_of`, with the version that the caller has seen. Raises: `Problem` for what is no ETag of this API."""
     told_once(request, "If-Match")
-    if if_match is None or if_match.strip() == "*":
+    if if_match == "*":
         return context
-    form = ETAG.fullmatch(if_match.strip())
+    form = ETAG.fullmatch(if_match)
     if form is None:
         raise Problem("bad-header", 'If-Match is one ETag as this API gives it, such as "3".')
     return replace(context, expected_version=int(form[1]))
