@@ -140,7 +140,15 @@ async def test_the_headers_go_into_the_context_and_so_into_the_envelope(
 
 @pytest.mark.parametrize(
     "trace",
-    ["", "nonsense", TRACE.upper(), f"ff{TRACE[2:]}", f"{TRACE}-x", TRACE.replace("4bf92f3577b34da6", "0" * 16)],
+    [
+        "",
+        "nonsense",
+        TRACE.upper(),
+        f"ff{TRACE[2:]}",
+        f"{TRACE}-x",
+        f"00-{'0' * 32}-00f067aa0ba902b7-01",
+        f"00-4bf92f3577b34da6a3ce929d0e0e4736-{'0' * 16}-01",
+    ],
 )
 async def test_a_traceparent_that_is_none_is_left_out(client: httpx.AsyncClient, handler: Scripted, trace: str) -> None:
     answer = await client.post(f"/orders/{ID}/pay", headers={**KEY, "traceparent": trace})
