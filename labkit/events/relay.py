@@ -105,10 +105,9 @@ class Relay:
             raise RuntimeError("this relay runs already, on its thread")
         try:
             self._leases.take_free()
-            for lease in self._leases.held:
-                self._follow_split(lease)
+            sent = sum(self._follow_split(lease) for lease in self._leases.held)
             self._leases.take_free()
-            return sum(self._drain(lease) for lease in self._leases.held)
+            return sent + sum(self._drain(lease) for lease in self._leases.held)
         finally:
             self._leases.release()
 
@@ -188,15 +187,17 @@ class Relay:
                 break
         return sent
 
-    def _follow_split(self, lease: Lease) -> None:
-        """Give each part of a range that Cosmos DB has split a lease of its own, once the range is published so far."""
+    def _follow_split(self, lease: Lease) -> int:
+        """Publish a range that Cosmos DB has split so far, and give each part a lease of its own; the events sent."""
         parts = self._leases.parts(lease)
-        if parts:
-            continuations = [end_of(self._write_model, part) for part in parts]
-            self._drain(lease)
-            if not self._stopping.is_set():
-                self._leases.split(lease, parts, continuations)
-                self._next_balance = 0.0
+        if not parts:
+            return 0
+        continuations = [end_of(self._write_model, part) for part in parts]
+        sent = self._drain(lease)
+        if not self._stopping.is_set():
+            self._leases.split(lease, parts, continuations)
+            self._next_balance = 0.0
+        return sent
 
     def _step(self) -> None:
         with self._progress:
@@ -219,11 +220,11 @@ class Relay:
         if now >= self._next_balance:
             self._leases.balance()
             self._next_balance = now + self._balance_seconds
+        sent = 0
         if now >= self._next_split_check:
-            for lease in self._leases.held:
-                self._follow_split(lease)
+            sent += sum(self._follow_split(lease) for lease in self._leases.held)
             self._next_split_check = now + SPLIT_CHECK_SECONDS
-        sent = sum(self._drain(lease, time.monotonic() + TURN_SECONDS) for lease in self._leases.held)
+        sent += sum(self._drain(lease, time.monotonic() + TURN_SECONDS) for lease in self._leases.held)
         if time.monotonic() >= self._next_beat:
             self._beat()
             self._next_beat = time.monotonic() + BEAT_SECONDS
