@@ -37,8 +37,8 @@ STUDENT_NOTE: Final = """> **This is your copy.** Work in it: write, run, save. 
 `my_lab/backups`, and `python3 lab.py lab --solved` opens the solutions."""
 SOLVED_NOTE: Final = """> **This copy shows the solutions.** It is made again each time it is opened, so what you \
 write here is lost: work in `my_lab`, which `python3 lab.py lab` opens."""
-LINK: Final = re.compile(r"\]\(([^)#:\s]+)(?:#[^)\s]*)?\)")
-"""A link to a file beside the notebook: no scheme."""
+LINK: Final = re.compile(r"""(?:\]\(|\b(?:src|href)=["'])([^)"'#:\s]+)(?=[)"'#\s])""")
+"""A link or a picture, in Markdown or HTML, that is a file beside the notebook: no scheme."""
 
 
 @dataclass(frozen=True, slots=True)

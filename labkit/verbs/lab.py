@@ -58,7 +58,7 @@ def tell(told: copies.Told) -> None:
     if told.made:
         click.echo(f"New in {copies.STUDENT.name}/, yours to work in: {', '.join(told.made)}.")
     if told.backup is not None:
-        click.echo(f"What was there is kept in {told.backup}.")
+        click.echo(f"What was there is kept in {copies.STUDENT.name}/{copies.BACKUPS}/{told.backup.name}.")
     if told.changed:
         click.echo(
             f"Changed in notebooks/ since your copy was made: {', '.join(told.changed)}. {way_to_fresh(told.changed)}"
