@@ -3,8 +3,9 @@
 Owns the SDK's side of the projector: how an event of the SDK becomes an `Arrival`, the receiving from all hub
 partitions, and the queue between receiving and committing. Refuses to know what is done with a batch.
 
-The queue is short, so a slow commit holds the receivers back instead of filling the memory. After a lost connection
-the SDK starts again at the positions it was given at first; what has been received since is left out here.
+The queue holds two batches at most, so a slow commit holds the receivers back instead of filling the memory, and while
+one batch is being committed the next one comes in. After a lost connection the SDK starts again at the positions it was
+given at first; what has been received since is left out here.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
@@ -25,10 +27,16 @@ from labkit.projections.folds import Arrival
 logger = logging.getLogger(__name__)
 
 PREFETCH = 300
-QUEUE_CHUNKS = 16
+"""Events that the SDK asks each hub partition for in advance."""
+QUEUED_BATCHES = 2
 
-Chunk = list[tuple[Arrival, datetime | None]]
-"""What one callback of the SDK brought, each event with the time at which the hub took it."""
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What one callback of the SDK brought, and when the hub took the first of it."""
+
+    arrivals: list[Arrival]
+    enqueued_at: datetime | None = None
 
 
 def arrival_of(hub_partition: str, event: EventData) -> Arrival:
@@ -55,8 +63,16 @@ class Inbox:
         """Of the SDK, after its own retries; it goes on by itself."""
         self._commit_events = commit_events
         self._commit_interval_seconds = commit_interval_seconds
-        self._chunks: asyncio.Queue[Chunk] = asyncio.Queue(QUEUE_CHUNKS)
+        self._chunks: asyncio.Queue[Chunk] = asyncio.Queue()
+        self._held = 0
+        self._room = asyncio.Event()
         self._ends: dict[str, int] = {}
+
+    def emptied(self) -> Inbox:
+        """The same with nothing in it, for another event loop; it counts on."""
+        other = Inbox(self._commit_events, self._commit_interval_seconds)
+        other.received, other.errors = self.received, self.errors
+        return other
 
     async def receive(self, consumer: EventHubConsumerClient, begin: Mapping[str, int]) -> None:
         """Take in what lies behind `begin` (hub partition -> sequence number, -1: all of it), until cancelled."""
@@ -72,39 +88,53 @@ class Inbox:
     async def gather(self, idle_seconds: float) -> list[Chunk]:
         """The next batch; nothing if nothing has come for `idle_seconds`. Say `done` when it is committed."""
         chunks: list[Chunk] = []
-        until = time.monotonic() + idle_seconds
-        while sum(map(len, chunks)) < self._commit_events:
+        size, until = 0, time.monotonic() + idle_seconds
+        while size < self._commit_events:
             try:
-                chunks.append(await asyncio.wait_for(self._chunks.get(), max(until - time.monotonic(), 0)))
+                chunk = await self._next(until)
             except TimeoutError:
                 break
-            if not chunks[-1]:
+            chunks.append(chunk)
+            size += len(chunk.arrivals)
+            if not chunk.arrivals:
                 break
             if len(chunks) == 1:
                 until = time.monotonic() + self._commit_interval_seconds
         return chunks
 
+    async def _next(self, until: float) -> Chunk:
+        if not self._chunks.empty():
+            return self._chunks.get_nowait()
+        return await asyncio.wait_for(self._chunks.get(), max(until - time.monotonic(), 0))
+
     def done(self, chunks: Iterable[Chunk]) -> None:
         """These chunks are committed."""
-        for _ in chunks:
+        for chunk in chunks:
+            self._held -= len(chunk.arrivals)
             self._chunks.task_done()
+        self._room.set()
 
     async def drain(self) -> None:
         """Return when all that has arrived is committed; an empty chunk ends the batch that is being gathered."""
-        await self._chunks.put([])
+        await self._chunks.put(Chunk([]))
         await self._chunks.join()
 
     async def _on_event_batch(self, context: PartitionContext, events: list[EventData]) -> None:
         part: str = context.partition_id
-        new: Chunk = []
+        new: list[Arrival] = []
         for event in events:
-            number = event.sequence_number or 0
-            if number > self._ends[part]:
-                self._ends[part] = number
-                new.append((arrival_of(part, event), event.enqueued_time))
-        if new:
-            self.received += len(new)
-            await self._chunks.put(new)
+            arrival = arrival_of(part, event)
+            if arrival.sequence_number > self._ends[part]:
+                self._ends[part] = arrival.sequence_number
+                new.append(arrival)
+        if not new:
+            return
+        self.received += len(new)
+        while self._held >= QUEUED_BATCHES * self._commit_events:
+            self._room.clear()
+            await self._room.wait()
+        self._held += len(new)
+        await self._chunks.put(Chunk(new, events[0].enqueued_time))
 
     async def _on_error(self, context: PartitionContext | None, error: Exception) -> None:
         self.errors += 1

@@ -1,36 +1,50 @@
 """The parking lane: events that could not be applied, kept in Cosmos DB until somebody looks.
 
 Owns the documents of the container `parked-events` (partition key `/aggregateId`, id `<hub partition>-<sequence>`):
-the event's bytes as they came, why they could not be applied, and since when. Refuses to know what the bytes mean.
+the event's bytes as they came, why they could not be applied, and since when. Refuses to know what the bytes mean, and
+how they are applied after all (`replay`).
 A document stays below Cosmos DB's 2 MB: a body or a reason too long for that is cut, and the reason says so.
 
 An event is parked first and passed by afterwards, so a crash between the two parks it again: the same id, so nothing
 changes, and the first reason stays. Order within the lane is the hub partition's.
 
-Known gaps: no replay and no discarding yet.
+A discarded event leaves the lane and stays in the container, with who discarded it and why: should the hub deliver it
+once more, it is not parked again. Discarding changes no table. The versions behind a discarded one are gaps, and stay
+parked, until that version comes after all: sent again, or from the history by a rebuild.
 """
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from azure.cosmos import ContainerProxy
-from azure.cosmos.exceptions import CosmosResourceExistsError
+from azure.cosmos.exceptions import (
+    CosmosAccessConditionFailedError,
+    CosmosResourceExistsError,
+    CosmosResourceNotFoundError,
+)
 
+from labkit.errors import LabError
 from labkit.projections.folds import Arrival, Parked
 
-FIRSTS = "SELECT c.aggregateId, c.sequenceNumber FROM c WHERE c.hub = @hub"
-"""Not grouped: across partitions, Azure's Python SDK refuses GROUP BY."""
+PARKED = "SELECT c.id, c.aggregateId, c.sequenceNumber, c.reason, c.parkedAt FROM c WHERE c.hub = @hub"
+"""Not grouped: across partitions, Azure's Python SDK refuses GROUP BY. A discarded event has no `hub`."""
+FIRST = "SELECT TOP 1 * FROM c WHERE c.hub = @hub ORDER BY c.sequenceNumber"
 
 LONGEST_BODY = 1_300_000
 """Bytes that are kept of a body; base64 makes 1.73 MB of them. Event Hubs takes bodies of up to 1 MiB, and far larger
 ones in its dedicated tier."""
 LONGEST_REASON = 500
 """Characters."""
+
+
+class NotParked(LabError, LookupError):
+    """No such event is in the lane: it was replayed or discarded, or never parked."""
 
 
 class OtherEventParked(RuntimeError):
@@ -46,6 +60,33 @@ class ParkedEvent:
     reason: str
     hub: str
     parked_at: datetime
+
+    @property
+    def place(self) -> str:
+        return place(self.arrival)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One aggregate in the lane: how many of its events, and the first of them."""
+
+    aggregate_id: str
+    events: int
+    first: str
+    reason: str
+    parked_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    """An event that somebody took out of the lane. `by` and `why` are what that person said, `at` is wall time."""
+
+    aggregate_id: str
+    place: str
+    reason: str
+    by: str
+    why: str
+    at: datetime
 
 
 class ParkingLane:
@@ -66,30 +107,89 @@ class ParkingLane:
                 self._container.create_item(document)
             except CosmosResourceExistsError:
                 there = self._container.read_item(document["id"], event.aggregate_id)
-                if (there["hub"], there["body"]) != (hub, document["body"]):
+                parked_in = there.get("hub") or there["discarded"]["hub"]
+                if (parked_in, there["body"]) != (hub, document["body"]):
                     raise OtherEventParked(f"{document['id']} of {event.aggregate_id} is another event") from None
 
     def firsts(self, hub: str) -> dict[str, int]:
         """Aggregate id -> the sequence number of its first parked event of this hub."""
-        found = self._container.query_items(
-            FIRSTS, parameters=[{"name": "@hub", "value": hub}], enable_cross_partition_query=True
-        )
         firsts: dict[str, int] = {}
-        for document in found:
+        for document in self._query(PARKED, hub):
             who, number = document["aggregateId"], document["sequenceNumber"]
             if who:
                 firsts[who] = min(number, firsts.get(who, number))
         return firsts
 
+    def held(self, hub: str) -> list[Held]:
+        """The aggregates of which this hub's events are parked, the longest waiting one first."""
+        lanes: dict[str, list[dict[str, Any]]] = {}
+        for document in sorted(self._query(PARKED, hub), key=lambda found: int(found["sequenceNumber"])):
+            lanes.setdefault(document["aggregateId"], []).append(document)
+        held = [
+            Held(who, len(lane), lane[0]["id"], lane[0]["reason"], datetime.fromisoformat(lane[0]["parkedAt"]))
+            for who, lane in lanes.items()
+        ]
+        return sorted(held, key=lambda one: one.parked_at)
+
+    def first(self, hub: str, aggregate_id: str) -> ParkedEvent | None:
+        """The event that all others of the aggregate wait behind."""
+        return next((_parked(document) for document in self._query(FIRST, hub, aggregate_id)), None)
+
+    def refresh(self, hub: str, lane: dict[str, int], aggregate_ids: Iterable[str]) -> None:
+        """Look again for those of these aggregates that `lane` (as from `firsts`) holds: events of them may have been
+        replayed or discarded since."""
+        for who in [who for who in aggregate_ids if who in lane]:
+            first = self.first(hub, who)
+            if first is None:
+                del lane[who]
+            else:
+                lane[who] = first.arrival.sequence_number
+
     def events(self, aggregate_id: str) -> list[ParkedEvent]:
         """What is parked of one aggregate, in the order in which it arrived."""
-        found = self._container.query_items("SELECT * FROM c", partition_key=aggregate_id)
+        found = self._container.query_items("SELECT * FROM c WHERE IS_DEFINED(c.hub)", partition_key=aggregate_id)
         return sorted((_parked(document) for document in found), key=lambda parked: parked.arrival.sequence_number)
+
+    def keep(self, event: ParkedEvent, reason: str) -> None:
+        """Leave the event where it is, for this reason now."""
+        operations = [{"op": "set", "path": "/reason", "value": _reason(Parked(event.arrival, "", reason))}]
+        with suppress(CosmosResourceNotFoundError):
+            self._container.patch_item(event.place, event.aggregate_id, operations)
+
+    def release(self, event: ParkedEvent) -> None:
+        """The tables have the event: take it out of the lane. Twice is as good as once."""
+        with suppress(CosmosResourceNotFoundError):
+            self._container.delete_item(event.place, event.aggregate_id)
+
+    def discard(self, event: ParkedEvent, by: str, why: str) -> None:
+        """Take an event out of the lane unapplied, and write down who did so and why. Raises: `NotParked`."""
+        told = {"by": by, "why": why, "at": self._now().isoformat(), "hub": event.hub}
+        operations: list[dict[str, Any]] = [
+            {"op": "add", "path": "/discarded", "value": told},
+            {"op": "remove", "path": "/hub"},
+        ]
+        try:
+            self._container.patch_item(
+                event.place, event.aggregate_id, operations, filter_predicate="FROM c WHERE IS_DEFINED(c.hub)"
+            )
+        except (CosmosResourceNotFoundError, CosmosAccessConditionFailedError):
+            raise NotParked(f"{event.place} of {event.aggregate_id} is not parked any more") from None
+
+    def discarded(self, hub: str) -> list[Discarded]:
+        """What was discarded of this hub's events, the earliest first."""
+        found = self._query("SELECT * FROM c WHERE c.discarded.hub = @hub", hub)
+        return sorted((_discarded(document) for document in found), key=lambda one: one.at)
+
+    def _query(self, text: str, hub: str, aggregate_id: str | None = None) -> Iterable[dict[str, Any]]:
+        where: dict[str, Any] = {"enable_cross_partition_query": True}
+        if aggregate_id is not None:
+            where = {"partition_key": aggregate_id}
+        return self._container.query_items(text, parameters=[{"name": "@hub", "value": hub}], **where)
 
     def _document(self, hub: str, event: Parked) -> dict[str, Any]:
         arrival = event.arrival
         return {
-            "id": f"{arrival.hub_partition}-{arrival.sequence_number}",
+            "id": place(arrival),
             "aggregateId": event.aggregate_id,
             "hub": hub,
             "hubPartition": arrival.hub_partition,
@@ -98,6 +198,17 @@ class ParkingLane:
             "parkedAt": self._now().isoformat(),
             "body": base64.b64encode(arrival.body[:LONGEST_BODY]).decode("ascii"),
         }
+
+
+def place(arrival: Arrival) -> str:
+    """Where in the lane it is: `<hub partition>-<sequence number>`."""
+    return f"{arrival.hub_partition}-{arrival.sequence_number}"
+
+
+def _discarded(document: Mapping[str, Any]) -> Discarded:
+    told = document["discarded"]
+    at = datetime.fromisoformat(told["at"])
+    return Discarded(document["aggregateId"], document["id"], document["reason"], told["by"], told["why"], at)
 
 
 def _reason(event: Parked) -> str:

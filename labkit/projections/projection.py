@@ -6,12 +6,14 @@ between two commits the same batch is new to one table and old to another. Parke
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from labkit.events.ids import order_day
 from labkit.projections.folds import Arrival, Folded, Reading, fold, read
 from labkit.projections.parking import ParkingLane
 from labkit.projections.read_store import CUSTOMERS, ORDERS, Batch, ReadStore
+from labkit.projections.rows import Row
 
 TABLE_OF = {"Order": ORDERS.name, "Customer": CUSTOMERS.name}
 
@@ -27,11 +29,23 @@ def is_fresh(reading: Reading, applied: Mapping[str, Mapping[str, int]]) -> bool
     return number > max(positions[part] for positions in applied.values())
 
 
+def nothing_to_settle(aggregate_ids: Iterable[str]) -> None:
+    """For who does not own the lane."""
+
+
 def project(
-    arrivals: Sequence[Arrival], store: ReadStore, parking: ParkingLane, hub: str, lane: Mapping[str, int]
+    arrivals: Sequence[Arrival],
+    store: ReadStore,
+    parking: ParkingLane,
+    hub: str,
+    lane: dict[str, int],
+    settle: Callable[[Iterable[str]], None] = nothing_to_settle,
 ) -> Folded:
     """One batch, from the bytes to all tables committed. Any number of times with the same batch: the same tables.
 
+    `lane` (as `ParkingLane.firsts` tells it) is brought up to date for the aggregates met. `settle` is given those that
+    were in it, after parking and before any position moves: what was parked behind an event that a replay has taken
+    away meanwhile is applied there.
     Raises: `CommitFailedError` when another writer was faster; doing it again reads what that one has written.
     """
     ends: dict[str, int] = {}
@@ -40,11 +54,25 @@ def project(
     applied = store.positions(hub, ends)
     readings = [read(arrival) for arrival in arrivals]
     fresh = [reading for reading in readings if is_fresh(reading, applied)]
-    orders = {r.aggregate_id for r in fresh if r.event and r.event.aggregate_type == "Order"}
-    customers = {r.aggregate_id for r in fresh if r.event and r.event.aggregate_type == "Customer"}
-    current = store.orders(orders, {order_day(order) for order in orders}) | store.customers(customers)
-    folded = fold(fresh, current, lane)
+    in_lane = lane.keys() & {reading.aggregate_id for reading in readings}
+    if in_lane:
+        parking.refresh(hub, lane, in_lane)
+    folded = fold(fresh, current_rows(store, fresh), lane)
     parking.park(hub, folded.parked)
-    days = {order_day(r.aggregate_id) for r in readings if r.event and r.event.aggregate_type == "Order"}
-    store.commit(Batch(hub, ends, list(folded.rows.values()), days))
+    if in_lane:
+        settle(in_lane)
+    store.commit(Batch(hub, ends, list(folded.rows.values()), days_of(readings)))
     return folded
+
+
+def current_rows(store: ReadStore, readings: Iterable[Reading]) -> dict[str, Row]:
+    """The rows there are of the aggregates of these events."""
+    named = {(r.event.aggregate_type, r.aggregate_id) for r in readings if r.event}
+    orders = {who for kind, who in named if kind == "Order"}
+    customers = {who for kind, who in named if kind == "Customer"}
+    return store.orders(orders, {order_day(order) for order in orders}) | store.customers(customers)
+
+
+def days_of(readings: Iterable[Reading]) -> set[dt.date]:
+    """The days of the orders of these events."""
+    return {order_day(r.aggregate_id) for r in readings if r.event and r.event.aggregate_type == "Order"}

@@ -11,12 +11,16 @@ another one.
 The worker thread has an event loop of its own for the SDK's asyncio client; commits run beside it in one thread, so
 that receiving goes on meanwhile.
 
-Known gaps: no standby; parked events replayed by another process are noticed at the next start only.
+After a rebuild the pointer names other tables. The loop looks at each turn, and begins anew with those, at their
+positions. Events parked and meanwhile replayed elsewhere are noticed when the next one of their aggregate arrives.
+
+Known gap: no standby.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import threading
 import time
@@ -36,6 +40,7 @@ from labkit.projections.inbox import Inbox
 from labkit.projections.parking import ParkingLane
 from labkit.projections.projection import project
 from labkit.projections.read_store import ReadStore
+from labkit.projections.replay import settle
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +91,7 @@ class Projector:
         self._turned = threading.Condition()
         self._projecting = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._ending = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
 
@@ -104,6 +110,7 @@ class Projector:
         if self.running:
             return
         self.error = None
+        self._ending = False
         self._counts = dict.fromkeys(self._counts, 0)
         self._inbox = Inbox(self._commit_events, self._commit_interval_seconds)
         ready = threading.Event()
@@ -113,9 +120,11 @@ class Projector:
 
     def stop(self, timeout_seconds: float = 30.0) -> None:
         """Commit what has been received, close the client, end the worker. The worker's error stays in `error`."""
-        thread, loop, stopping = self._thread, self._loop, self._stopping
+        thread = self._thread
         if thread is None:
             return
+        self._ending = True
+        loop, stopping = self._loop, self._stopping
         if loop is not None and stopping is not None and thread.is_alive():
             with suppress(RuntimeError):  # the worker ended by itself meanwhile, and its loop with it
                 loop.call_soon_threadsafe(stopping.set)
@@ -135,11 +144,12 @@ class Projector:
         aggregate_id, version = parse_token(token)
 
         def visible() -> bool:
-            parked = aggregate_id in self._lane
             shown = self._store.version_of(aggregate_id)
-            if parked and shown < version:
+            if shown < version:
+                self._parking.refresh(self._hub, self._lane, [aggregate_id])
+            if shown < version and aggregate_id in self._lane:
                 raise AggregateParked(f"{aggregate_id} shows version {shown}: an event of it is parked")
-            return shown >= version
+            return shown >= version and self._store.current() is self._store
 
         self._wait(visible, timeout_seconds, f"{token} is not visible")
 
@@ -185,7 +195,8 @@ class Projector:
 
     def _run(self, ready: threading.Event) -> None:
         try:
-            asyncio.run(self._work(ready))
+            while asyncio.run(self._work(ready)):
+                logger.info("the pointer has moved to %s", self._store.current().tables_url)
         except BaseException as error:
             logger.exception("the projector ends")
             self.error = error
@@ -194,9 +205,13 @@ class Projector:
             with self._turned:
                 self._turned.notify_all()
 
-    async def _work(self, ready: threading.Event) -> None:
+    async def _work(self, ready: threading.Event) -> bool:
+        """One session, on the tables in use at its beginning; whether another one is to follow, on other tables."""
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
-        inbox = self._inbox
+        if self._ending:
+            self._stopping.set()
+        self._store = self._store.current()
+        inbox = self._inbox = self._inbox.emptied()
         with ThreadPoolExecutor(1, "projector-commit") as commits:
             async with self._open_consumer(load_balancing_interval=RECONNECT_SECONDS) as consumer:
                 begin = await self._begin(consumer, commits)
@@ -215,6 +230,7 @@ class Projector:
         for end in ends:
             if isinstance(end, Exception):
                 raise end
+        return not self._stopping.is_set()
 
     async def _begin(self, consumer: EventHubConsumerClient, commits: Executor) -> dict[str, int]:
         """Where to read on in each hub partition: behind what every table has."""
@@ -227,14 +243,14 @@ class Projector:
 
     async def _commit_all(self, inbox: Inbox, commits: Executor) -> None:
         loop = asyncio.get_running_loop()
-        while True:
+        while self._store.current() is self._store:
             self.heartbeat = time.time()
             chunks = await inbox.gather(IDLE_SECONDS)
-            batch = [one for chunk in chunks for one in chunk]
+            batch = [arrival for chunk in chunks for arrival in chunk.arrivals]
             if batch:
-                await loop.run_in_executor(commits, self._commit, [arrival for arrival, _ in batch])
-                now = datetime.now(UTC)
-                self.applied_after_seconds.extend((now - at).total_seconds() for _, at in batch if at)
+                await loop.run_in_executor(commits, self._commit, batch)
+                now, taken = datetime.now(UTC), (chunk.enqueued_at for chunk in chunks)
+                self.applied_after_seconds.extend((now - at).total_seconds() for at in taken if at)
             inbox.done(chunks)
 
     def _commit(self, batch: list[Arrival]) -> None:
@@ -251,9 +267,10 @@ class Projector:
 
     def _project(self, batch: list[Arrival]) -> Folded:
         """Project, and again on what another writer left behind when that one was faster."""
+        settle_here = functools.partial(settle, self._parking, self._store, self._hub)
         for attempt in range(CONFLICT_RETRIES):
             try:
-                return project(batch, self._store, self._parking, self._hub, self._lane)
+                return project(batch, self._store, self._parking, self._hub, self._lane, settle_here)
             except CommitFailedError:
                 logger.info("another writer was faster, attempt %d of %d", attempt + 1, CONFLICT_RETRIES)
-        return project(batch, self._store, self._parking, self._hub, self._lane)
+        return project(batch, self._store, self._parking, self._hub, self._lane, settle_here)

@@ -33,6 +33,7 @@ from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.exceptions import TableNotFoundError
 
 from labkit.errors import LabError
+from labkit.projections import pointer
 from labkit.projections.folds import NOTHING
 from labkit.projections.rows import (
     CUSTOMER_COLUMNS,
@@ -148,6 +149,13 @@ class _Handle:
             self.known[app] = NOTHING if number is None else number
         return self.known[app]
 
+    def commit(self, write: Callable[[DeltaTable], None], numbers: Mapping[str, int]) -> None:
+        """Write to the table a commit that holds these numbers. What it leaves is known unless others came between."""
+        before, known = self.table.version(), self.known if self.version == self.table.version() else {}
+        write(self.table)
+        if self.table.version() == before + 1:
+            self.version, self.known = before + 1, {**known, **numbers}
+
 
 class ReadStore:
     """The three tables below one URL (a folder, or `abfss://` with its `storage_options`).
@@ -155,13 +163,24 @@ class ReadStore:
     Opening makes missing tables, and adds to those that an older labkit made the columns that came later: null in all
     rows there are. With `read_only` nothing is made or changed, and a missing table is an empty one.
     Each thread works on table handles of its own. One writer per table; any number of readers.
+
+    A store stays with the tables that the pointer named when it was opened (or with those in `folder`, whatever the
+    pointer says); `current` gives the one of today. So nobody writes half a batch here and half there, and who reads
+    on and on asks `current` first.
     """
 
     def __init__(
-        self, tables_url: str, storage_options: Mapping[str, str] | None = None, *, read_only: bool = False
+        self,
+        tables_url: str,
+        storage_options: Mapping[str, str] | None = None,
+        *,
+        read_only: bool = False,
+        folder: str | None = None,
     ) -> None:
-        self.tables_url = tables_url.rstrip("/")
-        self._options = dict(storage_options) if storage_options else None
+        self.root_url = tables_url.rstrip("/")
+        self.options = dict(storage_options) if storage_options else None
+        chosen = pointer.read(self.root_url, self.options).current if folder is None else folder
+        self.tables_url = pointer.folder_url(self.root_url, chosen)
         self._read_only = read_only
         self._of_thread = threading.local()
         if not read_only:
@@ -170,12 +189,18 @@ class ReadStore:
 
     def _make(self, model: ReadModel) -> None:
         by = list(model.partition_by)
-        url, options = self.url(model), self._options
+        url, options = self.url(model), self.options
         DeltaTable.create(url, model.schema, mode="ignore", partition_by=by, storage_options=options)
         there = {column.name for column in self.table(model).schema().fields}
         new = pa.schema([column for column in model.schema if column.name not in there])
         if new.names:
             self.table(model).alter.add_columns(list(Schema.from_arrow(new).fields))
+
+    def current(self) -> ReadStore:
+        """This store, or another one if the pointer names other tables by now (see `rebuild`)."""
+        if pointer.tables_in_use(self.root_url, self.options) == self.tables_url:
+            return self
+        return ReadStore(self.root_url, self.options, read_only=self._read_only)
 
     def url(self, model: ReadModel) -> str:
         """Where the table lies."""
@@ -188,7 +213,7 @@ class ReadStore:
     def _handle(self, model: ReadModel, *, latest: bool) -> _Handle:
         handles: dict[str, _Handle] = self._of_thread.__dict__.setdefault("handles", {})
         if model.name not in handles:
-            handles[model.name] = _Handle(DeltaTable(self.url(model), storage_options=self._options))
+            handles[model.name] = _Handle(DeltaTable(self.url(model), storage_options=self.options))
         elif latest:
             handles[model.name].table.update_incremental()
         return handles[model.name]
@@ -269,5 +294,9 @@ class ReadStore:
             for part, number in batch.positions.items()
             if number > there[part]
         }
-        if ahead:
-            merge(self._handle(model, latest=False).table, to_table(model, rows()), matching, guard, ahead)
+        if not ahead and not batch.aside:
+            return
+        changed, numbers = to_table(model, rows()), {**ahead, **batch.aside}
+        if ahead or changed.num_rows:
+            handle = self._handle(model, latest=False)
+            handle.commit(lambda table: merge(table, changed, matching, guard, numbers), numbers)

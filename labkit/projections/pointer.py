@@ -1,0 +1,126 @@
+"""Which tables are in use: one small file beside them that every reader follows.
+
+Owns `current.json` at the root of a read store, the lock under which it is written, and which folders lie there.
+Refuses to know what the tables hold. Without the file the tables lie at the root itself, as they do until the first
+rebuild.
+
+The file is replaced in one step, so a reader finds the old name or the new one: in a folder by `os.replace`, at a URL
+by one put of the whole object, through delta-rs, which knows the same stores as the tables.
+Known gap: at a URL there is no lock. A rebuild and another one, or a replay, at the same moment are then not kept
+apart; a rebuild looks whether the pointer is still the one it began with, and stops if not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from deltalake._internal import DeltaFileSystemHandler  # deltalake.fs's own writer takes no bytes
+from filelock import FileLock, Timeout
+from pyarrow.fs import FileType
+
+from labkit.errors import NotYet
+
+FILE = "current.json"
+LOCK = "current.lock"
+
+Options = Mapping[str, str] | None
+"""Of the object store, as deltalake takes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """Folder names below the root; "" is the root itself. `previous` is what a roll-back goes to, if there is one."""
+
+    current: str = ""
+    previous: str | None = None
+
+
+def read(root: str, options: Options = None) -> Pointer:
+    """The pointer as it is now."""
+    if not is_url(root):
+        try:
+            return Pointer(**json.loads(Path(root, FILE).read_bytes()))
+        except FileNotFoundError:
+            return Pointer()
+    files = _object_store(root, options)
+    found = files.get_file_info([FILE])[0]
+    if found.type is FileType.NotFound:
+        return Pointer()
+    return Pointer(**json.loads(files.open_input_file(FILE).read(found.size)))
+
+
+def write(root: str, pointer: Pointer, options: Options = None) -> None:
+    """Replace the pointer in one step. Hold `locked` meanwhile."""
+    content = json.dumps(asdict(pointer)).encode()
+    if is_url(root):
+        stream = _object_store(root, options).open_output_stream(FILE)
+        stream.write(content)
+        stream.close()  # type: ignore[attr-defined]  # missing in deltalake's stub
+        return
+    half = Path(root, f"{FILE}.new")
+    with half.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(half, Path(root, FILE))
+
+
+def tables_in_use(root: str, options: Options = None) -> str:
+    """Where the tables lie that are in use now, below this root."""
+    return folder_url(root, read(root, options).current)
+
+
+def folder_url(root: str, folder: str) -> str:
+    root = root.rstrip("/")
+    return f"{root}/{folder}" if folder else root
+
+
+def folders(root: str, options: Options = None) -> list[str]:
+    """The folders at the root."""
+    if not is_url(root):
+        return [path.name for path in Path(root).iterdir() if path.is_dir()] if Path(root).exists() else []
+    found = _object_store(root, options).get_file_info_selector("", True, False)
+    return [str(entry.base_name) for entry in found if entry.type is FileType.Directory]
+
+
+def delete(root: str, folder: str, options: Options = None) -> None:
+    """Delete a folder at the root with all that is in it."""
+    if is_url(root):
+        _object_store(root, options).delete_dir(folder)
+    else:
+        shutil.rmtree(Path(root, folder))
+
+
+@contextlib.contextmanager
+def locked(root: str, name: str = LOCK, timeout_seconds: float = 60.0) -> Iterator[None]:
+    """Alone below this root: nobody switches while events of the lane are applied. Given back when a process dies.
+
+    Raises: `NotYet` while another one works here.
+    """
+    if is_url(root):
+        yield
+        return
+    Path(root).mkdir(parents=True, exist_ok=True)
+    lock = FileLock(Path(root, name), timeout=timeout_seconds)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise NotYet(f"another one works on the tables below {root}; try again when it has ended") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_url(root: str) -> bool:
+    return "://" in root
+
+
+def _object_store(root: str, options: Options) -> DeltaFileSystemHandler:
+    return DeltaFileSystemHandler(root, dict(options) if options else None)

@@ -1,0 +1,250 @@
+"""Rebuild: all read models anew from the history, beside the ones in use, which go on being read and written.
+
+Owns the order of the steps (one method each, to be called in this order), and what may be deleted:
+1. on entering, note how far the tables in use have read the hub: at or before its end. What is not in the history by
+   the time it is scanned is published later than this;
+2. `scan` the history in Cosmos DB by the change feed, which keeps the order of each aggregate, and fold it;
+3. `compare`: follow the hub from the noted positions to where the tables in use stand, and look at every row. Events
+   that the scan has brought come again here and are dropped by their version;
+4. `switch`: follow the hub to its end, then replace the pointer. Readers find the new tables at their next question.
+
+The projector writes the old tables all the while and finds the pointer moved at its next turn. It begins again then at
+the positions of the new tables, so what it has applied to the old ones alone it reads once more.
+The old tables are kept for `rolling_back`; those before them are deleted. A rebuild that was killed leaves a folder
+that no pointer names; the next one deletes it and begins anew.
+
+Known gaps: at a URL nobody keeps two rebuilds apart (see `pointer`). All events that arrive meanwhile are in memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import pyarrow as pa
+from azure.cosmos import ContainerProxy
+from azure.eventhub.aio import EventHubConsumerClient
+
+from labkit.errors import LabError
+from labkit.events.envelope import as_written
+from labkit.events.reading import HubReader
+from labkit.projections import pointer
+from labkit.projections.comparison import Comparison, compared, same_figures
+from labkit.projections.folds import Arrival, Folded, Reading, fold, read
+from labkit.projections.inbox import arrival_of
+from labkit.projections.parking import ParkingLane
+from labkit.projections.pointer import Pointer
+from labkit.projections.projection import current_rows, days_of, project
+from labkit.projections.read_store import (
+    CUSTOMERS,
+    DAILY_ORDER_METRICS,
+    ORDERS,
+    READ_MODELS,
+    Batch,
+    ReadStore,
+    contents,
+    daily_metrics,
+    to_table,
+)
+from labkit.projections.replay import settle
+
+PREFIX = "rebuilt-"
+LOCK = "rebuild.lock"
+BATCH_EVENTS = 10_000
+PAGE_DOCUMENTS = 1_000
+STEADY_TRIES = 20
+COUNT = "SELECT VALUE COUNT(1) FROM c WHERE c.kind = 'event'"
+ONE_HISTORY = "SELECT * FROM c WHERE c.kind = 'event' ORDER BY c.version"
+
+
+class RebuildRefused(LabError):
+    """Nothing was switched; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What the read models are made of. `first` tells where reading begins in a hub partition that the tables know
+    nothing of (`lab.start_positions`); `open_consumer` makes a client of a group that the projector does not use."""
+
+    hub: str
+    first: Mapping[str, int]
+    write_model: ContainerProxy
+    open_consumer: Callable[[], EventHubConsumerClient]
+
+
+@dataclass
+class Rebuild:
+    """One rebuild, as a context manager; without a `switch` it leaves nothing behind.
+
+    Raises on entering: `NotYet` while another rebuild runs here; `RebuildRefused` when there is nothing to go back to.
+    """
+
+    sources: Sources
+    store: ReadStore
+    parking: ParkingLane
+    back: bool = False
+    """Into the tables that were in use before, instead of new ones."""
+    stuck: dict[str, str] = field(default_factory=dict)
+    """Aggregate id -> why one of its events could not be applied to the new tables."""
+
+    def __enter__(self) -> Self:
+        root, options = self.store.root_url, self.store.options
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(pointer.locked(root, LOCK, timeout_seconds=0))
+            self._began = pointer.read(root, options)
+            if self.back and self._began.previous is None:
+                raise RebuildRefused("there are no earlier tables to go back to")
+            sweep(self.store, self._began)
+            self._folder = self._began.previous if self.back else f"{PREFIX}{secrets.token_hex(4)}"
+            if not self.back:
+                stack.callback(self._forget)
+            self.old = self.store.current()
+            self._noted = self.old.lowest(self.sources.hub, self.sources.first, self.sources.first)
+            self.new = ReadStore(root, options, folder=self._folder)
+            self._lane: dict[str, int] = {}
+            self._reader = stack.enter_context(HubReader(self.sources.open_consumer(), self._noted))
+            self._exits = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._exits.close()
+
+    def events(self) -> int:
+        """How many events the history holds now."""
+        found: Any = self.sources.write_model.query_items(COUNT, enable_cross_partition_query=True)
+        return int(next(iter(found)))
+
+    def scan(self, progress: Callable[[int], object] = lambda events: None) -> None:
+        """Fold the whole history; `progress` is told of how many events each time. The day's figures come last, and
+        with them the positions: without these a version is half-made."""
+        days, scanned = set(), 0
+        for readings in self._history():
+            folded = fold(readings, current_rows(self.new, readings), {})
+            scanned += len(readings)
+            self._remember(folded)
+            self._commit(Batch(self.sources.hub, {}, list(folded.rows.values()), (), {"rebuild": scanned}))
+            days |= days_of(readings)
+            progress(len(readings))
+        self._commit(Batch(self.sources.hub, self._noted, (), days, {"rebuild": scanned}))
+
+    def follow(self, upto: Mapping[str, int] | None = None) -> None:
+        """Apply what the hub brought since, in each hub partition up to this sequence number; to its end without."""
+        there = self.new.lowest(self.sources.hub, self._noted, {})
+        arrivals = [
+            arrival_of(one.partition_id, one.event)
+            for one in self._reader.read_to_end()
+            if there[one.partition_id] < one.sequence_number
+            and (upto is None or one.sequence_number <= upto[one.partition_id])
+        ]
+        for begin in range(0, len(arrivals), BATCH_EVENTS):
+            batch = arrivals[begin : begin + BATCH_EVENTS]
+            folded = project(batch, self.new, self.parking, self.sources.hub, self._lane)
+            self._remember(folded)
+            for event in folded.parked:
+                if event.aggregate_id:
+                    self._lane.setdefault(event.aggregate_id, event.arrival.sequence_number)
+
+    def compare(self) -> Comparison:
+        """Every row in use against the rebuilt one, at equal positions of the hub and equal versions."""
+        tables, steady = self._in_use()
+        self.follow(self._standing())
+        found = self._figures(self.new)
+        if steady:
+            found += self._figures(self.old, tables)
+        for model in (ORDERS, CUSTOMERS):
+            rebuilt = contents(self.new.table(model), model)
+            found += compared(model.name, model.key, tables[model.name], rebuilt, self._row_at)
+        return found
+
+    def switch(self) -> None:
+        """Let readers and the projector go over to the new tables. Raises: `RebuildRefused`."""
+        self.follow()
+        root, options = self.store.root_url, self.store.options
+        with pointer.locked(root):
+            if pointer.read(root, options) != self._began:
+                raise RebuildRefused("the tables in use are others by now than when this rebuild began")
+            lost = [who for who in self.stuck if self.old.version_of(who) > self.new.version_of(who)]
+            if lost:
+                reason = f"{lost[0]}: {self.stuck[lost[0]]}" + (f"; and {len(lost) - 1} more" if lost[1:] else "")
+                raise RebuildRefused(f"the tables in use hold events that cannot be applied to the new ones ({reason})")
+            switched = Pointer(self._folder or "", self._began.current)
+            pointer.write(root, switched, options)
+        settle(self.parking, self.new, self.sources.hub, self.parking.firsts(self.sources.hub))
+        sweep(self.store, switched)
+
+    def _history(self) -> Iterator[list[Reading]]:
+        """All events in batches; those of one aggregate in their order."""
+        batch: list[Reading] = []
+        container = self.sources.write_model
+        for feed_range in container.read_feed_ranges():
+            changes = container.query_items_change_feed(
+                feed_range=feed_range, start_time="Beginning", max_item_count=PAGE_DOCUMENTS
+            )
+            for document in changes:
+                if document.get("kind") == "event":
+                    batch.append(_reading(document, len(batch)))
+                if len(batch) >= BATCH_EVENTS:
+                    yield batch
+                    batch = []
+        yield batch
+
+    def _commit(self, batch: Batch) -> None:
+        self.new.commit(batch)
+
+    def _remember(self, folded: Folded) -> None:
+        for event in folded.parked:
+            if event.aggregate_id:
+                self.stuck.setdefault(event.aggregate_id, event.reason)
+
+    def _standing(self) -> dict[str, int]:
+        """Hub partition -> how far the foremost of the tables in use has read it, which go on meanwhile."""
+        tables = self.old.positions(self.sources.hub, self._noted).values()
+        return {part: max(noted, *(table[part] for table in tables)) for part, noted in self._noted.items()}
+
+    def _in_use(self) -> tuple[dict[str, pa.Table], bool]:
+        """The rows in use, and whether all tables stood still at the same positions while they were read."""
+        steady, tables = False, {}
+        for _ in range(STEADY_TRIES):
+            before = self.old.positions(self.sources.hub, self._noted)
+            tables = {model.name: contents(self.old.table(model), model) for model in READ_MODELS}
+            after = self.old.positions(self.sources.hub, self._noted)
+            steady = before == after and len({tuple(table.items()) for table in after.values()}) == 1
+            if steady:
+                break
+        return tables, steady
+
+    def _figures(self, store: ReadStore, tables: Mapping[str, pa.Table] | None = None) -> Comparison:
+        """The day's figures of a version against its own orders."""
+        read = tables or {model.name: contents(store.table(model), model) for model in (ORDERS, DAILY_ORDER_METRICS)}
+        derived = to_table(DAILY_ORDER_METRICS, daily_metrics(read[ORDERS.name]))
+        return same_figures(DAILY_ORDER_METRICS.name, DAILY_ORDER_METRICS.key, read[DAILY_ORDER_METRICS.name], derived)
+
+    def _row_at(self, aggregate_id: str, version: int) -> dict[str, Any] | None:
+        """The row that the aggregate's first events come to, up to this version."""
+        found = self.sources.write_model.query_items(ONE_HISTORY, partition_key=aggregate_id)
+        readings = [_reading(document, number) for number, document in enumerate(found)]
+        rows = fold([r for r in readings if r.event and r.event.version <= version], {}, {}).rows
+        model = ORDERS if aggregate_id.startswith("order-") else CUSTOMERS
+        return next(iter(to_table(model, rows.values()).to_pylist()), None)
+
+    def _forget(self) -> None:
+        """Delete the new version, unless it is in use."""
+        root, options = self.store.root_url, self.store.options
+        if self._folder and pointer.read(root, options).current != self._folder:
+            with contextlib.suppress(FileNotFoundError):
+                pointer.delete(root, self._folder, options)
+
+
+def sweep(store: ReadStore, keep: Pointer) -> None:
+    """Delete the tables that the pointer names neither as current nor as previous."""
+    names: Sequence[str] = [model.name for model in READ_MODELS] if "" not in (keep.current, keep.previous) else ()
+    for folder in pointer.folders(store.root_url, store.options):
+        if folder in names or (folder.startswith(PREFIX) and folder not in (keep.current, keep.previous)):
+            pointer.delete(store.root_url, folder, store.options)
+
+
+def _reading(document: Mapping[str, Any], number: int) -> Reading:
+    return read(Arrival("", number, as_written(document), document["aggregateId"]))
