@@ -4,6 +4,9 @@ Ten fields, as the reference architecture names them, and `schemaVersion`. JSON 
 UTC, `version` counts 1, 2, 3 ... per aggregate. Reading upcasts: the caller sees the newest schema of a known type,
 whatever was written. A type in no catalogue is read as it is; who projects it parks it.
 
+`schemas/` holds the JSON Schema of each version of each event, `<type>.v<version>.json`. That of the newest version is
+what the code says (`json_schema`); those of older ones are history and never change.
+
 Not known here: what the data means (`write_model.orders`), where events are kept or sent.
 Source: CONTRIBUTING.md names the reference; W3C Trace Context for `traceparent`.
 """
@@ -161,6 +164,23 @@ def items_1_to_2(data: Data) -> Data:
         items.append({"productId": item["productId"], "quantity": item["quantity"], "unitPrice": str(price)})
         total += item["quantity"] * price
     return {**data, "items": items, "total": str(total)}
+
+
+def json_schema(event_type: str, data_type: type) -> dict[str, Any]:
+    """The JSON Schema of an event of this type as it is written today; `data_type` is what its data is made of."""
+    (_, data), parts = msgspec.json.schema_components((_Written, data_type), ref_template="#/$defs/{name}")
+    envelope = parts.pop(_Written.__name__)
+    told = {"eventType": event_type, "aggregateType": AGGREGATE_TYPES[event_type]}
+    constants: dict[str, Any] = {**told, "schemaVersion": CATALOGUE[event_type]}
+    said = {**{name: {"const": value} for name, value in constants.items()}, "data": data}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"{event_type}, schema version {CATALOGUE[event_type]}",
+        "type": "object",
+        "properties": {**envelope["properties"], **said},
+        "required": envelope["required"],
+        "$defs": parts,
+    }
 
 
 UPCASTERS: Final[Mapping[tuple[str, int], Callable[[Data], Data]]] = {
