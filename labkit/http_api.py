@@ -3,8 +3,8 @@
 Owns: the limit of a body, the handlers that turn errors into problems, `GET /openapi.json`, and `GET /docs`, a plain
 page made from it (FastAPI's own loads its scripts from elsewhere). Refuses to know: routes, and what they ask.
 
-A body is read whole, up to its limit, before any route sees it; memory is bounded, and one that is too long is
-refused without being read to its end. What the HTTP server itself refuses (a request that is no HTTP) never gets here.
+A body is read whole, up to its limit, before any route sees it, so that memory is bounded and an answer never waits
+for the end of a body that is too long. What the HTTP server itself refuses (a request that is no HTTP) never gets here.
 """
 
 from __future__ import annotations
@@ -103,9 +103,8 @@ class BodyLimit:
             more = message.get("more_body", False)
             if len(body) > BODY_BYTES_AT_MOST:
                 problem = Problem("too-large", f"A body has at most {BODY_BYTES_AT_MOST} bytes.")
-                problem.headers["Connection"] = "close"
                 await problem.response()(scope, receive, send)
-                return
+                return  # the server drops the rest; closing now could reach the caller before the answer does
         whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def replay() -> Message:
