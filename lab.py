@@ -19,7 +19,7 @@ NEEDED = (3, 11)
 VERBS = (
     # verb, the locks it needs, what it does
     ("run", ("requirements",), "execute the notebooks into .lab/out; `-p name=value` sets a parameter"),
-    ("lab", ("requirements",), "open JupyterLab on the notebooks"),
+    ("lab", ("requirements",), "open your copies of the notebooks in JupyterLab; `--solved` shows the solutions"),
     ("test", ("requirements", "requirements-dev"), "run every check"),
     ("bench", ("requirements", "requirements-dev"), "measure: `bench NAME [--json FILE]`"),
     ("render", ("requirements",), "execute the notebooks and write their outputs into notebooks/"),
