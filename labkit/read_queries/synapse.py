@@ -2,7 +2,7 @@
 
 Owns: one DuckDB connection, in UTC and without downloads, whose schema `read_store` holds one relation per Delta table
 and whose schema `dbo` holds the views. A relation is made again only when its table's version has changed; one query
-sees one version of each table.
+sees one version of each table. Which tables are in use is looked up at each question: after a rebuild they are others.
 Refuses to know: what the rows mean. What T-SQL may be asked is decided in `subset`, what an OPENROWSET may say in
 `rowsets`; here its declared columns are compared with the table's.
 
@@ -32,6 +32,7 @@ from deltalake.exceptions import TableNotFoundError
 from sqlglot import exp
 
 from labkit.errors import LabError
+from labkit.projections import pointer
 from labkit.read_queries.rowsets import Finding, OutsideSubset, Rowset
 from labkit.read_queries.subset import AVERAGE_MACRO, Statement, read_statement
 
@@ -59,7 +60,8 @@ class Synapse:
     def __init__(
         self, tables_url: str, storage_options: Mapping[str, str] | None = None, sql_folder: Path = SQL_FOLDER
     ) -> None:
-        self._tables_url = tables_url.rstrip("/")
+        self._root_url = tables_url.rstrip("/")
+        self._tables_url = ""
         self._options = dict(storage_options) if storage_options else None
         self._tables: dict[str, _Table] = {}
         self._texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted(sql_folder.glob("*.sql"))}
@@ -131,6 +133,7 @@ class Synapse:
             if name not in self._views:
                 reason = f"no view {name}: there are {', '.join(self._views)}"
                 raise OutsideSubset([Finding(statement.file, 1, "view", reason)])
+        self._follow_the_pointer()
         asked = [statement, *(self._views[name] for name in named)]
         names = sorted({rowset.table for each in asked for rowset in each.rowsets})
         versions = {name: self._refresh(name) for name in names}
@@ -142,6 +145,12 @@ class Synapse:
         if name not in self._made:
             self._duckdb.execute(f"CREATE OR REPLACE VIEW {name} AS {self._sql(self._views[name])}")
             self._made.add(name)
+
+    def _follow_the_pointer(self) -> None:
+        """Forget the tables known so far if others are in use by now; all of one query come from the same place."""
+        in_use = pointer.tables_in_use(self._root_url, self._options)
+        if in_use != self._tables_url:
+            self._tables_url, self._tables = in_use, {}
 
     def _refresh(self, name: str) -> int:
         """Register the table's newest version, if it is another one than before."""
