@@ -43,14 +43,14 @@ def lab(options: tuple[str, ...], solved: bool, authoring: bool, fresh: str | No
     if solved + authoring + (fresh is not None) > 1:
         raise LabError("--solved, --authoring and --fresh open different notebooks: give one of them")
     if solved:
-        begin = copies.bring_solved(places.state() / "solved", places.notebooks())
+        tabs, begin = "solved", copies.bring_solved(places.state() / "solved", places.notebooks())
     elif authoring:
-        begin = places.NOTEBOOKS
+        tabs, begin = "authoring", places.NOTEBOOKS
     else:
-        begin = copies.STUDENT
+        tabs, begin = "student", copies.STUDENT
         wanted = [] if fresh is None else places.notebooks([fresh] if fresh else [])
         tell(copies.bring(begin, places.notebooks(), fresh=wanted))
-    open_jupyterlab(begin.parent, begin, options)
+    open_jupyterlab(begin.parent, begin, tabs, options)
 
 
 def tell(told: copies.Told) -> None:
@@ -73,14 +73,19 @@ def way_to_fresh(names: tuple[str, ...]) -> str:
     return f"`python3 lab.py lab --fresh{which}` makes new copies and keeps yours in {kept}."
 
 
-def open_jupyterlab(root: Path, begin: Path, options: tuple[str, ...]) -> None:
-    """Become JupyterLab, serving `root`, so that a notebook's links open, and beginning in `begin`."""
+def open_jupyterlab(root: Path, begin: Path, tabs: str, options: tuple[str, ...]) -> None:
+    """Become JupyterLab, serving `root`, so that a notebook's links open, and beginning in `begin`.
+
+    It opens the tabs of last time, which it knows by path below `root`: each kind of copies has tabs of its own, so
+    that nobody finds the original where their copy was.
+    """
     environment = {**os.environ, **places.kernel_environment(places.state())}
     overrides = Path(environment["JUPYTER_CONFIG_DIR"]) / "labconfig" / "default_setting_overrides.json"
     overrides.parent.mkdir(parents=True, exist_ok=True)
     overrides.write_text(json.dumps(SETTINGS, indent=1) + "\n", encoding="utf-8")
     folders = (f"--ServerApp.root_dir={root}", f"--FileContentsManager.preferred_dir={begin}")
-    command = [sys.executable, "-m", "jupyterlab", *folders, ENCRYPTED, *options]
+    workspaces = f"--LabApp.workspaces_dir={places.state() / 'kernels' / 'tabs' / tabs}"
+    command = [sys.executable, "-m", "jupyterlab", *folders, workspaces, ENCRYPTED, *options]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")  # in a container there is nobody else; it listens on the loopback, with a token
     if os.name != "nt":

@@ -20,6 +20,7 @@ from labkit import __main__ as command_line
 from labkit.errors import LabError
 from labkit.verbs import copies, lab, places
 from labkit.verbs.azure import reset
+from tests.setup.test_set_up import without_root_rights
 
 BOOK = "01_short.ipynb"
 WORK = b'{"cells": [], "metadata": {"mine": "a night of work"}, "nbformat": 4, "nbformat_minor": 5}'
@@ -291,6 +292,34 @@ def test_a_full_disk_is_one_sentence_that_names_the_file_and_the_old_copy_stays(
     assert not list(mine.rglob(".*.new"))
 
 
+@pytest.mark.skipif(os.name == "nt", reason="only on systems where a folder's mode forbids writing in it")
+def test_a_folder_that_cannot_be_written_is_one_sentence_and_copies_that_are_there_still_open(
+    sources: list[Path], mine: Path, tmp_path: Path
+) -> None:
+    def bring() -> subprocess.CompletedProcess[str]:
+        script = (
+            "import sys; from pathlib import Path; from labkit import __main__ as command_line;"
+            "from labkit.verbs import copies; books = [Path(name) for name in sys.argv[2:]];"
+            "command_line.labkit = lambda **_: sys.exit(copies.bring(Path(sys.argv[1]), books).made != ());"
+            "sys.exit(command_line.main())"
+        )
+        command = [*without_root_rights(), sys.executable, "-c", script, str(mine), *map(str, sources)]
+        return subprocess.run(command, cwd=places.ROOT, capture_output=True, text=True, check=False)
+
+    mine.mkdir(mode=0o555)
+    refused = bring()
+    assert refused.returncode == 1
+    (sentence,) = refused.stderr.splitlines()
+    assert sentence.startswith(str(mine))
+    assert "Copy the lab's folder to a place you may write to" in sentence
+
+    mine.chmod(0o755)
+    copies.bring(mine, sources)
+    mine.chmod(0o555)
+    opened = bring()
+    assert (opened.returncode, opened.stderr) == (0, "")
+
+
 def test_a_file_in_the_folders_place_is_refused_in_words(sources: list[Path], mine: Path) -> None:
     mine.write_text("notes", encoding="utf-8")
     with pytest.raises(LabError, match="is a file"):
@@ -303,13 +332,15 @@ def test_a_file_in_the_folders_place_is_refused_in_words(sources: list[Path], mi
 
 @pytest.fixture
 def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[str, str, tuple[str, ...]]]:
-    """Calls the verb with JupyterLab left out: what was printed, the folder it would begin in, and its options."""
+    """Calls the verb without JupyterLab: what was printed, whose tabs it would open in which folder, its options."""
     monkeypatch.setattr(copies, "STUDENT", tmp_path / "my_lab")
     monkeypatch.setenv("LAB_DATA_DIR", str(tmp_path / "state"))
     begun: list[tuple[str, tuple[str, ...]]] = []
-    monkeypatch.setattr(
-        lab, "open_jupyterlab", lambda root, begin, options: begun.append((str(begin.relative_to(root)), options))
-    )
+
+    def begin_there(root: Path, begin: Path, tabs: str, options: tuple[str, ...]) -> None:
+        begun.append((f"{tabs} in {begin.relative_to(root)}", options))
+
+    monkeypatch.setattr(lab, "open_jupyterlab", begin_there)
 
     def call(*arguments: str) -> tuple[str, str, tuple[str, ...]]:
         outcome = CliRunner().invoke(lab.lab, arguments)
@@ -323,8 +354,8 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tup
 def test_the_verb_opens_the_readers_copies_and_hands_other_options_on(opened, tmp_path: Path) -> None:
     said, folder, options = opened("--no-browser", "--port=8890")
     assert said.startswith("New in my_lab/, yours to work in: 01_write_model.ipynb, ")
-    assert (folder, options) == ("my_lab", ("--no-browser", "--port=8890"))
-    assert opened() == ("", "my_lab", ())
+    assert (folder, options) == ("student in my_lab", ("--no-browser", "--port=8890"))
+    assert opened() == ("", "student in my_lab", ())
 
 
 def test_the_verb_says_in_one_line_what_has_changed_and_how_to_get_it(opened, tmp_path: Path) -> None:
@@ -342,7 +373,7 @@ def test_the_verb_says_in_one_line_what_has_changed_and_how_to_get_it(opened, tm
     assert "New in my_lab/, yours to work in: 03_projections.ipynb." in said
     (kept,) = (tmp_path / "my_lab" / "backups").iterdir()
     assert f"my_lab/backups/{kept.name}" in said
-    assert (folder, options) == ("my_lab", ("--no-browser",))
+    assert (folder, options) == ("student in my_lab", ("--no-browser",))
     assert opened()[0] == ""
 
 
@@ -355,9 +386,9 @@ def test_fresh_without_a_name_is_all_of_them(opened, tmp_path: Path) -> None:
 
 
 def test_the_verb_opens_the_solved_copies_and_the_originals(opened, tmp_path: Path) -> None:
-    assert opened("--solved")[:2] == ("", "notebooks")
+    assert opened("--solved")[:2] == ("", "solved in notebooks")
     assert "exercise-1" not in ids(tmp_path / "state" / "solved" / "notebooks" / "03_projections.ipynb")
-    assert opened("--authoring")[:2] == ("", "notebooks")
+    assert opened("--authoring")[:2] == ("", "authoring in notebooks")
     assert not (tmp_path / "my_lab").exists()
 
 
