@@ -156,7 +156,7 @@ def page(schema: Mapping[str, Any], codes: Mapping[str, int]) -> str:
     parts.append("<h2>Problems</h2><dl>")
     for code, status in sorted(codes.items()):
         parts.append(f'<dt id="{code}"><code>{code}</code></dt><dd>{status}</dd>')
-    parts.append("</dl><h2>Schemas</h2>" + _details("All", schema["components"]["schemas"]))
+    parts.append("</dl>" + _details("Schemas", schema.get("components")))
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><style>body{max-width:50em;'
     head += "margin:2em auto;padding:0 1em;font-family:sans-serif}pre{overflow:auto}</style>"
     title = html.escape(schema["info"]["title"])
