@@ -1,0 +1,175 @@
+"""`deploy/functions` through `azure.functions` itself: the same requests get the same answers as from uvicorn."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib.metadata import distribution, packages_distributions
+from pathlib import Path
+from typing import Any
+
+import azure.functions as func
+import httpx
+import pytest
+from packaging.requirements import Requirement
+
+from labkit.clock import WallClock
+from labkit.errors import SettingsError
+from labkit.lab import Lab, open_lab
+from labkit.settings import embedded
+from labkit.write_model.api import command_app
+from labkit.write_model.handler import CommandHandler
+from localazure.handle import LocalAzure
+
+FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "functions"
+ID = f"order-{datetime.now(UTC):%Y%m%d}-0001"
+ITEMS = [{"productId": "tea", "quantity": 2, "unitPrice": "12.50"}]
+ORDER = {"orderId": ID, "customerId": "customer-1", "items": ITEMS}
+CUSTOMER = {"customerId": "customer-1", "name": "Zo\u00eb \U0001f375"}
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+JSON = {"Content-Type": "application/json"}
+
+REQUESTS: list[tuple[str, str, bytes, dict[str, str]]] = [
+    ("POST", "/customers", json.dumps(CUSTOMER, ensure_ascii=False).encode(), {"Idempotency-Key": "k-0", **JSON}),
+    ("POST", "/orders", json.dumps(ORDER).encode(), {"Idempotency-Key": "k-1", "traceparent": TRACE, **JSON}),
+    ("POST", "/orders", json.dumps(ORDER).encode(), {"Idempotency-Key": "k-1", **JSON}),
+    ("POST", "/orders", json.dumps(ORDER).encode(), JSON),
+    ("PATCH", f"/orders/{ID}", json.dumps({"items": ITEMS * 2}).encode(), {"Idempotency-Key": "k-2", **JSON}),
+    ("PATCH", f"/orders/{ID}", b'{"items": [', {"Idempotency-Key": "k-3", **JSON}),
+    ("PATCH", f"/orders/{ID}", b'{"items": []}', {"Idempotency-Key": "k-3", **JSON}),
+    ("PATCH", f"/orders/{ID}", b"items", {"Idempotency-Key": "k-3", "Content-Type": "text/plain"}),
+    ("PATCH", f"/orders/{ID}", b" " * 300_000, {"Idempotency-Key": "k-3", **JSON}),
+    ("POST", f"/orders/{ID}/pay", b"", {"Idempotency-Key": "k-4", "If-Match": '"1"'}),
+    ("POST", f"/orders/{ID}/pay", b"", {"Idempotency-Key": "k-4", "If-Match": '"2"', "X-Correlation-Id": "story"}),
+    ("POST", f"/orders/{ID}/pay", b"", {"Idempotency-Key": "k-5"}),
+    ("POST", f"/orders/{ID}/ship", b"", {"idempotency-key": "k-6"}),
+    ("POST", f"/orders/{ID}/cancel", b'{"reason": "late"}', {"Idempotency-Key": "k-7", **JSON}),
+    ("POST", "/orders/x%20y/pay", b"", {"Idempotency-Key": "k-8"}),
+    ("POST", "/api/orders", b"", {"Idempotency-Key": "k-8"}),
+    ("GET", "/openapi.json", b"", {}),
+    ("GET", "/docs?a=b", b"", {}),
+    ("GET", "/", b"", {}),
+    ("DELETE", "/orders", b"", {}),
+    ("OPTIONS", "/orders", b"", {}),
+]
+
+
+def loaded(monkeypatch: pytest.MonkeyPatch, **settings: str) -> Any:
+    """The module as the Functions host loads it, with these settings as its environment."""
+    for name in ("COSMOS_CONNECTION", "COSMOS_DATABASE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    spec = importlib.util.spec_from_file_location("function_app", FOLDER / "function_app.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def labs(azure: LocalAzure, tmp_path: Path) -> Iterator[tuple[Lab, Lab]]:
+    """Two labs, so that the same requests meet the same state on both sides."""
+    with (
+        open_lab("00", target=embedded(azure, tmp_path)) as one,
+        open_lab("00", target=embedded(azure, tmp_path)) as two,
+    ):
+        yield one, two
+
+
+@pytest.fixture
+def functions(azure: LocalAzure, labs: tuple[Lab, Lab], monkeypatch: pytest.MonkeyPatch) -> Any:
+    database = labs[1].database("command").id
+    module = loaded(monkeypatch, COSMOS_CONNECTION=azure.cosmos_connection_string, COSMOS_DATABASE=database)
+    return module.app
+
+
+def comparable(status: int, headers: Any, body: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Without what the HTTP server adds, and what names the moment."""
+    told = {name.lower(): value for name, value in headers.items()}
+    return status, {name: value for name, value in told.items() if name not in ("date", "transfer-encoding")}, body
+
+
+async def test_the_same_requests_get_the_same_answers_as_from_uvicorn(labs: tuple[Lab, Lab], functions: Any) -> None:
+    write_model = labs[0].container("write-model", "command")
+    served = labs[0].serve(command_app(CommandHandler(write_model, WallClock())))
+    (function,) = functions.get_functions()
+    statuses = set()
+    async with httpx.AsyncClient(base_url=served.url, timeout=60) as client:
+        for method, target, body, headers in REQUESTS:
+            by_uvicorn = await client.request(method, target, content=body, headers=headers)
+            request = func.HttpRequest(method, f"https://shop.example{target}", headers=headers, body=body)
+            answer = await function.get_user_function()(request, None)
+            expected = comparable(by_uvicorn.status_code, by_uvicorn.headers, by_uvicorn.content)
+            assert comparable(answer.status_code, answer.headers, answer.get_body()) == expected, (method, target)
+            statuses.add(answer.status_code)
+    assert statuses == {200, 201, 400, 404, 405, 409, 412, 413, 415, 422}
+
+
+def test_one_function_takes_every_route_and_asks_for_a_key(functions: Any) -> None:
+    (function,) = functions.get_functions()
+    trigger = function.get_trigger().get_dict_repr()
+    host = json.loads((FOLDER / "host.json").read_text(encoding="utf-8"))
+    assert (function.get_function_name(), trigger["route"]) == ("commands", "/{*route}")
+    assert trigger["authLevel"] == func.AuthLevel.FUNCTION
+    assert {str(method.value) for method in trigger["methods"]} >= {"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE"}
+    assert host["extensions"]["http"]["routePrefix"] == ""  # else every address would begin with /api
+
+
+@pytest.mark.parametrize("connection", [{}, {"COSMOS_CONNECTION": "secret-words"}])
+def test_a_setting_that_is_missing_or_wrong_is_named_and_not_told(
+    monkeypatch: pytest.MonkeyPatch, connection: dict[str, str]
+) -> None:
+    with pytest.raises(SettingsError, match="COSMOS_CONNECTION") as refused:
+        loaded(monkeypatch, **connection)
+    assert "secret" not in str(refused.value)
+
+
+def test_the_settings_template_names_what_the_app_reads_and_holds_no_secret() -> None:
+    template = json.loads((FOLDER / "local.settings.template.json").read_text(encoding="utf-8"))["Values"]
+    assert template["COSMOS_CONNECTION"] == ""
+    assert {"COSMOS_CONNECTION", "COSMOS_DATABASE", "FUNCTIONS_WORKER_RUNTIME", "AzureWebJobsStorage"} == set(template)
+
+
+PROBE = """
+import sys
+before = set(sys.modules)
+import azure.functions, azure.cosmos, labkit.settings, labkit.clock, labkit.write_model.api
+print(*{name.partition(".")[0] for name in set(sys.modules) - before} - {"azure"})
+"""
+
+
+def test_the_requirements_hold_all_that_is_loaded_and_nothing_that_is_not() -> None:
+    """What the host installs from requirements.txt has to do: the rest of the lab's packages is not there."""
+    text = (FOLDER / "requirements.txt").read_text(encoding="utf-8")
+    asked = {line for line in text.splitlines() if line and not line.startswith("#")}
+    probe = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=True)
+    owners = packages_distributions()
+    used = {plain(owner) for module in probe.stdout.split() for owner in owners.get(module, [])}
+    assert used - with_what_they_require(asked) <= {"cqrs-on-azure-lab", "setuptools"}
+    assert {name for name in asked if not name.startswith("azure-")} <= used
+
+
+def plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def with_what_they_require(names: set[str]) -> set[str]:
+    """These distributions and all that they require, without extras."""
+    seen: set[str] = set()
+    waiting = [plain(name) for name in names]
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            wanted = [Requirement(line) for line in distribution(name).requires or []]
+            waiting += [
+                plain(other.name) for other in wanted if not other.marker or other.marker.evaluate({"extra": ""})
+            ]
+    return seen
