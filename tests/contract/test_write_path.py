@@ -13,7 +13,6 @@ from azure.core.exceptions import AzureError
 from azure.cosmos import ContainerProxy
 from azure.cosmos.exceptions import CosmosHttpResponseError
 
-from labkit.errors import RoleError
 from labkit.lab import Lab, open_lab
 from labkit.settings import embedded
 from labkit.write_model import handler as handlers
@@ -295,19 +294,6 @@ def test_a_race_inside_the_service_is_tried_again(lab: Lab, handler: CommandHand
     fault = lab.faults.cosmos.respond(449, operation="batch", times=1)
     outcome = accepted(handler.handle(CREATE, Context("k-1")))
     assert (outcome.attempts, fault.clear()) == (2, 1)
-
-
-def test_a_role_beyond_its_right_is_refused_by_the_lab_or_by_the_service(lab: Lab) -> None:
-    for role in ("command", "query", "projector", "monitor"):
-        with pytest.raises(RoleError):
-            lab.producer(role)
-    for role in ("command", "query", "relay"):
-        with pytest.raises(RoleError):
-            lab.consumer(role)
-    for role in ("query", "monitor"):
-        with pytest.raises(CosmosHttpResponseError) as refused:
-            lab.container("write-model", role).create_item({"id": "x", "aggregateId": "x"})
-        assert refused.value.status_code == 403
 
 
 def test_what_a_lab_made_is_gone_when_it_is_closed(azure: LocalAzure, tmp_path: Path) -> None:
