@@ -1,6 +1,6 @@
 """What the five notebooks teach, one folder each, plus the plumbing that teaches nothing.
 
-`open_lab` is loaded when it is first asked for, so that the pure parts can be imported without any Azure SDK.
+They are loaded when they are first asked for, so that the pure parts can be imported without any Azure SDK.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from labkit.lab import Lab, open_lab
+    from labkit.lab import Lab, attach_lab, open_lab
 
-__all__ = ["Lab", "open_lab"]
+__all__ = ["Lab", "attach_lab", "open_lab"]
 
 
 def __getattr__(name: str) -> Any:

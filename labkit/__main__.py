@@ -20,6 +20,8 @@ VERBS: Final = {
     "test": "test",
     "bench": "bench",
     "render": "render",
+    "parked": "parked",
+    "rebuild": "rebuild",
     "up": "azure",
     "down": "azure",
     "status": "azure",

@@ -9,6 +9,8 @@ tables written to a data lake stay there.
 
 A kernel that ends without `close` closes its labs on its way out. What a killed one leaves behind is deleted when the
 next lab is opened here (`owners`); on Azure its containers stay.
+
+`attach_lab` gives another process a lab that is open: the same clients, nothing made, nothing deleted.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from azure.eventhub.aio import EventHubConsumerClient as AsyncEventHubConsumerCl
 
 from labkit import owners, settings
 from labkit.clock import SteppingClock
+from labkit.errors import LabError
 from labkit.settings import Role, Target
 
 if TYPE_CHECKING:
@@ -41,10 +44,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+
+class NoSuchLab(LabError, LookupError):
+    """Which lab is meant cannot be told, or it is not open; the message lists those that are."""
+
+
 CONTAINERS: Mapping[str, str] = {
     "write-model": "/aggregateId",
     "parked-events": "/aggregateId",
-    "orders-by-customer": "/customerId",
+    "query-model": "/customerId",
     "relay-state": "/id",
     "ownership": "/scope",
 }
@@ -57,29 +65,38 @@ CONSUMER_GROUPS = ("monitor", "lessons")
 class Lab:
     """What a notebook works with. Use as a context manager, or call `close` at the end; closing twice is fine."""
 
-    def __init__(self, number: str, target: Target, *, seed: int, partitions: int) -> None:
+    def __init__(
+        self, number: str, target: Target, *, seed: int = 7, partitions: int = 4, attached_to: str | None = None
+    ) -> None:
         self.number = number
         self.seed = seed
         self.clock = SteppingClock()
         self._target = target
-        self._name = f"lab{number}-{secrets.token_hex(4)}"
+        self._name = attached_to or f"lab{number}-{secrets.token_hex(4)}"
+        self._attached = attached_to is not None
         self._cosmos: dict[Role, CosmosClient] = {}
         self._closers: list[Callable[[], object]] = []
         self._closed = False
-        self._owned = owners.own(target.owners, self._name) if target.owners else None
+        self._owned = owners.own(target.owners, self._name) if target.owners and not self._attached else None
         atexit.register(self._close_at_exit)
         self.hub = target.hub or self._name
         self.tables_url = f"{target.tables_root}/{self._name}"
         try:
-            if target.owners:
-                owners.sweep(target.owners, self._delete_what_is_left_of)
-            self._make_containers()
-            target.create_hub(self.hub, partitions, CONSUMER_GROUPS)
+            if not self._attached:
+                if target.owners:
+                    owners.sweep(target.owners, self._delete_what_is_left_of)
+                self._make_containers()
+                target.create_hub(self.hub, partitions, CONSUMER_GROUPS)
             self.partition_ids, self.start_positions = self._partitions(partitions)
         except BaseException:
             with contextlib.suppress(Exception):  # the first error is the one to tell
                 self.close()
             raise
+
+    @property
+    def name(self) -> str:
+        """What tells this lab from others that are open: `lab03-<random>`."""
+        return self._name
 
     @property
     def target(self) -> str:
@@ -148,10 +165,11 @@ class Lab:
             stack.callback(self._target.detach)
             for client in self._cosmos.values():
                 stack.callback(client.close)
-            stack.callback(self._delete_tables)
-            stack.callback(self._delete_containers)
-            if self._target.hub is None:
-                stack.callback(self._target.delete_hub, self.hub)
+            if not self._attached:
+                stack.callback(self._delete_tables)
+                stack.callback(self._delete_containers)
+                if self._target.hub is None:
+                    stack.callback(self._target.delete_hub, self.hub)
             for closer in self._closers:
                 stack.callback(closer)
 
@@ -210,14 +228,19 @@ class Lab:
             shutil.rmtree(self.tables_url, ignore_errors=True)
 
     def _partitions(self, partitions: int) -> tuple[tuple[str, ...], dict[str, int]]:
-        """Hub partition ids and the last sequence number of each, -1 if it is empty. A hub made on opening is empty."""
-        if self._target.hub is None:
+        """Hub partition ids and the last sequence number of each, -1 if it is empty. A hub made on opening is empty.
+
+        Attached to a lab on Azure, the ends are those of now: where that lab began is not known.
+        """
+        if self._target.hub is None and not self._attached:
             ids = tuple(str(number) for number in range(partitions))
             return ids, dict.fromkeys(ids, -1)
         with self.consumer(Role.MONITOR, "monitor") as consumer:
             ids = tuple(consumer.get_partition_ids())
+            if self._target.hub is None:
+                return ids, dict.fromkeys(ids, -1)
             ends = {p: consumer.get_partition_properties(p) for p in ids}
-        if len(ids) != partitions:
+        if len(ids) != partitions and not self._attached:
             warnings.warn(f"the hub has {len(ids)} partitions, the lesson asked for {partitions}", stacklevel=3)
         return ids, {p: -1 if end["is_empty"] else int(end["last_enqueued_sequence_number"]) for p, end in ends.items()}
 
@@ -228,3 +251,31 @@ def open_lab(number: str, *, seed: int = 7, partitions: int = 4, target: Target 
     Raises: `SettingsError` if the environment names some connections, but not all.
     """
     return Lab(number, target or settings.target(), seed=seed, partitions=partitions)
+
+
+def open_labs(target: Target) -> list[str]:
+    """The names of the labs that are open on this Azure; on Azure itself also of those that were left behind."""
+    if target.owners:
+        return owners.owned(target.owners)
+    if target.database is None:
+        return []
+    ending = "-parked-events"
+    with CosmosClient.from_connection_string(target.cosmos_for(Role.MONITOR)) as client:
+        found = client.get_database_client(target.database).list_containers()
+        return sorted(one["id"].removesuffix(ending) for one in found if one["id"].endswith(ending))
+
+
+def attach_lab(name: str | None = None, *, target: Target | None = None) -> Lab:
+    """A lab that is open, in this process or another one; without a name, the only one there is.
+
+    Raises: `NoSuchLab` naming the labs that are open if it is none of them, or not to be told; `SettingsError`.
+    """
+    chosen = target or settings.target()
+    there = open_labs(chosen)
+    if name not in there and (name is not None or len(there) != 1):
+        chosen.detach()
+        listed = f"open are {', '.join(there)}" if there else "no lab is open: open one in a notebook first"
+        asked = f"no lab {name!r} is open" if name else "say which lab is meant"
+        raise NoSuchLab(f"{asked}; {listed}" if there else listed)
+    found = name or there[0]
+    return Lab(found.removeprefix("lab").partition("-")[0], chosen, attached_to=found)

@@ -56,6 +56,19 @@ def sweep(folder: Path, delete: Callable[[str], bool]) -> None:
             lab.end(forget=gone)
 
 
+def owned(folder: Path) -> list[str]:
+    """The names of the labs that somebody owns now."""
+    names = []
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ALL):
+        for path in sorted(folder.glob(f"*{SUFFIX}")):
+            try:
+                _lock(folder, path.stem).release()
+            except Timeout:
+                names.append(path.stem)
+    return names
+
+
 def _lock(folder: Path, name: str) -> FileLock:
     """Raises: `Timeout` if another process, or another lab of this one, holds it."""
     lock = FileLock(folder / f"{name}{SUFFIX}", timeout=0, thread_local=False)

@@ -35,6 +35,10 @@ class Replayed:
     dropped: int
     parked: tuple[ParkedEvent, ...]
 
+    def __str__(self) -> str:
+        done = f"{self.aggregate_id}: {self.applied} applied, {self.dropped} were there, {len(self.parked)} stay parked"
+        return f"{done} ({self.parked[0].place}: {self.parked[0].reason})" if self.parked else done
+
 
 def replay(parking: ParkingLane, store: ReadStore, hub: str, aggregate_id: str) -> Replayed:
     """Apply what can be applied of the aggregate's parked events, in order, to the tables in use.
