@@ -23,6 +23,8 @@ VERBS = (
     ("test", ("requirements", "requirements-dev"), "run every check"),
     ("bench", ("requirements", "requirements-dev"), "measure: `bench NAME [--json FILE]`"),
     ("render", ("requirements",), "execute the notebooks and write their outputs into notebooks/"),
+    ("parked", ("requirements",), "events that could not be applied: `parked list`, `show`, `replay`, `discard`"),
+    ("rebuild", ("requirements",), "make the read models anew from the history; `--rollback` goes back"),
     ("up", ("requirements",), "start the embedded Azure"),
     ("down", ("requirements",), "stop the embedded Azure"),
     ("status", ("requirements",), "say whether the embedded Azure runs, and where"),
