@@ -1,0 +1,211 @@
+"""The query container: the orders once more, in Cosmos DB, partitioned by customer, for "all orders of this customer".
+
+Owns the documents of the container `query-model` (partition key `/customerId`, id: the order's), how far it has come,
+and the thread that feeds it. The rows are those that the folds made for the table `orders`; nothing is folded here.
+
+Guarded by version: what is there is looked at first, an older document is replaced by its etag, a missing one created,
+any other left alone, one transactional batch per customer. Whoever was faster makes the batch fail, and it is looked at
+again. The positions (one document per hub) are written after the rows, so a crash between the two writes the same rows
+again, which changes nothing: at least once, guarded, and behind the tables by what `pending_rows` says.
+
+A container that knows nothing of the hub yet is filled from the table first.
+
+Known gap: the positions are one writer's; a projector that lost its seat may set them back, which costs a re-reading.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from azure.cosmos import ContainerProxy
+from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosResourceNotFoundError
+
+from labkit.events.envelope import EventEnvelope
+from labkit.projections.folds import Arrival, read
+from labkit.projections.read_store import ORDERS, ReadStore, contents
+from labkit.projections.rows import OrderRow, Row, from_arrow
+
+logger = logging.getLogger(__name__)
+
+POSITIONS_OF = "positions"
+"""The logical partition of the positions: no customer id begins like that."""
+BATCH_OPERATIONS = 100
+ATTEMPTS = 5
+ROOM_ROWS = 20_000
+"""Rows that may wait to be written; then the projector waits."""
+THERE = "SELECT c.id, c.version, c._etag FROM c WHERE ARRAY_CONTAINS(@ids, c.id)"
+
+
+def document(row: OrderRow) -> dict[str, Any]:
+    """The order as its customer's queries find it. Money stays text, so that no cent is lost to a float."""
+    return {
+        "id": row.order_id,
+        "customerId": row.customer_id,
+        "status": row.status,
+        "itemCount": row.item_count,
+        "total": str(row.total),
+        "createdAt": row.created_at.isoformat(),
+        "updatedAt": row.updated_at.isoformat(),
+        "createdDay": row.created_day.isoformat(),
+        "version": row.version,
+    }
+
+
+class QueryContainer:
+    """The container itself. Safe to use from one thread at a time."""
+
+    def __init__(self, container: ContainerProxy) -> None:
+        self._container = container
+
+    def positions(self, hub: str) -> dict[str, int] | None:
+        """Hub partition -> the last sequence number whose order is here; None if the hub was never followed."""
+        try:
+            found = self._container.read_item(f"positions-{hub}", partition_key=POSITIONS_OF)
+        except CosmosResourceNotFoundError:
+            return None
+        return {part: int(number) for part, number in found["positions"].items()}
+
+    def save(self, hub: str, positions: Mapping[str, int]) -> None:
+        """All rows up to here are written."""
+        body = {"id": f"positions-{hub}", "customerId": POSITIONS_OF, "positions": dict(positions)}
+        self._container.upsert_item(body)
+
+    def write(self, rows: Iterable[OrderRow]) -> int:
+        """Write those that are newer than what is there; how many that were. Any number of times: the same documents.
+
+        Raises: `CosmosBatchOperationError` when another writer was faster each time.
+        """
+        of_customer: dict[str, list[OrderRow]] = defaultdict(list)
+        for row in rows:
+            of_customer[row.customer_id].append(row)
+        return sum(
+            self._write(customer, mine[start : start + BATCH_OPERATIONS])
+            for customer, mine in of_customer.items()
+            for start in range(0, len(mine), BATCH_OPERATIONS)
+        )
+
+    def _write(self, customer: str, rows: Sequence[OrderRow]) -> int:
+        for attempt in range(ATTEMPTS):
+            operations = self._operations(customer, rows)
+            try:
+                if operations:
+                    self._container.execute_item_batch(operations, partition_key=customer)
+                return len(operations)
+            except CosmosBatchOperationError:
+                if attempt == ATTEMPTS - 1:
+                    raise
+        return 0
+
+    def _operations(self, customer: str, rows: Sequence[OrderRow]) -> list[tuple[Any, ...]]:
+        ids: list[dict[str, Any]] = [{"name": "@ids", "value": [row.order_id for row in rows]}]
+        found = self._container.query_items(THERE, parameters=ids, partition_key=customer)
+        there = {one["id"]: one for one in found}
+        operations: list[tuple[Any, ...]] = []
+        for row in rows:
+            old = there.get(row.order_id)
+            if old is None:
+                operations.append(("create", (document(row),)))
+            elif old["version"] < row.version:
+                unchanged = {"if_match_etag": old["_etag"]}
+                operations.append(("replace", (row.order_id, document(row)), unchanged))
+        return operations
+
+
+def missed_orders(batch: Iterable[Arrival], rows: Mapping[str, Row]) -> set[str]:
+    """The orders of a batch that are not among its rows: the tables had these events before."""
+    named = {reading.aggregate_id for reading in map(read, batch) if reading.event and is_order(reading.event)}
+    return named - rows.keys()
+
+
+def is_order(event: EventEnvelope) -> bool:
+    return event.aggregate_type == "Order"
+
+
+def opened(target: QueryContainer, store: ReadStore, hub: str, applied: Mapping[str, int]) -> QueryFeed:
+    """The feed of this container, which goes on where it ended. An unknown hub: filled from the table, as it is."""
+    positions = target.positions(hub)
+    if positions is None:
+        table, positions = store.table(ORDERS), dict(applied)
+        for days in table.partitions():
+            target.write(from_arrow(OrderRow, contents(table, ORDERS, f"created_day = DATE '{days['created_day']}'")))
+        target.save(hub, positions)
+    return QueryFeed(target, hub, positions)
+
+
+class QueryFeed:
+    """Writes to the container on a thread of its own, so that the tables do not wait for it. Of an order that changes
+    faster than it is written, only the last version is."""
+
+    def __init__(self, target: QueryContainer, hub: str, positions: Mapping[str, int]) -> None:
+        self.error: BaseException | None = None
+        self.written_rows = 0
+        self._target = target
+        self._hub = hub
+        self._positions = dict(positions)
+        self._offered = dict(positions)
+        self._waiting: dict[str, OrderRow] = {}
+        self._stopping = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="query-feed", daemon=True)
+        self._thread.start()
+
+    @property
+    def positions(self) -> Mapping[str, int]:
+        """Hub partition -> the last sequence number whose order is in the container."""
+        return self._positions
+
+    @property
+    def pending_rows(self) -> int:
+        """How many rows wait: the container's lag behind the tables."""
+        return len(self._waiting)
+
+    def offer(self, rows: Iterable[Row], ends: Mapping[str, int]) -> None:
+        """Have these rows written, all of them up to `ends`; waits while too many wait. Raises: the thread's error."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.error or len(self._waiting) < ROOM_ROWS)
+            if self.error:
+                raise self.error
+            for row in rows:
+                if isinstance(row, OrderRow) and not self._is_newer(row.order_id, row.version):
+                    self._waiting[row.order_id] = row
+            self._offered |= {part: max(number, self._offered.get(part, -1)) for part, number in ends.items()}
+            self._changed.notify_all()
+
+    def close(self, timeout_seconds: float = 30.0) -> None:
+        """Write what waits, and end the thread. Raises: the thread's error."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        self._thread.join(timeout_seconds)
+        if self.error:
+            raise self.error
+
+    def _is_newer(self, order_id: str, version: int) -> bool:
+        return order_id in self._waiting and self._waiting[order_id].version > version
+
+    def _run(self) -> None:
+        try:
+            while self._step():
+                pass
+        except Exception as error:  # the thread's outermost loop
+            logger.exception("the query container is fed no longer")
+            with self._changed:
+                self.error = error
+                self._changed.notify_all()
+
+    def _step(self) -> bool:
+        """Write what waits; whether there is more to come."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopping or self._offered != self._positions)
+            rows, ends = self._waiting, dict(self._offered)
+            self._waiting = {}
+            self._changed.notify_all()
+        if ends != self._positions:
+            self.written_rows += self._target.write(rows.values())
+            self._target.save(self._hub, ends)
+            self._positions = ends
+        return not self._stopping or self._offered != self._positions
