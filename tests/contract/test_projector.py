@@ -5,126 +5,29 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
-import msgspec
 import pytest
-from azure.eventhub import EventData
 
 from labkit.errors import NotYet
-from labkit.events.envelope import from_document, to_json
 from labkit.events.ids import order_day
-from labkit.events.partition_key import partition_of
-from labkit.events.relay import Relay
-from labkit.lab import Lab, open_lab
-from labkit.projections.folds import Arrival, Parked, Row, fold, read
+from labkit.lab import open_lab
+from labkit.projections.folds import Arrival, Parked, read
 from labkit.projections.parking import OtherEventParked, ParkingLane
 from labkit.projections.projector import AggregateParked, Projector
 from labkit.projections.read_store import (
     DAILY_ORDER_METRICS,
-    ORDERS,
-    READ_MODELS,
     ReadStore,
-    contents,
-    daily_metrics,
-    to_table,
 )
 from labkit.settings import embedded
 from labkit.workload import Workload
-from labkit.write_model.handler import Accepted, CommandHandler, Context
 from labkit.write_model.orders import CancelOrder, CreateOrder, Item, PayOrder, ShipOrder
 from localazure.handle import LocalAzure
+from tests.contract.shop import PATIENCE_SECONDS, Shop, Side, folded, opened
 
 MONDAY = date(2026, 1, 5)
-PATIENCE_SECONDS = 20.0
-
-
-class Side:
-    """A lab with its write side and its relay."""
-
-    def __init__(self, lab: Lab) -> None:
-        self.lab = lab
-        self.write_model = lab.container("write-model", "command")
-        self.handler = CommandHandler(self.write_model, lab.clock)
-        self.producer = lab.producer("relay")
-        self.relay = Relay(lab.container("write-model", "relay"), self.producer, lab.container("relay-state", "relay"))
-        self.parking = ParkingLane(lab.container("parked-events", "projector"))
-        self.commands = 0
-
-
-class Shop:
-    """Orders of one test's own, and projectors on one read store that begins where the hub ends now."""
-
-    def __init__(self, side: Side, folder: Path) -> None:
-        self.side, self.lab, self.parking, self.producer = side, side.lab, side.parking, side.producer
-        self.store = ReadStore(str(folder))
-        self.first = self.ends()
-        self.name = f"{side.commands:04}"
-        self.aggregates: set[str] = set()
-        self.started: list[Projector] = []
-
-    def order(self, number: int) -> str:
-        return f"order-20260105-{self.name}-{number}"
-
-    def created(self, number: int) -> CreateOrder:
-        """For 25.00."""
-        return CreateOrder(self.order(number), "customer-1", (Item("tea", 2, Decimal("12.50")),))
-
-    def projector(self, **options: float) -> Projector:
-        projector = Projector(self.lab.async_consumer, self.store, self.parking, first=self.first, **options)
-        self.started.append(projector)
-        projector.start()
-        return projector
-
-    def does(self, *commands: object) -> str:
-        """Carry these out and publish; the token of the last."""
-        token = ""
-        for command in commands:
-            self.side.commands += 1
-            answer = self.side.handler.handle(command, Context(f"key-{self.side.commands}"))
-            assert isinstance(answer, Accepted), answer
-            self.aggregates.add(answer.aggregate_id)
-            token = answer.token
-        self.side.relay.run_once()
-        return token
-
-    def history(self) -> list[bytes]:
-        """Every event of this test in the event store, as its wire bytes."""
-        documents = self.side.write_model.query_items(
-            "SELECT * FROM c WHERE c.kind = 'event'", enable_cross_partition_query=True
-        )
-        events = sorted(map(from_document, documents), key=lambda event: (event.aggregate_id, event.version))
-        return [to_json(event) for event in events if event.aggregate_id in self.aggregates]
-
-    def send(self, aggregate_id: str, *bodies: bytes) -> None:
-        """Put these bodies into the hub partition of the aggregate, under its name."""
-        batch = self.producer.create_batch(partition_id=partition_of(aggregate_id, self.lab.partition_ids))
-        for body in bodies:
-            event = EventData(body)
-            event.properties = {"aggregateId": aggregate_id}
-            batch.add(event)
-        self.producer.send_batch(batch)
-
-    def ends(self) -> dict[str, int]:
-        """The last sequence number in each hub partition."""
-        known = {part: self.producer.get_partition_properties(part) for part in self.lab.partition_ids}
-        return {part: -1 if end["is_empty"] else end["last_enqueued_sequence_number"] for part, end in known.items()}
-
-    def tables(self) -> dict[str, list[dict[str, object]]]:
-        return {
-            model.name: contents(self.store.table(model), model).sort_by(model.key).to_pylist() for model in READ_MODELS
-        }
-
-
-@contextmanager
-def opened(side: Side, folder: Path) -> Iterator[Shop]:
-    shop = Shop(side, folder)
-    yield shop
-    for projector in shop.started:
-        projector.stop()
 
 
 @pytest.fixture(scope="module")
@@ -145,15 +48,6 @@ def wide_shop(azure: LocalAzure, tmp_path: Path) -> Iterator[Shop]:
     target = embedded(azure, tmp_path)
     with open_lab("03", partitions=3, target=target) as lab, opened(Side(lab), tmp_path) as one:
         yield one
-
-
-def folded(history: list[bytes]) -> dict[str, list[dict[str, object]]]:
-    """What the tables must hold for this history, without any table."""
-    rows: dict[str, Row] = fold([read(Arrival("0", n, body)) for n, body in enumerate(history)], {}, {}).rows
-    orders = to_table(ORDERS, [row for who, row in sorted(rows.items()) if who.startswith("order-")])
-    customers = [msgspec.structs.asdict(row) for who, row in sorted(rows.items()) if who.startswith("customer-")]
-    days = [msgspec.structs.asdict(day) for day in daily_metrics(orders)]
-    return {"orders": orders.to_pylist(), "customers": customers, "daily_order_metrics": days}
 
 
 def test_an_order_travels_from_the_command_to_the_table(shop: Shop) -> None:
