@@ -2,13 +2,16 @@
 
 The Azure SDK, unmodified, drives both in turns: batches of 100 JSON events of 1,000 bytes, made anew for each send. The
 sink answers from what was prepared, so it is the ceiling of the SDK; the embedded service stores each batch durably
-before it answers. A pipelining client tells what the service does without the SDK in the way.
+before it answers. What the disk alone takes off that ceiling is told by a second sink, which writes the bytes as they
+come, looks at none, and has them on disk before it answers.
+A pipelining client tells what the service does without the SDK in the way.
 The log of five million events is written into the file before its server starts.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import statistics
 import struct
@@ -38,7 +41,7 @@ from localazure.eventhubs.service import FILE_NAME
 POLICY, KEY = "RootManageSharedAccessKey", "a2V5"
 HUB, WIDE, LONG = "orders", "wide", "long"
 BATCH_EVENTS = 100
-SENT_BATCHES = 60
+SENT_BATCHES = 100
 RECEIVED_EVENTS, PREFETCH = 12_000, 3_000
 RAW_BATCHES, UNDER_WAY = 400, 32
 GROUPS, PARTITIONS = 20, 32
@@ -86,8 +89,10 @@ def _served(command: list[str]) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 @contextmanager
-def sink() -> Iterator[Served]:
-    with _served([sys.executable, str(Path(__file__).parent / "peers" / "event_hubs_sink.py")]) as (process, line):
+def sink(file: Path | None = None) -> Iterator[Served]:
+    """The ceiling; with a file, the ceiling of what is durable."""
+    command = [sys.executable, str(Path(__file__).parent / "peers" / "event_hubs_sink.py")]
+    with _served(command + [str(file)] * (file is not None)) as (process, line):
         yield Served(process, int(line))
 
 
@@ -143,18 +148,41 @@ def received_per_s(server: Served) -> float:
     return (total - counted[0][1]) / (counted[-1][0] - counted[0][0])
 
 
-def shares(server: Served, ceiling: Served) -> Iterator[Figure]:
-    """What the SDK reaches against the embedded service, as a share of what it reaches against the sink."""
-    with producer_of(server) as mine, producer_of(ceiling) as theirs:
-        sent_per_s(mine), sent_per_s(theirs)
-        pairs = interleaved(partial(sent_per_s, theirs), partial(sent_per_s, mine), title="sends")
+def flushed_ms(folder: Path) -> float:
+    """What it takes to have as many bytes as a batch has on disk, written in place."""
+    with (folder / "flushed").open("wb+", buffering=0) as file:
+        file.write(bytes(len(BATCH) * 8))
+        os.fsync(file.fileno())
+        taken = []
+        for turn in range(200):
+            file.seek(len(BATCH) * (turn % 8))
+            began = time.perf_counter()
+            file.write(BATCH)
+            getattr(os, "fdatasync", os.fsync)(file.fileno())
+            taken.append((time.perf_counter() - began) * 1000)
+    return statistics.median(taken)
+
+
+def sends(server: Served, ceiling: Served, durable: Served) -> Iterator[Figure]:
+    """What the SDK sends to the embedded service, as a share of what it sends to the sinks."""
+    with producer_of(server) as mine, producer_of(ceiling) as theirs, producer_of(durable) as flushed:
+        for one in (mine, theirs, flushed):
+            sent_per_s(one)
         before = server.cpu_seconds()
-        sent_per_s(mine)
-        cpu_us = (server.cpu_seconds() - before) / (SENT_BATCHES * BATCH_EVENTS) * 1e6
-    method = f"median of {len(pairs.first)} paired ratios, batches of {BATCH_EVENTS}, against a sink"
-    yield Figure("send_share_of_sdk_ceiling", pairs.ratio, "ratio", method)
+        pairs = interleaved(partial(sent_per_s, theirs), partial(sent_per_s, mine), title="sends")
+        cpu_us = (server.cpu_seconds() - before) / (len(pairs.first) * SENT_BATCHES * BATCH_EVENTS) * 1e6
+        disk = interleaved(partial(sent_per_s, theirs), partial(sent_per_s, flushed), title="sends to the disk")
+        share = interleaved(partial(sent_per_s, flushed), partial(sent_per_s, mine), title="sends beside the disk")
+    method = f"median of {len(pairs.first)} paired ratios, batches of {BATCH_EVENTS}, against "
+    yield Figure("send_share_of_sdk_ceiling", pairs.ratio, "ratio", method + "a sink")
+    yield Figure("send_share_of_durable_ceiling", share.ratio, "ratio", method + "a sink that stores the bytes")
+    yield Figure("durable_share_of_sdk_ceiling", disk.ratio, "ratio", "as above, the one sink against the other")
     yield Figure("sdk_send_events_per_s", pairs.medians[1], "1/s", f"median; against the sink {pairs.medians[0]:,.0f}")
     yield Figure("server_cpu_us_per_event_in_by_sdk", cpu_us, "us", "processor time of the server, SDK sending")
+
+
+def receives(server: Served, ceiling: Served) -> Iterator[Figure]:
+    """What the SDK receives from the embedded service, as a share of what it receives from the sink."""
     pairs = interleaved(partial(received_per_s, ceiling), partial(received_per_s, server), title="receives")
     method = f"median of {len(pairs.first)} paired ratios, prefetch {PREFETCH}, null callback, against canned frames"
     yield Figure("receive_share_of_sdk_ceiling", pairs.ratio, "ratio", method)
@@ -211,20 +239,19 @@ def seed(folder: Path) -> None:
         "SELECT partitions.id FROM hubs JOIN partitions ON hub = hubs.id WHERE name = ?", (LONG,)
     ).fetchone()
     events = split(encode.described(0x75, encode.binary(LONG_BODY)), 0) * LONG_CHUNK_EVENTS
-    now_ms, offset, stamped = int(time.time() * 1000), 0, [b""]
+    now_ms, offset, sizes = int(time.time() * 1000), 0, [0]
     file.execute("PRAGMA synchronous=OFF")
     file.execute("BEGIN")
     for first in tqdm(
         range(0, LONG_EVENTS, LONG_CHUNK_EVENTS), desc="seeding", leave=False, disable=not sys.stderr.isatty()
     ):
-        stamped, following = stamp(events, first, offset, now_ms)
-        sizes = struct.pack(f"<{len(stamped)}I", *map(len, stamped))
-        key = partition << SEQUENCE_BITS | first
-        file.execute("INSERT INTO chunks VALUES (?, ?, ?, ?, ?)", (key, offset, now_ms, sizes, b"".join(stamped)))
-        offset = following
+        stamped, sizes = stamp(events, first, offset, now_ms)
+        row = (partition << SEQUENCE_BITS | first, offset, now_ms, struct.pack(f"<{len(sizes)}I", *sizes), stamped)
+        file.execute("INSERT INTO chunks VALUES (?, ?, ?, ?, ?)", row)
+        offset += len(stamped)
     file.execute(
         "UPDATE partitions SET next_sequence = ?, next_offset = ?, last_offset = ?, last_enqueued_ms = ? WHERE id = ?",
-        (LONG_EVENTS, offset, offset - len(stamped[-1]), now_ms, partition),
+        (LONG_EVENTS, offset, offset - sizes[-1], now_ms, partition),
     )
     wide = file.execute("SELECT id FROM hubs WHERE name = ?", (WIDE,)).fetchone()[0]
     file.executemany("INSERT INTO consumer_groups VALUES (?, ?)", [(wide, f"group-{one}") for one in range(1, GROUPS)])
@@ -262,8 +289,11 @@ def measure() -> Iterator[Figure]:
             yield from idle(server)
             yield from long_log(server)
             yield from raw(server)
-            with sink() as ceiling:
-                yield from shares(server, ceiling)
+            with sink() as ceiling, sink(folder / "disk") as durable:
+                method = f"median of 200: {len(BATCH):,} bytes written in place and on disk"
+                yield Figure("fdatasync_p50_ms", flushed_ms(folder), "ms", method)
+                yield from sends(server, ceiling, durable)
+                yield from receives(server, ceiling)
 
 
 if __name__ == "__main__":

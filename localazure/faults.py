@@ -69,6 +69,10 @@ class FaultBook:
         """Have `listener` called, in the thread that changes the book, after a fault is armed or cleared."""
         self._listeners.append(listener)
 
+    @property
+    def any_armed(self) -> bool:
+        return bool(self._faults)
+
     def arm(
         self, service: Service, kind: str, times: int, where: Mapping[str, Any], values: Mapping[str, Any]
     ) -> Fault:

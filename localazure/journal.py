@@ -8,6 +8,10 @@ How: works queue up while a commit is under way; the writer takes all that wait,
 own, commits once (WAL, synchronous=FULL) and reports. A work that raises undoes its own rows only. When the commit
 itself fails (a full disk), every work of the group is reported failed and nothing of it is kept.
 
+By default SQLite folds the write-ahead log into the file within a commit, for which somebody then waits. Asked to, a
+second thread does so beside the commits, every few works. The log then stays short: writing over its pages costs a
+fraction of what a file's new pages do.
+
 Source: sqlite.org/wal.html, sqlite.org/pragma.html#pragma_synchronous, sqlite.org/lang_savepoint.html
 """
 
@@ -18,6 +22,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,6 +37,7 @@ Done = Callable[[T | None, BaseException | None], None]
 
 MOST_WORKS_PER_COMMIT = 512
 BUSY_TIMEOUT_SECONDS = 10.0
+LONGEST_WRITE_AHEAD_LOG_BYTES = 16_777_216
 
 
 class JournalClosed(RuntimeError):
@@ -44,14 +50,72 @@ class _Work:
     done: Callable[[Any, BaseException | None], None]
 
 
+_Report = tuple[_Work, Any, BaseException | None]
+
+
+class _Folding:
+    """The thread that folds the write-ahead log into the file while commits go on.
+
+    What is committed meanwhile stays in the log, so that under load it would grow for ever. Above its limit the rest is
+    folded with nothing `committing`; SQLite then begins the log anew.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, every_works: int, name: str, page_bytes: int) -> None:
+        self.committing = threading.Lock()
+        self._connection = connection
+        self._every_works = every_works
+        self._most_pages = LONGEST_WRITE_AHEAD_LOG_BYTES // page_bytes
+        self._name = name
+        self._works = 0
+        self._due = threading.Event()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name=f"fold-{name}", daemon=True)
+        self._thread.start()
+
+    def count(self, works: int) -> None:
+        self._works += works
+        if self._works >= self._every_works:
+            self._works = 0
+            self._due.set()
+
+    def close(self) -> None:
+        self._closed = True
+        self._due.set()
+        self._thread.join()
+        self._connection.close()
+
+    def _run(self) -> None:
+        while self._due.wait() and not self._closed:
+            self._due.clear()
+            try:
+                if self._fold() > self._most_pages:
+                    with self.committing:
+                        self._fold()
+            except sqlite3.Error as error:
+                logger.error("folding the write-ahead log of %s failed: %s", self._name, error)
+
+    def _fold(self) -> int:
+        """The number of pages in the log, folded or not."""
+        _, pages, _ = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        return int(pages)
+
+
 class Journal:
-    """The one writer of a SQLite file.
+    """The one writer of a SQLite file. `works_per_checkpoint`: fold beside the commits, after so many works.
 
     Raises, at construction: `DataDamaged` if the file is not a database, `sqlite3.OperationalError` if it cannot be
     opened or written.
     """
 
-    def __init__(self, path: Path, schema: str, post: Post, *, page_bytes: int = 4096) -> None:
+    def __init__(
+        self,
+        path: Path,
+        schema: str,
+        post: Post,
+        *,
+        page_bytes: int = 4096,
+        works_per_checkpoint: int | None = None,
+    ) -> None:
         self._path = path
         self._page_bytes = page_bytes
         self._post = post
@@ -66,6 +130,9 @@ class Journal:
         except sqlite3.DatabaseError as error:
             raise DataDamaged(path, str(error)) from error
         self._thread = threading.Thread(target=self._write, name=f"journal-{path.stem}", daemon=True)
+        self._folding = None
+        if works_per_checkpoint is not None:
+            self._folding = _Folding(self._open(read_only=False), works_per_checkpoint, path.name, page_bytes)
         self._thread.start()
 
     def submit(self, work: Callable[[sqlite3.Connection], T], done: Done[T]) -> None:
@@ -106,6 +173,8 @@ class Journal:
             self._closed = True
             self._works.put(None)
         self._thread.join()
+        if self._folding is not None:
+            self._folding.close()
         self._connection.close()
 
     def _open(self, *, read_only: bool) -> sqlite3.Connection:
@@ -122,7 +191,12 @@ class Journal:
         while True:
             group, last = self._take()
             if group:
-                self._commit(group)
+                with self._folding.committing if self._folding is not None else nullcontext():
+                    reports = self._commit(group)
+                for work, result, error in reports:
+                    self._report(work, result, error)
+                if self._folding is not None:
+                    self._folding.count(len(group))
             if last:
                 return
 
@@ -140,8 +214,8 @@ class Journal:
                 return group, False
         return group, True
 
-    def _commit(self, group: list[_Work]) -> None:
-        reports: list[tuple[_Work, Any, BaseException | None]] = []
+    def _commit(self, group: list[_Work]) -> list[_Report]:
+        reports: list[_Report] = []
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             for work in group:
@@ -151,8 +225,7 @@ class Journal:
             logger.error("commit of %d works to %s failed: %s", len(group), self._path.name, failure)
             self._roll_back()
             reports = [(work, None, failure) for work in group]
-        for work, result, error in reports:
-            self._report(work, result, error)
+        return reports
 
     def _roll_back(self) -> None:
         """Leave the transaction, and the thread alive, whatever the disk says."""

@@ -1,10 +1,10 @@
-"""The embedded Azure as one asyncio server: the only module that touches sockets.
+"""The embedded Azure as one asyncio server: the only module that opens sockets.
 
-Owns: the three listening sockets (Cosmos DB over HTTP, Event Hubs over AMQP, control over HTTP; loopback only), the
-event loop's part of each connection, and the order of starting and stopping. Refuses to know: what the bytes mean.
+Owns: the three listening sockets (Cosmos DB over HTTP, Event Hubs over AMQP, control over HTTP; loopback only), and the
+order of starting and stopping. Refuses to know: what the bytes mean.
 
-How: uvicorn serves both HTTP ports, told apart by the port a request came in on; each AMQP connection is an
-`asyncio.Protocol` that moves bytes to and from a sans-IO `Doorway` and asks it for the time it wants to be woken.
+How: uvicorn serves both HTTP ports, told apart by the port a request came in on; `amqp_transport` moves the bytes of
+each AMQP connection.
 """
 
 from __future__ import annotations
@@ -18,25 +18,21 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import ParamSpec, TypeVar
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from localazure.amqp_transport import Activity, AmqpTransport, receiving_room
 from localazure.control import create_control
 from localazure.cosmos.app import CosmosApp, CosmosKeys, create_app
 from localazure.errors import HubUnusable, PortBusy
-from localazure.eventhubs.doorway import Doorway
 from localazure.eventhubs.service import EventHubs
 from localazure.faults import FaultBook
 from localazure.keys import Keys
 
 logger = logging.getLogger(__name__)
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 LOOPBACK = "127.0.0.1"
 GRACE_SECONDS = 2
@@ -65,21 +61,6 @@ class ServerOptions:
     bearer_token: str | None = None
     hubs: tuple[tuple[str, int], ...] = ()
     idle_seconds: float | None = None
-
-
-@dataclass(slots=True)
-class Activity:
-    """When somebody last used the server, and how many AMQP connections are open: what idling is judged by."""
-
-    last_used: float = field(default_factory=time.monotonic)
-    open_connections: int = 0
-
-    def touch(self) -> None:
-        self.last_used = time.monotonic()
-
-    def idle_for(self) -> float:
-        """Seconds; 0 while an AMQP connection is open."""
-        return 0.0 if self.open_connections else time.monotonic() - self.last_used
 
 
 class Server:
@@ -156,7 +137,8 @@ class Server:
         )
         self._http = _HttpServer(_http_config(application), started=lambda: self._ready(ports), leaving=self._leaving)
         loop = asyncio.get_running_loop()
-        amqp = await loop.create_server(lambda: _AmqpProtocol(event_hubs, self._activity), sock=amqp_socket)
+        room = receiving_room()
+        amqp = await loop.create_server(lambda: AmqpTransport(event_hubs, self._activity, room), sock=amqp_socket)
         idle = asyncio.create_task(self._stop_when_idle())
         try:
             await self._http.serve(sockets=[cosmos_socket, control])
@@ -204,105 +186,6 @@ class Server:
                 logger.info("nobody used the embedded Azure for %.0f s; it stops", limit)
                 self.stop()
                 return
-
-
-class _AmqpProtocol(asyncio.Protocol):
-    """Moves bytes between one TCP connection and one sans-IO `Doorway`."""
-
-    def __init__(self, event_hubs: EventHubs, activity: Activity) -> None:
-        self._event_hubs = event_hubs
-        self._activity = activity
-        self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport
-        self._connection: Doorway
-        self._timer: asyncio.TimerHandle | None = None
-        self._flush_planned = False
-        self._paused = False
-        self._busy = False
-        self._lost = False
-        self._spoke = False
-        """Whether anything came in yet: a connection that only stands there is no use of the server."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._connection = self._event_hubs.connect(self._wake)
-
-    def data_received(self, data: bytes) -> None:
-        self._activity.touch()
-        if not self._spoke:
-            self._spoke = True
-            self._activity.open_connections += 1
-        self._guarded(self._connection.receive_bytes, data)
-        self._flush()
-
-    def pause_writing(self) -> None:
-        self._paused = True
-
-    def resume_writing(self) -> None:
-        self._paused = False
-        self._flush()
-
-    def connection_lost(self, _: Exception | None) -> None:
-        self._lost = True
-        self._activity.open_connections -= self._spoke
-        self._activity.touch()
-        if self._timer is not None:
-            self._timer.cancel()
-        self._connection.connection_lost()
-
-    def _wake(self) -> None:
-        """Send at once, but not from within a call on the same connection: then in the loop's next turn."""
-        if self._lost or self._flush_planned:
-            return
-        if self._busy:
-            self._flush_planned = True
-            self._loop.call_soon(self._flush)
-        else:
-            self._flush()
-
-    def _flush(self) -> None:
-        self._flush_planned = False
-        if self._lost:
-            return
-        if self._connection.aborted:
-            self._transport.abort()
-            return
-        if self._paused:
-            return
-        output = self._guarded(self._connection.data_to_send)
-        if output:
-            self._transport.write(output)
-        if self._connection.closed:
-            self._transport.close()
-        else:
-            self._plan_tick()
-
-    def _plan_tick(self) -> None:
-        """Have the connection woken at the time it wants, if that is sooner than what is planned."""
-        now = time.time()
-        wanted = self._guarded(self._connection.tick, now)
-        if wanted is None:
-            return
-        when = self._loop.time() + max(0.0, wanted - now)
-        if self._timer is not None:
-            if self._timer.when() <= when:
-                return
-            self._timer.cancel()
-        self._timer = self._loop.call_at(when, self._tick)
-
-    def _tick(self) -> None:
-        self._timer = None
-        self._guarded(self._connection.tick, time.time())
-        self._flush()
-
-    def _guarded(self, call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-        """A call on the connection, within which `wake` does not send."""
-        self._busy = True
-        try:
-            return call(*arguments, **named)
-        finally:
-            self._busy = False
 
 
 class _ByPort:

@@ -2,12 +2,17 @@
 
 It accepts any token and any link. A transfer is answered with a disposition made beforehand, a flow with transfers made
 beforehand, as many as it gives credit for. Prints its port. Run by `bench/event_hubs.py`.
+
+Given a file, it writes the bytes of a transfer there and has them on disk before it answers, looking at nothing: what
+is lost then is lost to the disk alone. The file has its full size beforehand and is written over and over, in place.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import struct
+import sys
 
 from localazure.amqp import encode, performatives
 from localazure.amqp.connection import Connection
@@ -28,14 +33,36 @@ PROPERTIES = encode.map_of(
         (encode.string("partition_ids"), encode.array_of_strings(["0"])),
     ]
 )
-CANNED_EVENTS = 500
+CANNED_EVENTS = 250
+FILE_BYTES = 4_194_304
 TRANSFER_CODE = 0x14
 SETTLED = performatives.write(Disposition(True, 0x7FFFFFFF, 0x7FFFFFFF, True, ACCEPTED))
 DELIVERY_ID = struct.pack(">I", 0x7FFFFFFF)
 
 
+class Disk:
+    """A file of fixed size, written round and round."""
+
+    def __init__(self, path: str) -> None:
+        self.file = os.open(path, os.O_RDWR | os.O_CREAT)
+        os.pwrite(self.file, bytes(FILE_BYTES), 0)
+        os.fsync(self.file)
+        self.position = 0
+
+    def write(self, data: bytes) -> None:
+        if self.position + len(data) > FILE_BYTES:
+            self.position = 0
+        self.position += os.pwrite(self.file, data, self.position)
+
+    def flush(self) -> None:
+        getattr(os, "fdatasync", os.fsync)(self.file)
+
+
 class Sink(asyncio.Protocol):
     """Sets a connection up with the real engine, then answers a hub's links from what is canned."""
+
+    def __init__(self, disk: Disk | None) -> None:
+        self.disk = disk
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -43,6 +70,8 @@ class Sink(asyncio.Protocol):
         self.engine = Connection("sink")
         self.replies: list[Link] = []
         self.canned = b""
+        self.reader: Link | None = None
+        self.paused = False
         self.sends = False
         self.rest = b""
 
@@ -72,25 +101,38 @@ class Sink(asyncio.Protocol):
                 link.settle(event.delivery_id, event.delivery_id, ACCEPTED)
                 answer = write_response(read_request(event.payload), 202, "Accepted", None, PROPERTIES)
                 self.replies[-1].send(answer)
-            case Credit(link):
-                while self.canned and link.credit > 0:
-                    count = min(link.credit, CANNED_EVENTS)
-                    link.credit -= count
-                    self.transport.write(self.canned[: len(self.canned) * count // CANNED_EVENTS])
+            case Credit(link) if self.canned:
+                self.reader = link
+                self.deliver()
             case _:
                 pass
 
+    def deliver(self) -> None:
+        """A piece at a time: a transport moves all it still holds with each piece the socket takes."""
+        while self.reader is not None and self.reader.credit > 0 and not self.paused:
+            count = min(self.reader.credit, CANNED_EVENTS)
+            self.reader.credit -= count
+            self.transport.write(self.canned[: len(self.canned) * count // CANNED_EVENTS])
+
+    def pause_writing(self) -> None:
+        self.paused = True
+
+    def resume_writing(self) -> None:
+        self.paused = False
+        self.deliver()
+
     def can(self, link: Link) -> None:
         """Transfers of equal length, so that a part of them is whole transfers."""
-        (event,), _ = stamp(split(BODY, 0), 1, 1, 1)
+        event, _ = stamp(split(BODY, 0), 1, 1, 1)
         link.session._remote_window = 0x7FFFFFFF
         self.transport.write(self.engine.data_to_send())
-        for _ in range(CANNED_EVENTS):
-            link.session.send_delivery(link.handle, event, 0, settled=False)
+        link.session.send_deliveries(link.handle, [event] * CANNED_EVENTS, 0, settled=False)
         self.canned = self.engine.data_to_send()
 
     def acknowledge(self, data: bytes) -> None:
         """One canned disposition for each delivery that is complete."""
+        if self.disk is not None:
+            self.disk.write(data)
         data = self.rest + data
         start = 0
         while len(data) - start >= 8:
@@ -103,13 +145,16 @@ class Sink(asyncio.Protocol):
                 if not transfer.more:
                     body = SETTLED.replace(DELIVERY_ID, struct.pack(">I", transfer.delivery_id or 0))
                     channel = data[start + 6 : start + 8]
+                    if self.disk is not None:
+                        self.disk.flush()
                     self.transport.write(struct.pack(">IBB", len(body) + 8, 2, 0) + channel + body)
             start += size
         self.rest = data[start:]
 
 
 async def main() -> None:
-    server = await asyncio.get_running_loop().create_server(Sink, "127.0.0.1", 0)
+    disk = Disk(sys.argv[1]) if len(sys.argv) > 1 else None
+    server = await asyncio.get_running_loop().create_server(lambda: Sink(disk), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

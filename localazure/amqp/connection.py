@@ -72,7 +72,7 @@ class Connection:
 
     # Bytes.
 
-    def receive_bytes(self, data: bytes) -> Iterator[Event]:
+    def receive_bytes(self, data: bytes | memoryview) -> Iterator[Event]:
         """The events of these bytes, lazily: consume the iterator to the end."""
         self._received = True
         if self._broken or self.closed:
@@ -103,9 +103,9 @@ class Connection:
     def has_output(self) -> bool:
         return bool(self._output)
 
-    def write_bytes(self, data: bytes) -> None:
+    def write_bytes(self, *data: bytes) -> None:
         self._sent = True
-        self._output.append(data)
+        self._output.extend(data)
 
     def write_frame(self, channel: int, performative: Performative) -> None:
         self.write_bytes(frames.frame(channel, performatives.write(performative)))

@@ -109,14 +109,15 @@ class Link:
             self.session.write(Disposition(is_receiver=True, first=first, last=last, settled=True, state=outcome))
 
     @property
-    def can_send(self) -> bool:
-        return self.credit > 0 and self.state is LinkState.ATTACHED and self.session.has_room
+    def sendable(self) -> int:
+        """How many messages may be sent now, if each fits a frame."""
+        return min(self.credit, self.session.room) if self.state is LinkState.ATTACHED else 0
 
-    def send(self, payload: bytes, message_format: int = 0) -> None:
-        """One message, in as many transfers as the peer's frame size asks for. Needs credit."""
-        self.credit -= 1
-        self.delivery_count = self.delivery_count + 1 & _MASK
-        self.session.send_delivery(self.handle, payload, message_format, self._settles_at_once)
+    def send(self, *payloads: bytes, message_format: int = 0) -> None:
+        """Messages, each in as many transfers as the peer's frame size asks for. Needs credit for each."""
+        self.credit -= len(payloads)
+        self.delivery_count = self.delivery_count + len(payloads) & _MASK
+        self.session.send_deliveries(self.handle, payloads, message_format, self._settles_at_once)
 
     def drained(self) -> None:
         """Nothing is left to send: use up the credit that a draining peer gave, and say so."""

@@ -3,7 +3,7 @@
 Owns: the dispatch of frames to links, delivery ids, both transfer windows. Refuses to know: what links lead to.
 
 How: the incoming window is large and refilled at half. Transfers that the peer's incoming window does not take wait in
-order in `_waiting`; `has_room` tells links not to add to them. The Azure SDK counts one id per delivery where the
+order in `_waiting`; `room` tells links not to add to them. The Azure SDK counts one id per delivery where the
 specification counts one per transfer; as only the difference to its own flows matters, both work.
 
 Source: OASIS AMQP 1.0 part 2, sections 2.5.6 (session flow control) and 2.7.5 (transfer).
@@ -12,10 +12,10 @@ Source: OASIS AMQP 1.0 part 2, sections 2.5.6 (session flow control) and 2.7.5 (
 from __future__ import annotations
 
 import struct
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from localazure.amqp import encode
 from localazure.amqp.errors import ConnectionFault, LinkFault, SessionFault
 from localazure.amqp.events import Attaching, Credit, Detached, Event
 from localazure.amqp.link import Link
@@ -39,9 +39,9 @@ _INPUTS = {
     Detach: Input.DETACH,
     End: Input.END,
 }
-_FRAME_AND_FIELDS = struct.Struct(">IBBH4sIIBIBI2sIBIB6s")
-"""A transfer frame up to its payload, every integer at full width: one pack call per transfer."""
-_FIELDS_BYTES = _FRAME_AND_FIELDS.size - 8
+_HEAD = struct.Struct(">I4s4sIIBIBI2sI12s")
+"""A transfer frame up to its payload, every integer at full width: one length whatever the numbers."""
+_FIELDS_BYTES = _HEAD.size - 8
 
 
 class Session:
@@ -53,16 +53,16 @@ class Session:
         self.state = SessionState.UNMAPPED
         self.links: dict[int, Link] = {}
         self._gone: set[int] = set()
-        self._waiting: deque[bytes] = deque()
+        self._waiting: list[bytes] = []
         self._next_incoming_id = 0
         self._incoming_window = INCOMING_WINDOW
         self._next_outgoing_id = 0
         self._remote_window = 0
 
     @property
-    def has_room(self) -> bool:
-        """Whether the peer takes another transfer now."""
-        return self._remote_window > 0 and not self._waiting
+    def room(self) -> int:
+        """How many transfers the peer takes now."""
+        return 0 if self._waiting else self._remote_window
 
     def receive(self, frame: Performative) -> Iterator[Event]:
         """Carry out one performative. Raises: `ConnectionFault`."""
@@ -119,32 +119,36 @@ class Session:
             )
         )
 
-    def send_delivery(self, handle: int, payload: bytes, message_format: int, settled: bool) -> None:
-        """Cut a message into transfers; all carry the id of the first. Frames beyond the peer's window wait."""
-        room = self._connection.remote_max_frame_size - _FRAME_AND_FIELDS.size
-        delivery_id = self._next_outgoing_id
-        start, size = 0, len(payload)
-        while True:
-            part = payload if size <= room else payload[start : start + room]
-            start += room
-            more = start < size
-            head = _FRAME_AND_FIELDS.pack(
-                _FRAME_AND_FIELDS.size + len(part), 2, 0, self.channel,
-                b"\x00\x53\x14\xd0", _FIELDS_BYTES - 8, 11,
-                0x70, handle, 0x70, delivery_id, b"\xa0\x04", delivery_id, 0x70, message_format,
-                0x41 if settled else 0x42, (b"\x41" if more else b"\x42") + b"\x40\x40\x40\x40\x40" + b"",
-            )  # fmt: skip
-            self._send_transfer(head + part)
-            if not more:
-                return
+    def send_deliveries(self, handle: int, payloads: Sequence[bytes], message_format: int, settled: bool) -> None:
+        """Cut each message into transfers; all carry the id of its first. Frames beyond the peer's window wait."""
+        room = self._connection.remote_max_frame_size - _HEAD.size
+        channel = struct.pack(">BBH", 2, 0, self.channel)
+        last, not_last = (
+            struct.pack(">BIBB5s", 0x70, message_format, 0x41 if settled else 0x42, more, encode.NULL * 5)
+            for more in (0x42, 0x41)
+        )
+        pack, frames = _HEAD.pack, []
+        following_id = self._next_outgoing_id + len(self._waiting)
+        for payload in payloads:
+            delivery_id = following_id & _MASK
+            parts = (payload,) if len(payload) <= room else _parts(payload, room)
+            following_id += len(parts)
+            for index, part in enumerate(parts, 1):
+                head = pack(
+                    _HEAD.size + len(part), channel, b"\x00\x53\x14\xd0", _FIELDS_BYTES - 8, 11,
+                    0x70, handle, 0x70, delivery_id, b"\xa0\x04", delivery_id,
+                    last if index == len(parts) else not_last,
+                )  # fmt: skip
+                frames.append(head + part)
+        self._send_transfers(frames)
 
-    def _send_transfer(self, frame: bytes) -> None:
-        if self._remote_window > 0 and not self._waiting:
-            self._remote_window -= 1
-            self._next_outgoing_id = self._next_outgoing_id + 1 & _MASK
-            self._connection.write_bytes(frame)
-        else:
-            self._waiting.append(frame)
+    def _send_transfers(self, frames: list[bytes]) -> None:
+        taken = min(len(frames), self.room)
+        if taken:
+            self._remote_window -= taken
+            self._next_outgoing_id = self._next_outgoing_id + taken & _MASK
+            self._connection.write_bytes(*frames[:taken])
+        self._waiting += frames[taken:]
 
     def _begin(self, frame: Begin) -> None:
         self._next_incoming_id = frame.next_outgoing_id
@@ -169,10 +173,8 @@ class Session:
     def _flow(self, flow: Flow) -> Iterator[Event]:
         seen = 0 if flow.next_incoming_id is None else flow.next_incoming_id
         self._remote_window = max(0, seen + flow.incoming_window - self._next_outgoing_id & _MASK)
-        while self._waiting and self._remote_window > 0:
-            self._remote_window -= 1
-            self._next_outgoing_id = self._next_outgoing_id + 1 & _MASK
-            self._connection.write_bytes(self._waiting.popleft())
+        waiting, self._waiting = self._waiting, []
+        self._send_transfers(waiting)
         if flow.handle is not None:
             yield from self._link_frame(flow, Input.FLOW)
         elif flow.echo:
@@ -239,3 +241,7 @@ class Session:
         """What the service sends is read, not consumed, so outcomes change nothing; an unsettled one is settled."""
         if frame.is_receiver and not frame.settled:
             self.write(Disposition(is_receiver=False, first=frame.first, last=frame.last, settled=True))
+
+
+def _parts(payload: bytes, size: int) -> list[bytes]:
+    return [payload[start : start + size] for start in range(0, len(payload), size)]

@@ -42,7 +42,7 @@ from localazure.eventhubs.world import World
 
 logger = logging.getLogger(__name__)
 
-OUTPUT_BYTES = 262_144
+OUTPUT_BYTES = 131_072
 PAUSE_SECONDS = 0.05
 NEVER = float("inf")
 
@@ -72,7 +72,7 @@ class HubConnection:
 
     # Bytes and time.
 
-    def receive_bytes(self, data: bytes) -> None:
+    def receive_bytes(self, data: bytes | memoryview) -> None:
         for event in self._amqp.receive_bytes(data):
             self._dispatch(event)
             if self.aborted:

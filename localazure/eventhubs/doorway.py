@@ -34,11 +34,12 @@ class Doorway:
         """Drop the socket as it is."""
         return self.inner.aborted
 
-    def receive_bytes(self, data: bytes) -> None:
+    def receive_bytes(self, data: bytes | memoryview) -> None:
+        """Take in what arrived; `data` may be overwritten afterwards."""
         if self._first is not None:
-            data = self._decide(self._first + data)
+            data = self._decide(self._first + bytes(data))
         if self._tunnel is not None:
-            data = self._tunnel.receive_bytes(data)
+            data = self._tunnel.receive_bytes(bytes(data))
         if data:
             self.inner.receive_bytes(data)
 

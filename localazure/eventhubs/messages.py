@@ -32,6 +32,8 @@ _MAPS = (DELIVERY_ANNOTATIONS, MESSAGE_ANNOTATIONS, APPLICATION_PROPERTIES, FOOT
 _LONG_DATA = b"\x00\x53\x75\xb0"
 """A data section as clients write it above 255 bytes: the one that is worth a short cut."""
 _LENGTH = struct.Struct(">I").unpack_from
+_new = tuple.__new__
+"""Makes an `Event` in a third of the time that its constructor takes."""
 
 
 class Event(NamedTuple):
@@ -107,7 +109,13 @@ def split(payload: bytes, message_format: int) -> list[Event]:
         raise BadMessage(problem.description) from None
     if not bodies:
         raise BadMessage("a batch without events")
-    return [_event(body, key) for body in bodies]
+    events = []
+    for body in bodies:
+        if body.startswith(_LONG_DATA) and len(body) >= 8 and len(body) == 8 + _LENGTH(body, 4)[0]:
+            events.append(_new(Event, (b"", body, key, b"", 0)))
+        else:
+            events.append(_event(body, key))
+    return events
 
 
 def _batch(payload: bytes) -> tuple[str | None, list[bytes]]:
@@ -133,8 +141,6 @@ def _batch(payload: bytes) -> tuple[str | None, list[bytes]]:
 
 
 def _event(payload: bytes, batch_key: str | None) -> Event:
-    if payload.startswith(_LONG_DATA) and len(payload) >= 8 and len(payload) == 8 + _LENGTH(payload, 4)[0]:
-        return Event(b"", payload, batch_key, b"", 0)
     try:
         found = _sections(payload)
         if not found:
@@ -187,30 +193,31 @@ _KEY_NAME = encode.symbol(PARTITION_KEY)
 _FIXED_BYTES = _STAMP.size - 8
 
 
-def stamp(events: list[Event], first_sequence: int, first_offset: int, enqueued_ms: int) -> tuple[list[bytes], int]:
-    """The events as they are stored and delivered, and the offset that comes after the last.
+def stamp(events: list[Event], first_sequence: int, first_offset: int, enqueued_ms: int) -> tuple[bytes, list[int]]:
+    """The events as they are stored and delivered, one after the other, and their sizes.
 
     An event's offset is the number of stored bytes before it in its partition.
     """
-    stamped = []
-    sequence, offset = first_sequence, first_offset
+    parts: list[bytes] = []
+    sizes: list[int] = []
+    offset = first_offset
     time = _TIME_NAME + encode.timestamp(enqueued_ms)
     key, ending, count, fixed_bytes = None, time, 6, _FIXED_BYTES + len(time)
-    pack, join = _STAMP.pack, b"".join
-    for head, tail, own_key, kept, kept_count in events:
+    pack, add = _STAMP.pack, parts.extend
+    for sequence, (head, tail, own_key, kept, kept_count) in enumerate(events, first_sequence):
         if own_key != key:
             key, ending, count = own_key, time, 6
             if key is not None:
                 ending, count = time + _KEY_NAME + encode.string(key), 8
             fixed_bytes = _FIXED_BYTES + len(ending)
         digits = b"%d" % offset
-        size = fixed_bytes + len(digits) + len(kept)
-        opening = pack(_MAP, size, count + kept_count, _SEQUENCE_NAME, sequence, _OFFSET_NAME, len(digits))
-        one = join((head, opening, digits, ending, kept, tail))
-        stamped.append(one)
-        sequence += 1
-        offset += len(one)
-    return stamped, offset
+        map_bytes = fixed_bytes + len(digits) + len(kept)
+        opening = pack(_MAP, map_bytes, count + kept_count, _SEQUENCE_NAME, sequence, _OFFSET_NAME, len(digits))
+        add((head, opening, digits, ending, kept, tail))
+        size = len(head) + 8 + map_bytes + len(tail)
+        sizes.append(size)
+        offset += size
+    return b"".join(parts), sizes
 
 
 _NAMES = {

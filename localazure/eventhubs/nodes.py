@@ -40,7 +40,7 @@ class Node:
 
     def flush(self) -> None:
         """Send the responses that credit allows."""
-        while self.outbox and self.link.can_send:
+        while self.outbox and self.link.sendable:
             self.link.send(self.outbox.popleft())
 
 

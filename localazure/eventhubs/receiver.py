@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from enum import Enum
+from itertools import islice
 
 from localazure.amqp import encode
 from localazure.amqp.link import Link
@@ -66,7 +67,9 @@ class Receiver:
         self._world = world
         self._wake = wake
         self._chunks: deque[Chunk] = deque()
-        self._events: Iterator[bytes] = iter(())
+        self._events = b""
+        self._position = 0
+        self._sizes: Iterator[int] = iter(())
         self._again: bytes | None = None
 
     def wake(self) -> None:
@@ -82,23 +85,24 @@ class Receiver:
             budget_bytes = min(budget_bytes, int(limit[1].egress_bytes(self._world.now())))
         if budget_bytes <= 0 or faults.peek("event_hubs", "pause_partition", **facts):
             return Next.PAUSE
-        while link.can_send:
+        while link.sendable:
             if budget_bytes <= 0:
                 return Next.TURN
-            event = self._next_event()
-            if event is None:
+            events = self._next_events(1 if faults.any_armed else link.sendable, budget_bytes)
+            if not events:
                 return self._wait_at_end()
             struck = faults.take("event_hubs", "detach_receiver", **facts)
             if struck is not None:
                 self.end(OnPurpose(str(struck.values["condition"])))
                 return Next.CREDIT
-            link.send(event)
-            counters.events_out += 1
-            budget_bytes -= len(event)
+            link.send(*events)
+            counters.events_out += len(events)
+            size_bytes = sum(map(len, events))
+            budget_bytes -= size_bytes
             if limit is not None:
-                limit[1].give_out(len(event))
+                limit[1].give_out(size_bytes)
             if faults.take("event_hubs", "deliver_twice", **facts):
-                self._again = event
+                self._again = events[-1]
         return Next.CREDIT
 
     def _wait_at_end(self) -> Next:
@@ -107,17 +111,28 @@ class Receiver:
         self.partition.waiting.add(self)
         return Next.EVENTS
 
-    def _next_event(self) -> bytes | None:
-        event, self._again = self._again, None
-        if event is not None:
-            return event
-        event = next(self._events, None)
-        if event is None:
-            if not self._load():
-                return None
-            event = next(self._events)
-        self._next_sequence += 1
-        return self._tracked(event) if self.tracks_last_enqueued else event
+    def _next_events(self, most: int, most_bytes: int) -> list[bytes]:
+        """The events that follow: none at the end of the log, else at least one, of one chunk."""
+        if self._again is not None:
+            again, self._again = self._again, None
+            return [again]
+        events = self._take(most, most_bytes)
+        if not events and self._load():
+            events = self._take(most, most_bytes)
+        self._next_sequence += len(events)
+        return [self._tracked(event) for event in events] if self.tracks_last_enqueued else events
+
+    def _take(self, most: int, most_bytes: int) -> list[bytes]:
+        """Cut the next events off the chunk, the last of them where `most_bytes` are reached."""
+        taken, start = [], self._position
+        end = start + most_bytes
+        for size in islice(self._sizes, most):
+            taken.append(self._events[start : start + size])
+            start += size
+            if start >= end:
+                break
+        self._position = start
+        return taken
 
     def _load(self) -> bool:
         """Take up the next chunk; False at the end of the log."""
@@ -133,7 +148,8 @@ class Receiver:
         if skipped >= len(chunk.sizes):
             self._next_sequence = self.partition.tail.next_sequence
             return False
-        self._events = _cut(chunk, skipped)
+        self._events, self._position = chunk.events, sum(chunk.sizes[:skipped])
+        self._sizes = iter(chunk.sizes[skipped:])
         return True
 
     def _tracked(self, event: bytes) -> bytes:
@@ -149,11 +165,3 @@ class Receiver:
         )
         header_end = skip(event, 0) if event[2] == HEADER else 0
         return event[:header_end] + encode.described(DELIVERY_ANNOTATIONS, annotations) + event[header_end:]
-
-
-def _cut(chunk: Chunk, skipped: int) -> Iterator[bytes]:
-    position = sum(chunk.sizes[:skipped])
-    events = chunk.events
-    for size in chunk.sizes[skipped:]:
-        yield events[position : position + size]
-        position += size

@@ -158,9 +158,9 @@ def test_transfers_wait_for_the_peers_window() -> None:
     for number in range(3):
         link.send(b"%d" % number)
     assert [part.payload for part in answers(server.connection.data_to_send())] == [b"0", b"1"]
-    assert not link.can_send
+    assert not link.sendable
     assert [part.payload for part in answers(server.feed(frame(Flow(2, 5, 0, 2_048))))] == [b"2"]
-    assert link.can_send
+    assert link.sendable
 
 
 def test_the_peers_window_is_counted_from_what_it_has_seen() -> None:

@@ -113,3 +113,23 @@ def test_a_file_that_is_no_database_is_refused_at_the_start(tmp_path: Path) -> N
     (tmp_path / "words.sqlite").write_bytes(b"this is not a database, whatever its name says" * 100)
     with pytest.raises(DataDamaged, match=r"words\.sqlite"):
         Journal(tmp_path / "words.sqlite", SCHEMA, lambda call: call())
+
+
+def test_beside_the_commits_the_write_ahead_log_is_folded_and_stays_below_its_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("localazure.journal.LONGEST_WRITE_AHEAD_LOG_BYTES", 200_000)
+    path = tmp_path / "words.sqlite"
+    journal = Journal(path, SCHEMA, lambda call: call(), works_per_checkpoint=1)
+    try:
+        words = [f"{number:04}" * 10_000 for number in range(300)]
+        for word in words:
+            journal.run(insert(word))
+        assert (tmp_path / "words.sqlite-wal").stat().st_size < 6_000_000
+        assert path.stat().st_size > 1_000_000, "nothing was folded while the file was open"
+        reader = journal.reader()
+        assert [word for (word,) in reader.execute("SELECT word FROM words ORDER BY rowid")] == words
+        reader.close()
+    finally:
+        journal.close()
+    assert not (tmp_path / "words.sqlite-wal").exists()
