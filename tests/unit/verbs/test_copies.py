@@ -218,6 +218,22 @@ def test_what_a_killed_call_left_half_written_goes(sources: list[Path], mine: Pa
     assert ids(mine / BOOK)
 
 
+def test_what_comes_to_be_there_before_a_missing_copy_is_made_stays_in_its_place(
+    sources: list[Path], mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from filelock import FileLock
+
+    real = FileLock.acquire
+
+    def save_and_acquire(lock: FileLock, *arguments: object, **named: object) -> object:
+        (mine / BOOK).write_bytes(WORK)
+        return real(lock, *arguments, **named)
+
+    monkeypatch.setattr(FileLock, "acquire", save_and_acquire)
+    copies.bring(mine, sources)
+    assert (mine / BOOK).read_bytes() == WORK
+
+
 @pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
 def test_what_is_saved_while_a_fresh_copy_is_made_stays(
     sources: list[Path], mine: Path, monkeypatch: pytest.MonkeyPatch, links: bool
