@@ -9,11 +9,10 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from labkit.events.ids import order_day
 from labkit.projections.folds import Arrival, Folded, Reading, fold, read
 from labkit.projections.parking import ParkingLane
 from labkit.projections.read_store import CUSTOMERS, ORDERS, Batch, ReadStore
-from labkit.projections.rows import Row
+from labkit.projections.rows import Row, order_day
 
 TABLE_OF = {"Order": ORDERS.name, "Customer": CUSTOMERS.name}
 
