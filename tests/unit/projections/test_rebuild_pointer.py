@@ -1,0 +1,82 @@
+"""The pointer file: found or not, replaced in one step, the same in a folder and at a URL."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from labkit.errors import NotYet
+from labkit.projections import pointer
+from labkit.projections.pointer import Pointer
+from labkit.projections.read_store import ORDERS, ReadStore
+
+
+@pytest.fixture(params=["folder", "url"])
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return str(tmp_path) if request.param == "folder" else f"file://{tmp_path}"
+
+
+def test_without_a_file_the_tables_lie_at_the_root(root: str) -> None:
+    assert pointer.read(root) == Pointer("", None)
+    assert pointer.tables_in_use(root) == root
+    assert pointer.tables_in_use(root + "/") == root
+
+
+def test_what_was_written_is_read(root: str) -> None:
+    pointer.write(root, Pointer("rebuilt-1", ""))
+    pointer.write(root, Pointer("rebuilt-2", "rebuilt-1"))
+    assert pointer.read(root) == Pointer("rebuilt-2", "rebuilt-1")
+    assert pointer.tables_in_use(root) == f"{root}/rebuilt-2"
+
+
+def test_folders_are_listed_and_deleted_with_all_that_is_in_them(root: str, tmp_path: Path) -> None:
+    pointer.write(root, Pointer())
+    for name in ("one", "two"):
+        (tmp_path / name / "deeper").mkdir(parents=True)
+        (tmp_path / name / "deeper" / "file").write_text("x")
+    assert sorted(pointer.folders(root)) == ["one", "two"]
+    pointer.delete(root, "one")
+    assert not (tmp_path / "one" / "deeper" / "file").exists()
+    assert (tmp_path / "two" / "deeper" / "file").exists()
+
+
+def test_a_store_stays_with_its_tables_and_tells_which_are_in_use_now(root: str) -> None:
+    store = ReadStore(root)
+    assert store.current() is store
+    ReadStore(root, folder="rebuilt-1")
+    pointer.write(root, Pointer("rebuilt-1", ""))
+    assert store.url(ORDERS) == f"{root}/orders"
+    moved = store.current()
+    assert moved.url(ORDERS) == f"{root}/rebuilt-1/orders"
+    assert moved.current() is moved
+    assert ReadStore(root, folder="").url(ORDERS) == f"{root}/orders"
+
+
+def test_readers_never_find_half_a_pointer(tmp_path: Path) -> None:
+    names = ["rebuilt-" + "a" * 5_000, "rebuilt-b"]
+    pointer.write(str(tmp_path), Pointer(names[0]))
+    done = threading.Event()
+
+    def switch() -> None:
+        for number in range(300):
+            pointer.write(str(tmp_path), Pointer(names[number % 2]))
+        done.set()
+
+    switching = threading.Thread(target=switch)
+    switching.start()
+    while not done.is_set():
+        assert pointer.read(str(tmp_path)).current in names
+    switching.join()
+
+
+def test_two_at_once_are_kept_apart_in_a_folder(tmp_path: Path) -> None:
+    with (
+        pointer.locked(str(tmp_path)),
+        pytest.raises(NotYet, match="another one"),
+        pointer.locked(str(tmp_path), timeout_seconds=0),
+    ):
+        pass
+    with pointer.locked(str(tmp_path), timeout_seconds=0):
+        pass
