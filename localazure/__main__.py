@@ -28,7 +28,7 @@ def main() -> None:
 @click.option("--cosmos-key", envvar="LOCALAZURE_COSMOS_KEY", help="The read-write account key (base64).")
 @click.option("--eventhubs-key", envvar="LOCALAZURE_EVENTHUBS_KEY", help="The key of RootManageSharedAccessKey.")
 @click.option("--bearer-token", envvar="LOCALAZURE_BEARER_TOKEN", help="Accept this bearer token beside the keys.")
-@click.option("--tls", is_flag=True, help="Not supported yet: refused.")
+@click.option("--tls", is_flag=True, help="Speak TLS on both ports, with a certificate of the folder's own.")
 @click.option("--ranges", type=click.IntRange(1, 256), help="Physical partitions per container.")
 @click.option("--hub", "hubs", multiple=True, metavar="NAME:PARTITIONS", help="Create this hub if it is not there.")
 @click.option("--idle-seconds", type=click.FloatRange(min=1), help="Stop when nobody used it for so long.")
@@ -45,14 +45,11 @@ def serve(
     idle_seconds: float | None,
 ) -> None:
     """Serve a data folder until interrupted; prints one line of JSON when ready."""
+    from localazure.certificate import CERTIFICATE_FILE
     from localazure.server import ServerOptions
     from localazure.serving import Ready
     from localazure.serving import serve as serve_folder
 
-    if tls:
-        raise click.UsageError(
-            "--tls is not supported yet; leave it out: both SDKs accept the plain loopback endpoints."
-        )
     options = ServerOptions(
         data.resolve(),
         cosmos_port,
@@ -61,16 +58,20 @@ def serve(
         bearer_token=bearer_token,
         hubs=tuple(_hub(text) for text in hubs),
         idle_seconds=idle_seconds,
+        tls=tls,
     )
 
     def announce(ready: Ready) -> None:
+        host = "https://localhost" if tls else "http://127.0.0.1"
         told = {
             "pid": os.getpid(),
-            "cosmos_endpoint": f"http://127.0.0.1:{ready.endpoints.cosmos_port}/",
+            "cosmos_endpoint": f"{host}:{ready.endpoints.cosmos_port}/",
             "eventhubs_port": ready.endpoints.eventhubs_port,
             "control_url": f"http://127.0.0.1:{ready.endpoints.control_port}/",
             "control_token": ready.keys.control_token,
         }
+        if tls:
+            told["certificate"] = str(options.data_dir / CERTIFICATE_FILE)
         click.echo(json.dumps(told))
 
     try:

@@ -54,19 +54,26 @@ class Running:
     cosmos_port: int
     eventhubs_port: int
     control: ControlClient
+    tls: bool = False
 
 
 def start(
-    data_dir: Path | str, *, cosmos_port: int = 0, eventhubs_port: int = 0, ranges: int | None = None
+    data_dir: Path | str,
+    *,
+    cosmos_port: int = 0,
+    eventhubs_port: int = 0,
+    ranges: int | None = None,
+    tls: bool = False,
 ) -> LocalAzure:
     """Serve `data_dir` from a thread of this process until `close()`: a private server, for tests.
 
-    Raises: `AlreadyServing`, `PortBusy`, `FolderUnusable`, `DataDamaged`.
+    Raises: `AlreadyServing`, `PortBusy`, `FolderUnusable`, `DataDamaged`, `TlsUnavailable`.
     """
+    from localazure.certificate import CERTIFICATE_FILE
     from localazure.server import ServerOptions
     from localazure.serving import serve
 
-    options = ServerOptions(Path(data_dir).resolve(), cosmos_port, eventhubs_port, ranges=ranges)
+    options = ServerOptions(Path(data_dir).resolve(), cosmos_port, eventhubs_port, ranges=ranges, tls=tls)
     told = threading.Event()
     outcome: list[Ready | BaseException] = []
 
@@ -94,7 +101,9 @@ def start(
         thread.join(STOP_TIMEOUT_SECONDS)
 
     control = ControlClient(ready.endpoints.control_port, ready.keys.control_token)
-    return LocalAzure(ready.endpoints.cosmos_port, ready.endpoints.eventhubs_port, control, ready.keys, close)
+    certificate = options.data_dir / CERTIFICATE_FILE if tls else None
+    endpoints = ready.endpoints
+    return LocalAzure(endpoints.cosmos_port, endpoints.eventhubs_port, control, ready.keys, close, certificate)
 
 
 def attach(data_dir: Path | str) -> LocalAzure:
@@ -105,6 +114,10 @@ def attach(data_dir: Path | str) -> LocalAzure:
     """
     folder = Path(data_dir).resolve()
     running = _running_or_started(folder)
+    if running.tls:
+        raise StartFailed(
+            f"The data folder {folder.name!r} is served over TLS, by a server started for it; stop that one first."
+        )
     keys = key_file.load(folder)
     if keys is None:
         raise StartFailed(f"The data folder {folder.name!r} lost its keys while starting; try again.")
@@ -122,7 +135,8 @@ def status(data_dir: Path | str) -> Running | None:
             return None
         control = ControlClient(int(state["control_port"]), str(state["control_token"]))
         answer = control("GET", "/health")
-        return Running(int(answer["pid"]), int(state["cosmos_port"]), int(state["eventhubs_port"]), control)
+        ports = int(state["cosmos_port"]), int(state["eventhubs_port"])
+        return Running(int(answer["pid"]), *ports, control, tls=state.get("tls") is True)
     except (OSError, ValueError, KeyError, TypeError, LocalAzureError):
         return None
 

@@ -67,6 +67,16 @@ class KeyUnusable(LocalAzureError):
         super().__init__(f"The key given with {flag} cannot be used ({reason}); the folder's keys are as they were.")
 
 
+class TlsUnavailable(LocalAzureError):
+    """TLS was asked for and nothing can make a certificate."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "TLS needs the package `cryptography`; add it to the environment (`python -m pip install cryptography`), "
+            "or start without TLS: both SDKs accept the plain loopback endpoints."
+        )
+
+
 class HubUnusable(LocalAzureError):
     """A hub that was asked for at the start cannot be made."""
 

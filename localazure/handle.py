@@ -10,6 +10,7 @@ import http.client
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote
@@ -62,10 +63,19 @@ class LocalAzure:
     control: ControlClient
     keys: Keys = field(repr=False)
     _on_close: Callable[[], None] | None = field(default=None, repr=False)
+    certificate: Path | None = None
+    """Served over TLS: what clients are to trust (`connection_verify`)."""
 
     @property
     def cosmos_endpoint(self) -> str:
+        if self.certificate is not None:
+            return f"https://localhost:{self.cosmos_port}/"
         return f"http://{LOOPBACK}:{self.cosmos_port}/"
+
+    @property
+    def event_hubs_endpoint(self) -> str | None:
+        """Over TLS the SDKs leave a connection string's port out: give this as `custom_endpoint_address`."""
+        return None if self.certificate is None else f"sb://localhost:{self.eventhubs_port}"
 
     @property
     def cosmos_connection_string(self) -> str:
@@ -86,10 +96,10 @@ class LocalAzure:
         """With the rights of one policy: `send`, `listen` or `manage`. Raises: `LookupError` for any other name."""
         if policy not in self.keys.event_hubs:
             raise LookupError(f"no policy {policy!r}; there are: {', '.join(sorted(self.keys.event_hubs))}")
-        return (
-            f"Endpoint=sb://{LOOPBACK}:{self.eventhubs_port};SharedAccessKeyName={policy};"
-            f"SharedAccessKey={self.keys.event_hubs[policy]};UseDevelopmentEmulator=true"
-        )
+        key = f"SharedAccessKeyName={policy};SharedAccessKey={self.keys.event_hubs[policy]}"
+        if self.certificate is not None:
+            return f"Endpoint=sb://localhost/;{key}"
+        return f"Endpoint=sb://{LOOPBACK}:{self.eventhubs_port};{key};UseDevelopmentEmulator=true"
 
     def create_event_hub(self, name: str, partition_count: int, consumer_groups: Sequence[str] = ()) -> None:
         """Make a hub with these consumer groups besides `$Default`. Raises: `ControlRefused` where Azure refuses."""

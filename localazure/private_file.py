@@ -1,4 +1,4 @@
-"""Small files that only their owner may read: keys, and the state of a running server.
+"""Small files that only their owner may read: keys, certificates, and the state of a running server.
 
 Written to a temporary file with mode 0600 and moved into place, so that a reader meets the old text or the new one and
 a crash leaves either. Windows has no such mode; there the user's profile folder protects the file.
@@ -16,12 +16,17 @@ RETRY_SECONDS = 2.0
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
+    """Replace `path` atomically by a JSON object. Raises: as `write_text`."""
+    write_text(path, json.dumps(content, indent=1))
+
+
+def write_text(path: Path, text: str) -> None:
     """Replace `path` atomically. Raises: `OSError` when the folder cannot be written."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1)
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         _move(draft, path)

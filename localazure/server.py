@@ -15,9 +15,10 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from localazure.amqp_transport import Activity, AmqpTransport, receiving_room
+from localazure.certificate import server_context
 from localazure.control import create_control
 from localazure.cosmos.app import CosmosApp, CosmosKeys, create_app
 from localazure.errors import HubUnusable, PortBusy
@@ -51,7 +53,10 @@ class Endpoints:
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """How one server is to run. Port 0: the former one if it is free, else any. `idle_seconds` None: never stops."""
+    """How one server is to run. Port 0: the former one if it is free, else any. `idle_seconds` None: never stops.
+
+    With `tls` both services speak TLS and nothing else; the control route stays plain.
+    """
 
     data_dir: Path
     cosmos_port: int = 0
@@ -61,6 +66,7 @@ class ServerOptions:
     bearer_token: str | None = None
     hubs: tuple[tuple[str, int], ...] = ()
     idle_seconds: float | None = None
+    tls: bool = False
 
 
 class Server:
@@ -83,6 +89,7 @@ class Server:
         self._leaving = leaving
         self._faults = FaultBook()
         self._activity = Activity()
+        self._tls: ssl.SSLContext | None = None
         self._http: uvicorn.Server | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -92,8 +99,13 @@ class Server:
             self._http.should_exit = True
 
     async def run(self) -> None:
-        """Serve. Raises: `PortBusy`, `OSError` and `sqlite3.Error` for a data folder that cannot be used."""
+        """Serve.
+
+        Raises: `PortBusy`, `TlsUnavailable`, `DataDamaged`, `OSError` and `sqlite3.Error` for a folder of no use.
+        """
         loop = self._loop = asyncio.get_running_loop()
+        if self._options.tls:
+            self._tls = server_context(self._options.data_dir)
         sockets = self._bind()
         cosmos_socket, amqp_socket, control_socket = sockets
         try:
@@ -135,13 +147,20 @@ class Server:
             },
             self._activity,
         )
-        self._http = _HttpServer(_http_config(application), started=lambda: self._ready(ports), leaving=self._leaving)
+        self._http = _HttpServer(
+            _http_config(application),
+            secured=[(cosmos_socket, self._tls)],
+            started=lambda: self._ready(ports),
+            leaving=self._leaving,
+        )
         loop = asyncio.get_running_loop()
         room = receiving_room()
-        amqp = await loop.create_server(lambda: AmqpTransport(event_hubs, self._activity, room), sock=amqp_socket)
+        amqp = await loop.create_server(
+            lambda: AmqpTransport(event_hubs, self._activity, room), sock=amqp_socket, ssl=self._tls
+        )
         idle = asyncio.create_task(self._stop_when_idle())
         try:
-            await self._http.serve(sockets=[cosmos_socket, control])
+            await self._http.serve(sockets=[control])
         finally:
             idle.cancel()
             amqp.close()
@@ -201,10 +220,21 @@ class _ByPort:
 
 
 class _HttpServer(uvicorn.Server):
-    """uvicorn, telling when it listens, and when it is about to close its sockets."""
+    """uvicorn, telling when it listens, and when it is about to close its sockets.
 
-    def __init__(self, config: uvicorn.Config, *, started: Callable[[], None], leaving: Callable[[], None]) -> None:
+    uvicorn speaks TLS on all of its sockets or on none; `secured` are served beside its own, each with its context.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        *,
+        secured: Sequence[tuple[socket.socket, ssl.SSLContext | None]],
+        started: Callable[[], None],
+        leaving: Callable[[], None],
+    ) -> None:
         super().__init__(config)
+        self._secured = secured
         self._tell = started
         self._leaving = leaving
 
@@ -229,8 +259,15 @@ class _HttpServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        loop = asyncio.get_running_loop()
+        for listening, context in self._secured:
+            self.servers.append(await loop.create_server(self._protocol, sock=listening, ssl=context))
         if self.started:
             self._tell()
+
+    def _protocol(self) -> asyncio.Protocol:
+        make = self.config.http_protocol_class
+        return make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)  # type: ignore[call-arg]
 
 
 def _http_config(application: ASGIApp) -> uvicorn.Config:

@@ -50,7 +50,8 @@ def serve(
     """Serve `options.data_dir` in this thread until the server stops.
 
     A state file that an earlier server left stays until this one listens, so that a failed start still counts as down
-    by a crash. Raises: `AlreadyServing`, `FolderUnusable`, `DataDamaged`, `PortBusy`, `KeyUnusable`, `HubUnusable`.
+    by a crash. Raises: `AlreadyServing`, `FolderUnusable`, `DataDamaged`, `PortBusy`, `KeyUnusable`, `HubUnusable`,
+    `TlsUnavailable`.
     """
     data_dir = options.data_dir
     listening = False
@@ -59,7 +60,7 @@ def serve(
 
         def announce(endpoints: Endpoints) -> None:
             nonlocal listening
-            _write_state(data_dir, endpoints, keys)
+            _write_state(data_dir, endpoints, keys, tls=options.tls)
             listening = True
             ready(Ready(endpoints, keys, server))
 
@@ -100,7 +101,8 @@ def _former_ports(data_dir: Path) -> Endpoints | None:
         return None
 
 
-def _write_state(data_dir: Path, endpoints: Endpoints, keys: Keys) -> None:
+def _write_state(data_dir: Path, endpoints: Endpoints, keys: Keys, *, tls: bool) -> None:
     ports = asdict(endpoints)
     private_file.write(data_dir / PORTS_FILE, ports)
-    private_file.write(data_dir / STATE_FILE, {"pid": os.getpid(), **ports, "control_token": keys.control_token})
+    state = {"pid": os.getpid(), **ports, "control_token": keys.control_token, "tls": tls}
+    private_file.write(data_dir / STATE_FILE, state)

@@ -101,6 +101,12 @@ ROWS: tuple[Row, ...] = (
         _ACCESS + "a_bearer_token_is_accepted_where_the_server_was_started_with_it",
         "one token, given at the start; the SDK sends it over TLS only",
     ),
+    Row(
+        "TLS, with a self-made certificate",
+        True,
+        "tests/contract/test_tls.py::test_cosmos_reads_and_writes_over_tls",
+        "`serve --tls --cosmos-port 8081` for `https://localhost:8081/`; needs `cryptography`",
+    ),
     _served("asynchronous client", "aio.py::test_the_asynchronous_client_does_what_the_other_does"),
     _served("faults: status and sub-status", _FAULTS + "a_read_that_fails_so_once_heals"),
     _served("faults: delay", _FAULTS + "a_delay_holds_the_answer_back"),

@@ -44,6 +44,11 @@ ROWS: tuple[Row, ...] = (
         "give the port as `custom_endpoint_address`",
     ),
     _served(
+        "TLS, with a self-made certificate",
+        "tests/contract/test_tls.py::test_event_hubs_sends_and_receives_over_tls",
+        "`serve --tls`; `custom_endpoint_address` and `connection_verify`; needs `cryptography`",
+    ),
+    _served(
         "Azure's SDK for JavaScript",
         _CONTRACT + "node_client.py::test_what_the_javascript_client_sends_both_clients_receive",
     ),
