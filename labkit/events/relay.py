@@ -165,12 +165,15 @@ class Relay:
         return any(document["id"] == event_id for documents, _ in feed for document in documents)
 
     def _somebody_must_run(self, lease: Lease, token: str) -> None:
-        """Raises: the worker's error; `NotYet` if neither this relay runs nor another one holds the lease."""
-        if lease.is_held and lease.owner != self.name:
+        """Raises: the worker's error; `NotYet` if neither this relay runs nor another one has the lease.
+
+        A lease whose owner died counts: another relay may be about to take it.
+        """
+        if lease.owner not in ("", self.name):
             return
         if self.error is not None:
             raise self.error
-        if self._thread is None and not lease.is_held:
+        if self._thread is None and not lease.owner:
             raise NotYet(f"{token} may wait for long: the relay is not running; start it, or call run_once")
 
     def _drain(self, lease: Lease, until: float = math.inf) -> int:
