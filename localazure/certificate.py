@@ -1,7 +1,7 @@
 """The self-made certificate of one data folder: for clients that insist on TLS, such as `https://localhost:8081/`.
 
-Owns: `certificate.pem` (public; what clients are told to trust) and `certificate-key.pem` (owner-readable), made at the
-first start with TLS and again before they expire. Refuses to know: sockets. No authority stands behind it: it vouches
+Owns: `certificate-key.pem` (key and certificate in one file, so that a crash leaves a pair; owner-readable), made at the
+first start with TLS and again before it expires, and `certificate.pem`, what clients are told to trust. Refuses to know: sockets. No authority stands behind it: it vouches
 for `localhost`, `127.0.0.1` and `::1` and signs nothing else.
 
 `cryptography` makes it, which is optional (`pip install "cqrs-on-azure-lab[tls]"`): without TLS nothing needs it.
@@ -23,6 +23,7 @@ CERTIFICATE_FILE, KEY_FILE = "certificate.pem", "certificate-key.pem"
 LIFE = timedelta(days=365)
 RENEWED_BEFORE = timedelta(days=30)
 HOST_NAME = "localhost"
+_BEGIN = "-----BEGIN CERTIFICATE-----"
 ADDRESSES = ("127.0.0.1", "::1")
 
 
@@ -35,21 +36,24 @@ def server_context(data_dir: Path, now: datetime | None = None) -> ssl.SSLContex
         from cryptography import x509
     except ImportError as error:
         raise TlsUnavailable from error
-    certificate, key = data_dir / CERTIFICATE_FILE, data_dir / KEY_FILE
+    pair = data_dir / KEY_FILE
     now = now or datetime.now(UTC)
     try:
-        if not (certificate.exists() and key.exists()) or (
-            x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc < now + RENEWED_BEFORE
+        if not pair.exists() or (
+            x509.load_pem_x509_certificate(pair.read_bytes()).not_valid_after_utc < now + RENEWED_BEFORE
         ):
-            _make(certificate, key, now)
+            private_file.write_text(pair, _make(now))
+        text = pair.read_text(encoding="ascii")
+        private_file.write_text(data_dir / CERTIFICATE_FILE, text[text.index(_BEGIN) :])
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(certificate, key)
+        context.load_cert_chain(pair)
     except (ValueError, ssl.SSLError) as error:
-        raise DataDamaged(certificate, str(error)) from error
+        raise DataDamaged(pair, str(error)) from error
     return context
 
 
-def _make(certificate: Path, key: Path, now: datetime) -> None:
+def _make(now: datetime) -> str:
+    """Key and certificate, in that order."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -80,10 +84,6 @@ def _make(certificate: Path, key: Path, now: datetime) -> None:
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .sign(private, hashes.SHA256())
     )
-    private_file.write_text(
-        key,
-        private.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        ).decode(),
-    )
-    private_file.write_text(certificate, made.public_bytes(serialization.Encoding.PEM).decode())
+    pem = serialization.Encoding.PEM
+    key = private.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return (key + made.public_bytes(pem)).decode("ascii")

@@ -20,7 +20,7 @@ from azure.eventhub.exceptions import EventHubError
 import localazure
 from localazure import daemon
 from localazure.certificate import CERTIFICATE_FILE, KEY_FILE, server_context
-from localazure.errors import StartFailed, TlsUnavailable
+from localazure.errors import DataDamaged, StartFailed, TlsUnavailable
 from localazure.handle import LocalAzure
 
 ONCE = {"retry_total": 0}
@@ -122,6 +122,12 @@ def test_the_certificate_is_kept_until_it_nears_its_end_and_its_key_is_the_owner
     assert (tmp_path / CERTIFICATE_FILE).read_bytes() == first
     server_context(tmp_path, now + timedelta(days=340))
     assert (tmp_path / CERTIFICATE_FILE).read_bytes() != first
+
+
+def test_a_key_that_is_none_is_told_from_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / KEY_FILE).write_text("no key")
+    with pytest.raises(DataDamaged, match=KEY_FILE):
+        localazure.start(tmp_path, tls=True)
 
 
 def test_a_folder_served_over_tls_is_not_attached_to(tmp_path: Path) -> None:
