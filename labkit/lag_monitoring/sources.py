@@ -140,12 +140,12 @@ def applied_positions(
     """The last sequence number that every table has applied; where none has, what was there when the lab was opened."""
     beginnings = dict(first or {})
 
-    return lambda hub, partition_ids: store.lowest(hub, partition_ids, beginnings)
+    return lambda hub, partition_ids: store.current().lowest(hub, partition_ids, beginnings)
 
 
 def newest_update(store: ReadStore) -> datetime | None:
     """When the newest commit to `orders` was made: `updated_at` as MERGE statements usually write it."""
-    newest = store.table(ORDERS).history(1)  # more than one when a commit comes in between
+    newest = store.current().table(ORDERS).history(1)  # more than one when a commit comes in between
     times = [commit["timestamp"] for commit in newest if "timestamp" in commit]
     return datetime.fromtimestamp(max(times) / 1000, UTC) if times else None
 

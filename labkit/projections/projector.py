@@ -161,7 +161,7 @@ class Projector:
 
     def positions(self) -> dict[str, int]:
         """Hub partition -> the last sequence number that needs no reading (see `ReadStore.lowest`)."""
-        return self._store.lowest(self._hub, self._partitions, self._first)
+        return self._store.current().lowest(self._hub, self._partitions, self._first)
 
     def wait_until_visible(self, token: str, timeout_seconds: float) -> None:
         """Return once `orders` or `customers` shows this version of the aggregate, or a later one.
@@ -171,12 +171,12 @@ class Projector:
         aggregate_id, version = parse_token(token)
 
         def visible() -> bool:
-            shown = self._store.version_of(aggregate_id)
+            shown = self._store.current().version_of(aggregate_id)
             if shown < version:
                 self._parking.refresh(self._hub, self._lane, [aggregate_id])
             if shown < version and aggregate_id in self._lane:
                 raise AggregateParked(f"{aggregate_id} shows version {shown}: an event of it is parked")
-            return shown >= version and self._store.current() is self._store
+            return shown >= version
 
         self._wait(visible, timeout_seconds, f"{token} is not visible")
 

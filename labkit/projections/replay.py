@@ -1,8 +1,9 @@
 """Replay: the parked events of one aggregate, applied after all, past the positions that have left them behind.
 
 Owns in which order, under which name and with which guard: the rows are merged by version and recorded under the app
-id `parked/<aggregateId>`, the day's figures are derived again, and only then do the events leave the lane. Killed
-anywhere, the next replay finds the events still parked and drops what the rows have: the same tables.
+id `parked/<aggregateId>`, the day's figures are derived again, the query container gets the rows, and only then do the
+events leave the lane. Killed anywhere, the next replay finds them still parked and drops what the rows have: the same
+tables.
 
 What still cannot be applied stays parked, with its reason of today, and all behind it. The projector may be running
 meanwhile: one of two writers at the same rows is refused by Delta and tries again, and what the projector parks behind
@@ -11,7 +12,7 @@ the last event of the lane just before that one leaves is seen by the next look,
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from deltalake.exceptions import CommitFailedError
@@ -20,7 +21,9 @@ from labkit.projections import pointer
 from labkit.projections.folds import BEHIND, Folded, Reading, fold, read
 from labkit.projections.parking import ParkedEvent, ParkingLane, place
 from labkit.projections.projection import current_rows, days_of
+from labkit.projections.query_container import QueryContainer
 from labkit.projections.read_store import Batch, ReadStore
+from labkit.projections.rows import OrderRow, Row
 
 CONFLICT_RETRIES = 20
 """Of one replay, against a projector that commits many times a second."""
@@ -40,7 +43,13 @@ class Replayed:
         return f"{done} ({self.parked[0].place}: {self.parked[0].reason})" if self.parked else done
 
 
-def replay(parking: ParkingLane, store: ReadStore, hub: str, aggregate_id: str) -> Replayed:
+def replay(
+    parking: ParkingLane,
+    store: ReadStore,
+    hub: str,
+    aggregate_id: str,
+    query_container: QueryContainer | None = None,
+) -> Replayed:
     """Apply what can be applied of the aggregate's parked events, in order, to the tables in use.
 
     Raises: `CommitFailedError` when another writer was faster all the time; nothing is lost, do it again.
@@ -50,7 +59,9 @@ def replay(parking: ParkingLane, store: ReadStore, hub: str, aggregate_id: str) 
         store = store.current()
         while True:
             parked = [event for event in parking.events(aggregate_id) if event.hub == hub]
-            folded = _apply(store, hub, aggregate_id, parked)
+            folded, rows = _apply(store, hub, aggregate_id, parked)
+            if query_container is not None:
+                query_container.write(row for row in rows if isinstance(row, OrderRow))
             applied, dropped = applied + folded.applied, dropped + folded.dropped
             reasons = {place(still.arrival): still.reason for still in folded.parked}
             for event in parked:
@@ -85,14 +96,19 @@ def in_order(readings: Iterable[Reading]) -> list[Reading]:
     return [reading for *_, reading in sorted(ordered, key=lambda entry: entry[:2])]
 
 
-def _apply(store: ReadStore, hub: str, aggregate_id: str, parked: Iterable[ParkedEvent]) -> Folded:
+def _apply(
+    store: ReadStore, hub: str, aggregate_id: str, parked: Iterable[ParkedEvent]
+) -> tuple[Folded, Collection[Row]]:
+    """What became of the events, and the rows afterwards."""
     readings = in_order(read(event.arrival) for event in parked)
     for attempt in range(CONFLICT_RETRIES):
+        store.positions(hub, ())  # a look at all tables before any row is read
         current = current_rows(store, readings)
         folded = fold(readings, current, {})
+        rows = (current | folded.rows).values()
         if not folded.applied and not folded.dropped:
-            return folded
-        version = max(row.version for row in (current | folded.rows).values())
+            return folded, rows
+        version = max(row.version for row in rows)
         batch = Batch(hub, {}, list(folded.rows.values()), days_of(readings), {f"parked/{aggregate_id}": version})
         try:
             store.commit(batch)
@@ -100,5 +116,5 @@ def _apply(store: ReadStore, hub: str, aggregate_id: str, parked: Iterable[Parke
             if attempt == CONFLICT_RETRIES - 1:
                 raise
         else:
-            return folded
+            return folded, rows
     raise AssertionError("unreachable")

@@ -63,15 +63,17 @@ def show(aggregate_id: str, lab_name: str | None, whole: bool) -> None:
 @click.option("--all", "everything", is_flag=True, help="Every aggregate that has parked events.")
 def replay(aggregate_ids: Sequence[str], lab_name: str | None, everything: bool) -> None:
     """Apply the parked events of AGGREGATE_IDS in order, as far as they can be applied now."""
+    from labkit.projections.query_container import QueryContainer
     from labkit.projections.replay import replay as replay_one
 
     if bool(aggregate_ids) == everything:
         raise LabError("name the aggregates to replay, or say --all")
     with lane_of(lab_name) as (lab, lane):
         store, failed = _store(lab), False
+        container = QueryContainer(lab.container("query-model", "projector"))
         for who in [held.aggregate_id for held in lane.held(lab.hub)] if everything else aggregate_ids:
             _events(lane, lab, who)
-            outcome = replay_one(lane, store, lab.hub, who)
+            outcome = replay_one(lane, store, lab.hub, who, container)
             click.echo(str(outcome))
             failed |= bool(outcome.parked)
     if failed:
