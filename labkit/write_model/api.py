@@ -57,13 +57,13 @@ KEY_MISSING: Final = (
 )
 LONGEST_ID: Final = 200
 CORRELATION: Final = re.compile(rf"[\x21-\x7e]{{1,{LONGEST_ID}}}", re.ASCII)
-ETAG: Final = re.compile(r'"([1-9][0-9]{0,17})"', re.ASCII)
+IF_MATCH: Final = re.compile(r'\*|"([1-9][0-9]{0,17})"', re.ASCII)
 TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 
 
 def whole(pattern: re.Pattern[str]) -> str:
     """The pattern for JSON Schema: of the whole text, and with digits that every dialect takes for ASCII."""
-    return "^" + pattern.pattern.replace(r"\d", "[0-9]") + "$"
+    return "^(?:" + pattern.pattern.replace(r"\d", "[0-9]") + ")$"
 
 
 OrderId = Annotated[str, Field(pattern=whole(ORDER_ID), examples=["order-20260105-0001"])]
@@ -147,20 +147,23 @@ def only_json(request: Request) -> None:
         raise Problem("unsupported-media-type", "A body is application/json.", headers={"Accept": "application/json"})
 
 
+def told(name: str, description: str, form: re.Pattern[str]) -> Any:
+    """A header whose form the document tells; it is checked below, where the refusal can say more."""
+    return Header(alias=name, description=description, json_schema_extra={"pattern": whole(form)})
+
+
 async def context_of(
     request: Request,
-    idempotency_key: Annotated[
-        str, Header(alias="Idempotency-Key", description=KEY_MISSING, json_schema_extra={"pattern": whole(KEY)})
-    ],
+    idempotency_key: Annotated[str, told("Idempotency-Key", KEY_MISSING, KEY)],
     traceparent: Annotated[str, Header(description="W3C Trace Context.")] = "",
-    x_correlation_id: Annotated[str, Header(alias="X-Correlation-Id", description="The story this belongs to.")] = "",
-    x_causation_id: Annotated[str, Header(alias="X-Causation-Id", description="The message that led to this.")] = "",
+    x_correlation_id: Annotated[str, told("X-Correlation-Id", "The story this belongs to.", CORRELATION)] = "",
+    x_causation_id: Annotated[str, told("X-Causation-Id", "The message that led to this.", CORRELATION)] = "",
 ) -> Context:
     """Who asks, from the headers. Raises: `Problem` for one that is told twice or of another form."""
     only_json(request)
     told_once(request, "Idempotency-Key", "X-Correlation-Id", "X-Causation-Id")
     for name, value in (("X-Correlation-Id", x_correlation_id), ("X-Causation-Id", x_causation_id)):
-        if value and CORRELATION.fullmatch(value) is None:
+        if name in request.headers and CORRELATION.fullmatch(value) is None:
             raise Problem("bad-header", f"{name} is 1 to {LONGEST_ID} visible ASCII characters.")
     return Context(
         unquoted(idempotency_key),
@@ -178,16 +181,14 @@ def unquoted(key: str) -> str:
 async def context_of_change(
     request: Request,
     context: Annotated[Context, Depends(context_of)],
-    if_match: Annotated[str, Header(alias="If-Match", description='The ETag seen, such as `"3"`; `*`: any.')] = "*",
+    if_match: Annotated[str, told("If-Match", 'The ETag seen, such as `"3"`; `*`: any.', IF_MATCH)] = "*",
 ) -> Context:
     """As `context_of`, with the version that the caller has seen. Raises: `Problem` for what is no ETag of this API."""
     told_once(request, "If-Match")
-    if if_match == "*":
-        return context
-    form = ETAG.fullmatch(if_match)
+    form = IF_MATCH.fullmatch(if_match)
     if form is None:
         raise Problem("bad-header", 'If-Match is one ETag as this API gives it, such as "3".')
-    return replace(context, expected_version=int(form[1]))
+    return replace(context, expected_version=int(form[1])) if form[1] else context
 
 
 async def context_of_creation(request: Request, context: Annotated[Context, Depends(context_of)]) -> Context:
