@@ -1,0 +1,103 @@
+"""Upkeep: fewer files, the same rows and positions, and nobody's open version taken away too early."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+from deltalake.exceptions import CommitFailedError
+
+from labkit.projections import upkeep as module
+from labkit.projections.read_store import ORDERS, READ_MODELS, Batch, ReadStore, contents
+from labkit.projections.rows import OrderRow
+from labkit.projections.upkeep import Upkeep, keep
+from tests.unit.projections.streams import CUSTOMER, NINE
+
+MONDAY = date(2026, 1, 5)
+COMMITS = 12
+
+
+def committed(folder: Path, commits: int = COMMITS) -> ReadStore:
+    """One new order per commit."""
+    store = ReadStore(str(folder))
+    for number in range(commits):
+        order = OrderRow(f"order-20260105-{number}", CUSTOMER, "Created", 1, Decimal("1.00"), NINE, NINE, 1)
+        store.commit(Batch("hub", {"0": number}, [order], {MONDAY}))
+    return store
+
+
+def on_disk(store: ReadStore) -> int:
+    return len(list(Path(store.url(ORDERS)).rglob("part-*.parquet")))
+
+
+def log_entries(store: ReadStore) -> int:
+    return len(list((Path(store.url(ORDERS)) / "_delta_log").glob("*.json")))
+
+
+def test_the_files_of_a_day_become_one_and_rows_and_positions_stay(tmp_path: Path) -> None:
+    store = committed(tmp_path)
+    before = contents(store.table(ORDERS), ORDERS).sort_by("order_id")
+    kept = {one.table: one for one in keep(store, Upkeep(retention_seconds=0))}
+    assert (kept["orders"].files, kept["orders"].compacted_files) == (1, COMMITS)
+    assert kept["orders"].size_bytes > 0
+    assert contents(store.table(ORDERS), ORDERS).sort_by("order_id") == before
+    fresh = ReadStore(store.tables_url)
+    assert fresh.positions("hub", ["0"]) == {model.name: {"0": COMMITS - 1} for model in READ_MODELS}
+
+
+def test_without_retention_old_files_and_log_entries_go(tmp_path: Path) -> None:
+    store = committed(tmp_path)
+    entries = log_entries(store)
+    kept = {one.table: one for one in keep(store, Upkeep(retention_seconds=0))}
+    keep(store, Upkeep(retention_seconds=0))
+    assert kept["orders"].vacuumed_files == COMMITS
+    assert on_disk(store) == 1
+    assert log_entries(store) < entries
+
+
+def test_who_has_opened_a_version_reads_it_for_as_long_as_it_is_retained(tmp_path: Path) -> None:
+    store = committed(tmp_path)
+    reader = DeltaTable(store.url(ORDERS))
+    keep(store, Upkeep(retention_seconds=3600))
+    assert pa.table(reader.scan()).num_rows == COMMITS
+    keep(store, Upkeep(retention_seconds=0))
+    with pytest.raises(Exception, match=r"(?i)not found|no such file"):
+        pa.table(reader.scan())
+
+
+def test_what_a_killed_writer_left_without_a_commit_goes_too(tmp_path: Path) -> None:
+    store = committed(tmp_path, 1)
+    orphan = Path(store.url(ORDERS)) / "created_day=2026-01-05" / "part-00000-orphan.parquet"
+    orphan.write_bytes(b"half a file")
+    keep(store, Upkeep(retention_seconds=3600))
+    assert orphan.exists()  # it may be of a commit under way
+    keep(store, Upkeep(retention_seconds=0))
+    assert not orphan.exists()
+
+
+def test_a_reader_that_slept_through_it_finds_the_latest_version(tmp_path: Path) -> None:
+    store = committed(tmp_path, 1)
+    reader = DeltaTable(store.url(ORDERS))
+    committed(tmp_path)
+    keep(store, Upkeep(retention_seconds=0))
+    reader.update_incremental()
+    assert pa.table(reader.scan()).num_rows == COMMITS
+    assert reader.transaction_version("orders/hub/0") == COMMITS - 1
+
+
+def test_another_writer_in_between_ends_the_turn_of_that_table_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, real = committed(tmp_path, 3), module.keep_table
+
+    def refused(name: str, table: DeltaTable, upkeep: Upkeep) -> module.Kept:
+        if name == "orders":
+            raise CommitFailedError("somebody was faster")
+        return real(name, table, upkeep)
+
+    monkeypatch.setattr(module, "keep_table", refused)
+    assert [one.table for one in keep(store, Upkeep())] == ["customers", "daily_order_metrics"]
