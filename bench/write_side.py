@@ -186,10 +186,14 @@ def catching_up(lab: Lab) -> Iterator[Figure]:
         relay = Relay(lab.container("write-model", "relay"), producer, lab.container("relay-state", "relay"))
         caught_up_per_s(lab, relay), sent_per_s(alone, groups)
         pairs = interleaved(partial(sent_per_s, alone, groups), partial(caught_up_per_s, lab, relay), title="relay")
+        before = time.process_time()
+        caught_up_per_s(lab, relay)
+        cpu_us = (time.process_time() - before) / EVENTS * 1e6
     method = f"median of {len(pairs.second)} runs over {EVENTS:,} events, connected; the SDK alone sends "
     yield Figure("relay_events_per_s", pairs.medians[1], "1/s", f"{method}{pairs.medians[0]:,.0f}")
     method = f"median of {len(pairs.first)} paired ratios to the SDK sending the same events from memory"
     yield Figure("relay_share_of_sdk_send", pairs.ratio, "ratio", method)
+    yield Figure("relay_cpu_us_per_event", cpu_us, "us", "processor time of the relay's process, one more run")
 
 
 def measure() -> Iterator[Figure]:
