@@ -18,7 +18,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from localazure.eventhubs.service import EventHubs
-from localazure.faults import FaultBook, UnknownFault
+from localazure.fault_kinds import UnknownFault
+from localazure.faults import FaultBook
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -62,7 +63,13 @@ def create_control(
 
     async def arm_fault(request: Request) -> Response:
         wanted = await request.json()
-        fault = faults.arm(wanted["service"], wanted["kind"], int(wanted["times"]), wanted["where"], wanted["values"])
+        service, kind, times = wanted["service"], wanted["kind"], wanted["times"]
+        where, values = wanted["where"], wanted["values"]
+        if type(service) is not str or type(kind) is not str or type(times) is not int:
+            raise ValueError("a fault has a service (text), a kind (text) and times (whole number)")
+        if type(where) is not dict or type(values) is not dict:
+            raise ValueError("where and values of a fault are objects")
+        fault = faults.arm(service, kind, times, where, values)  # type: ignore[arg-type]
         return JSONResponse(fault.as_json(), 201)
 
     async def clear_fault(request: Request) -> Response:

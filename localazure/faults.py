@@ -4,7 +4,7 @@ Server side, a `FaultBook` holds the armed faults; the services ask it at the po
 (`take` uses one up, `peek` looks at a lasting one). Client side, `Faults` speaks to the control route and returns a
 handle whose `hits` says how often the fault has struck, so that a lesson can account for every one.
 
-Which kinds exist, and which facts can narrow them, is the knowledge of the two sections at the end.
+Which kinds exist, and which facts and values they take, is the knowledge of `fault_kinds`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from localazure.fault_kinds import UnknownFault, check
+
 Service = Literal["cosmos", "event_hubs"]
 FOREVER = -1
-
-
-class UnknownFault(ValueError):
-    """No fault of that kind exists in that service."""
+CASELESS = ("hub", "group")
+"""Facts that are names of Event Hubs, which the service compares without regard to case."""
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class Fault:
             alive
             and self.service == service
             and self.kind == kind
-            and all(facts.get(name) == value for name, value in self.where.items())
+            and all(_are_same(name, facts.get(name), value) for name, value in self.where.items())
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -54,6 +54,12 @@ class Fault:
             "values": dict(self.values),
             "hits": self.hits,
         }
+
+
+def _are_same(name: str, one: Any, other: Any) -> bool:
+    if name in CASELESS and isinstance(one, str) and isinstance(other, str):
+        return one.lower() == other.lower()
+    return bool(one == other)
 
 
 @dataclass(slots=True)
@@ -76,10 +82,8 @@ class FaultBook:
     def arm(
         self, service: Service, kind: str, times: int, where: Mapping[str, Any], values: Mapping[str, Any]
     ) -> Fault:
-        """Raises: `UnknownFault` for a kind that the service does not have, or a count that is not one."""
-        if kind not in KINDS.get(service, frozenset()):
-            known = ", ".join(sorted(KINDS.get(service, frozenset()))) or "none"
-            raise UnknownFault(f"no fault {kind!r} in service {service!r}; it knows: {known}")
+        """Raises: `UnknownFault` for a kind, fact or value that no fault has, or a count that is not one."""
+        check(service, kind, where, values)
         if times != FOREVER and times < 1:
             raise UnknownFault(f"a fault strikes at least once, not {times} times")
         with self._lock:
@@ -215,7 +219,7 @@ class EventHubsFaults(_Armer):
     def pause_partition(self, partition: str, *, hub: str | None = None, group: str | None = None) -> FaultHandle:
         """Deliver nothing from this hub partition until the fault is cleared; sending goes on, and so do the readers of
         other consumer groups if `group` names one ("$Default" for the projector's)."""
-        where = {"hub": hub, "partition": partition, "group": group and group.lower()}
+        where = {"hub": hub, "partition": partition, "group": group}
         return self._arm("event_hubs", "pause_partition", FOREVER, where)
 
 
@@ -335,22 +339,4 @@ class Faults:
     def _is_mine(self, where: Mapping[str, Any]) -> bool:
         if self._database is None and self._hub is None:
             return True
-        return where.get("database") == self._database or where.get("hub") == self._hub
-
-
-KINDS: Mapping[str, frozenset[str]] = {
-    "event_hubs": frozenset(
-        {
-            "refuse_send",
-            "lose_acknowledgement",
-            "delay_acknowledgement",
-            "deliver_twice",
-            "drop_connection",
-            "detach_sender",
-            "detach_receiver",
-            "pause_partition",
-            "throttle",
-        }
-    ),
-    "cosmos": frozenset({"respond", "delay", "drop_connection", "crash", "enforce_throughput", "lag_second_region"}),
-}
+        return where.get("database") == self._database or _are_same("hub", where.get("hub"), self._hub)

@@ -11,6 +11,7 @@ from azure.eventhub import EventData, EventHubProducerClient
 from azure.eventhub.exceptions import EventDataSendError
 
 import localazure
+from localazure.errors import ControlRefused
 from localazure.handle import LocalAzure
 
 from .conftest import QUICK, Reading
@@ -134,7 +135,7 @@ def test_a_detached_receiver_goes_on_where_it_was(struck, warm, consumer) -> Non
 
 def test_a_paused_partition_delivers_nothing_until_it_is_cleared(struck, warm, consumer) -> None:
     total = _length(warm)
-    fault = struck.faults.event_hubs.pause_partition("0", hub="orders")
+    fault = struck.faults.event_hubs.pause_partition("0", hub="Orders", group="$DEFAULT")
     warm.send_batch([EventData("the other one")], partition_id="1")
     consumer.start().until(lambda it: len(it.events) == 1)
     assert consumer.events[0].body_as_str() == "the other one"
@@ -142,8 +143,25 @@ def test_a_paused_partition_delivers_nothing_until_it_is_cleared(struck, warm, c
     consumer.until(lambda it: len(it.events) == total + 1)
 
 
-def test_an_unknown_fault_is_refused(struck: LocalAzure, tmp_path: Path) -> None:
-    with pytest.raises(Exception, match="no fault 'explode'"):
-        struck.control(
-            "POST", "/faults", {"service": "event_hubs", "kind": "explode", "times": 1, "where": {}, "values": {}}
-        )
+EXPLODE = {"service": "event_hubs", "kind": "explode", "times": 1, "where": {}, "values": {}}
+TWICE = {**EXPLODE, "kind": "deliver_twice"}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sentence"),
+    [
+        (EXPLODE, "no fault 'explode'"),
+        ({**TWICE, "times": "1"}, "times .whole number"),
+        ({**TWICE, "times": True}, "times .whole number"),
+        ({**TWICE, "times": 0}, "at least once"),
+        ({**TWICE, "service": 7}, "a fault has a service"),
+        ({**TWICE, "where": ["orders"]}, "objects"),
+        ({**TWICE, "values": None}, "objects"),
+        ({**TWICE, "values": {"seconds": 1}}, "needs the values none"),
+    ],
+)
+def test_a_fault_that_is_told_wrong_is_refused(struck: LocalAzure, wanted: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ControlRefused, match=sentence) as refused:
+        struck.control("POST", "/faults", wanted)
+    assert refused.value.status == 400
+    assert struck.faults.report() == []
