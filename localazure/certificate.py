@@ -1,8 +1,9 @@
 """The self-made certificate of one data folder: for clients that insist on TLS, such as `https://localhost:8081/`.
 
-Owns: `certificate-key.pem` (key and certificate in one file, so that a crash leaves a pair; owner-readable), made at the
-first start with TLS and again before it expires, and `certificate.pem`, what clients are told to trust. Refuses to know: sockets. No authority stands behind it: it vouches
-for `localhost`, `127.0.0.1` and `::1` and signs nothing else.
+Owns: `certificate-key.pem`, the key and the certificate in one file, so that a crash leaves a pair (owner-readable;
+made at the first start with TLS and again before its end), and `certificate.pem`, which clients are told to trust.
+Refuses to know: sockets. No authority stands behind the certificate: it vouches for `localhost`, `127.0.0.1` and `::1`
+and signs nothing else.
 
 `cryptography` makes it, which is optional (`pip install "cqrs-on-azure-lab[tls]"`): without TLS nothing needs it.
 

@@ -166,7 +166,11 @@ class HubConnection:
             self._wake()
 
     def _pump(self, receiver: Receiver, budget_bytes: int) -> None:
-        following = receiver.pump(budget_bytes)
+        try:
+            following = receiver.pump(budget_bytes)
+        except Refused as refusal:
+            self._end(receiver.link, refusal)
+            return
         if following is Next.TURN:
             self._ready[receiver] = None
         elif following is Next.PAUSE:

@@ -16,12 +16,13 @@ from __future__ import annotations
 import logging
 import sqlite3
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from localazure.eventhubs.messages import Event, stamp
-from localazure.eventhubs.refusals import EntityGone
+from localazure.eventhubs.refusals import EntityGone, Unreadable
 from localazure.journal import Journal, Post
 
 logger = logging.getLogger(__name__)
@@ -203,40 +204,56 @@ class Log:
         self._journal.submit(work, done)
 
     def read(self, partition: int, sequence: int, most_bytes: int) -> list[Chunk]:
-        """Chunks from the one that holds `sequence` (or the next later event), until `most_bytes` are exceeded."""
+        """Chunks from the one that holds `sequence` (or the next later event), until `most_bytes` are exceeded.
+
+        Raises: `Unreadable`, as do the two below.
+        """
         base = partition << SEQUENCE_BITS
-        rows = self._reader.execute(
+        found = []
+        read_bytes = 0
+        with self._reading(
             "SELECT key, first_offset, enqueued_ms, sizes, events FROM chunks WHERE key >= coalesce("
             "(SELECT max(key) FROM chunks WHERE key BETWEEN ? AND ?), ?) AND key < ? ORDER BY key",
             (base, base + sequence, base, base + (1 << SEQUENCE_BITS)),
-        )
-        found = []
-        read_bytes = 0
-        for key, first_offset, enqueued_ms, sizes, events in rows:
-            unpacked = struct.unpack(f"<{len(sizes) // 4}I", sizes)
-            found.append(Chunk(key - base, first_offset, enqueued_ms, unpacked, events))
-            read_bytes += len(events)
-            if read_bytes > most_bytes:
-                break
-        rows.close()
+        ) as rows:
+            for key, first_offset, enqueued_ms, sizes, events in rows:
+                unpacked = struct.unpack(f"<{len(sizes) // 4}I", sizes)
+                if sum(unpacked) != len(events):
+                    raise sqlite3.DatabaseError("the events of a row are not as long as their sizes say")
+                found.append(Chunk(key - base, first_offset, enqueued_ms, unpacked, events))
+                read_bytes += len(events)
+                if read_bytes > most_bytes:
+                    break
         return found
 
     def first_sequence(self, partition: int, tail: Tail) -> int:
         """The oldest event that is kept, or the next one to come."""
         base = partition << SEQUENCE_BITS
-        (key,) = self._reader.execute(
+        with self._reading(
             "SELECT min(key) FROM chunks WHERE key BETWEEN ? AND ?", (base, base + (1 << SEQUENCE_BITS) - 1)
-        ).fetchone()
+        ) as rows:
+            (key,) = rows.fetchone()
         return tail.next_sequence if key is None else int(key) - base
 
     def chunk_from(self, partition: int, first: int, end: int) -> tuple[int, int, int] | None:
         """First sequence, first offset and enqueued ms of the first chunk that begins from `first` up to `end`."""
         base = partition << SEQUENCE_BITS
-        row = self._reader.execute(
+        with self._reading(
             "SELECT key, first_offset, enqueued_ms FROM chunks WHERE key BETWEEN ? AND ? ORDER BY key LIMIT 1",
             (base + first, base + end - 1),
-        ).fetchone()
+        ) as rows:
+            row = rows.fetchone()
         return None if row is None else (row[0] - base, row[1], row[2])
+
+    @contextmanager
+    def _reading(self, query: str, values: tuple[int, ...]) -> Iterator[sqlite3.Cursor]:
+        """The rows of a query; what is damaged is said in the log and to whoever asked."""
+        try:
+            with closing(self._reader.execute(query, values)) as rows:
+                yield rows
+        except (sqlite3.DatabaseError, struct.error, TypeError) as error:
+            logger.error("events on disk cannot be read: %s", error)
+            raise Unreadable(f"The events on disk are damaged there and cannot be read: {error}") from error
 
     # Retention.
 
@@ -244,9 +261,13 @@ class Log:
         """Have whole chunks removed that are older than `before_ms` or end `retention_bytes` before the log does."""
         base = partition << SEQUENCE_BITS
         least_offset = -1 if retention_bytes is None else next_offset - retention_bytes
-        oldest = self._reader.execute(
-            "SELECT first_offset, enqueued_ms FROM chunks WHERE key >= ? ORDER BY key LIMIT 1", (base,)
-        ).fetchone()
+        try:
+            with self._reading(
+                "SELECT first_offset, enqueued_ms FROM chunks WHERE key >= ? ORDER BY key LIMIT 1", (base,)
+            ) as rows:
+                oldest = rows.fetchone()
+        except Unreadable:
+            return
         if oldest is None or not (oldest[0] < least_offset or oldest[1] < before_ms):
             return
 

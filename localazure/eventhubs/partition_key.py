@@ -3,7 +3,9 @@
 Owns: Bob Jenkins' lookup3 (`hashlittle2`) over the key's UTF-8 bytes, folded to a signed 16-bit number.
 Refuses to know: hubs.
 
-Source: burtleburtle.net/bob/c/lookup3.c; the folding as in Azure's SDKs (azure-sdk-for-net, `PartitionResolver.cs`).
+Source: burtleburtle.net/bob/c/lookup3.c (`hashlittle2`); the folding as in azure-eventhub 5.15.1,
+`_buffered_producer/_partition_resolver.py`, and in azure-sdk-for-net,
+`sdk/eventhub/Azure.Messaging.EventHubs/src/Core/PartitionResolver.cs`.
 """
 
 from __future__ import annotations

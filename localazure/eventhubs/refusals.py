@@ -79,6 +79,12 @@ class ServerBusy(Refused):
     condition, status = "com.microsoft:server-busy", 503
 
 
+class Unreadable(Refused):
+    """The log on disk is damaged where it is to be read."""
+
+    condition, status = errors.INTERNAL_ERROR, 500
+
+
 class OnPurpose(Refused):
     """What an armed fault wants said."""
 

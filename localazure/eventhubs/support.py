@@ -31,6 +31,7 @@ ROWS: tuple[Row, ...] = (
     _served("send in turn (round robin)", _SEND + "without_key_or_partition_batches_take_turns"),
     _served("`send_event`", _SEND + "send_event_sends_one_event"),
     _served("buffered mode", _SEND + "buffered_mode_sends_everything_and_reports_each_event_once"),
+    _served("buffered mode, asyncio", _ASYNC + "buffered_mode_sends_everything_and_reports_each_event_once"),
     _served(
         "batches up to 1 MiB, over many frames",
         _SEND + "a_batch_of_a_mebibyte_arrives_over_many_frames_in_both_directions",

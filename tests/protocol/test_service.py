@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +12,9 @@ import pytest
 from localazure.amqp import encode, frames, performatives, records
 from localazure.amqp.decode import Described, Symbol, decode, decode_all
 from localazure.amqp.performatives import error_condition
-from localazure.amqp.records import Attach, Begin, Close, Disposition, End, Flow, Transfer
+from localazure.amqp.records import Attach, Begin, Close, Detach, Disposition, End, Flow, Transfer
 from localazure.eventhubs.messages import BATCH_FORMAT, sections
+from localazure.eventhubs.service import FILE_NAME
 
 from . import conftest as client
 from .conftest import Namespace, Peer, frame, put_token, request
@@ -436,3 +440,38 @@ def test_what_is_not_amqp_is_answered_by_a_close_with_its_condition(namespace: N
         assert isinstance(close, Close)
         assert error_condition(close.error) == condition
         assert isinstance(close.error.value[0], Symbol)
+
+
+def test_events_that_are_damaged_on_disk_end_their_link_with_a_sentence_and_nothing_else(
+    peer: Peer, namespace: Namespace, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sender, _ = peer.attach("orders/Partitions/0", is_receiver=False)
+    peer.send(sender, _batch(*[b"x" * 1_000] * 60), BATCH_FORMAT)
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as file:
+        (page,) = file.execute("SELECT rootpage FROM sqlite_master WHERE name = 'chunks'").fetchone()
+        (page_bytes,) = file.execute("PRAGMA page_size").fetchone()
+        file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with (tmp_path / FILE_NAME).open("r+b") as raw:
+        raw.seek((page - 1) * page_bytes)
+        raw.write(b"\xff" * page_bytes)
+    _, got = peer.attach(PARTITION_0, is_receiver=True)
+    (refused,) = [one for one in got if isinstance(one, Detach)]
+    assert error_condition(refused.error) == "amqp:internal-error"
+    assert "cannot be read" in caplog.text
+    _, answer = peer.attach("orders/Partitions/1", is_receiver=False)
+    assert not any(isinstance(one, Detach) for one in answer), "the connection goes on"
+
+
+def test_a_row_that_does_not_hold_what_its_sizes_say_detaches_its_reader(
+    peer: Peer, namespace: Namespace, tmp_path: Path
+) -> None:
+    sender, _ = peer.attach("orders/Partitions/0", is_receiver=False)
+    peer.send(sender, _batch(b"one"), BATCH_FORMAT)
+    peer.send(sender, _batch(b"two"), BATCH_FORMAT)
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as file:
+        file.execute("UPDATE chunks SET events = x'00' WHERE key = (SELECT max(key) FROM chunks)")
+        file.commit()
+    handle, _ = peer.attach(PARTITION_0, is_receiver=True)
+    got = peer.flow(handle, 10)
+    assert error_condition(got[-1].error) == "amqp:internal-error"
+    assert "damaged" in got[-1].error.value[1]

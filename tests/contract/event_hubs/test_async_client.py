@@ -67,6 +67,35 @@ async def test_what_is_sent_by_key_partition_and_turn_is_received(azure: LocalAz
     assert {event.body_as_str() for event in events if event.partition_key} == {"by key"}
 
 
+async def test_buffered_mode_sends_everything_and_reports_each_event_once(azure: LocalAzure, hub: str) -> None:
+    reports: list[tuple[int, str | None]] = []
+    failures: list[Exception] = []
+
+    async def on_success(events: list[Any], partition: str | None) -> None:
+        reports.append((len(events), partition))
+
+    async def on_error(_: list[Any], __: str | None, error: Exception) -> None:
+        failures.append(error)
+
+    producer = EventHubProducerClient.from_connection_string(
+        azure.event_hubs_connection_string_for("send"),
+        eventhub_name=hub,
+        buffered_mode=True,
+        on_success=on_success,
+        on_error=on_error,
+        max_wait_time=0.2,
+    )
+    async with producer:
+        for number in range(100):
+            await producer.send_event(EventData(f"{number}"), partition_key=f"key-{number % 7}")
+        await producer.flush(timeout=15)
+    assert failures == []
+    assert sum(count for count, _ in reports) == 100
+    assert {partition for _, partition in reports} == {"0", "1"}
+    events = await _receive(_consumer(azure, hub), 100)
+    assert sorted((event.body_as_str() for event in events), key=int) == [f"{number}" for number in range(100)]
+
+
 async def test_from_a_sequence_number_and_an_offset(azure: LocalAzure, shelf: str) -> None:
     events = await _receive(_consumer(azure, shelf), 5, partition_id="0", starting_position=4)
     assert [event.sequence_number for event in events] == [5, 6, 7, 8, 9]
