@@ -328,7 +328,7 @@ class Projector:
 
     async def _commit_all(self, inbox: Inbox, commits: Executor) -> None:
         loop = asyncio.get_running_loop()
-        while self._store.current() is self._store:
+        while await loop.run_in_executor(commits, self._still_in_use):
             self.heartbeat = time.time()
             chunks = await inbox.gather(IDLE_SECONDS)
             batch = [arrival for chunk in chunks for arrival in chunk.arrivals]
@@ -337,6 +337,10 @@ class Projector:
                 now, taken = datetime.now(UTC), (chunk.enqueued_at for chunk in chunks)
                 self.applied_after_seconds.extend((now - at).total_seconds() for at in taken if at)
             inbox.done(chunks)
+
+    def _still_in_use(self) -> bool:
+        """Whether the pointer names the tables of this session; on a data lake that is a request."""
+        return self._store.current() is self._store
 
     def _commit(self, batch: list[Arrival]) -> None:
         with self._projecting:

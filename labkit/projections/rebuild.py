@@ -50,11 +50,14 @@ from labkit.projections.read_store import (
     to_table,
 )
 from labkit.projections.replay import settle
+from labkit.projections.upkeep import UPKEEP, keep
 
 PREFIX = "rebuilt-"
 LOCK = "rebuild.lock"
 BATCH_EVENTS = 10_000
 PAGE_DOCUMENTS = 1_000
+READ_SECONDS = 60.0
+"""So long at most until what the hub brought since the beginning has been read."""
 STEADY_TRIES = 20
 COUNT = "SELECT VALUE COUNT(1) FROM c WHERE c.kind = 'event'"
 ONE_HISTORY = "SELECT * FROM c WHERE c.kind = 'event' ORDER BY c.version"
@@ -105,6 +108,7 @@ class Rebuild:
             self._noted = self.old.lowest(self.sources.hub, self.sources.first, self.sources.first)
             self.new = ReadStore(root, options, folder=self._folder)
             self._lane: dict[str, int] = {}
+            self._scanned = False
             self._reader = stack.enter_context(HubReader(self.sources.open_consumer(), self._noted))
             self._exits = stack.pop_all()
         return self
@@ -125,17 +129,19 @@ class Rebuild:
             folded = fold(readings, current_rows(self.new, readings), {})
             scanned += len(readings)
             self._remember(folded)
-            self._commit(Batch(self.sources.hub, {}, list(folded.rows.values()), (), {"rebuild": scanned}))
+            self.new.commit(Batch(self.sources.hub, {}, list(folded.rows.values()), (), {"rebuild": scanned}))
             days |= days_of(readings)
             progress(len(readings))
-        self._commit(Batch(self.sources.hub, self._noted, (), days, {"rebuild": scanned}))
+        self.new.commit(Batch(self.sources.hub, self._noted, (), days, {"rebuild": scanned}))
+        keep(self.new, UPKEEP)
+        self._scanned = True
 
     def follow(self, upto: Mapping[str, int] | None = None) -> None:
         """Apply what the hub brought since, in each hub partition up to this sequence number; to its end without."""
         there = self.new.lowest(self.sources.hub, self._noted, {})
         arrivals = [
             arrival_of(one.partition_id, one.event)
-            for one in self._reader.read_to_end()
+            for one in self._reader.read_to_end(READ_SECONDS)
             if there[one.partition_id] < one.sequence_number
             and (upto is None or one.sequence_number <= upto[one.partition_id])
         ]
@@ -161,6 +167,8 @@ class Rebuild:
 
     def switch(self) -> None:
         """Let readers and the projector go over to the new tables. Raises: `RebuildRefused`."""
+        if not self._scanned:
+            raise RebuildRefused("scan the history first")
         self.follow()
         root, options = self.store.root_url, self.store.options
         with pointer.locked(root):
@@ -190,9 +198,6 @@ class Rebuild:
                     yield batch
                     batch = []
         yield batch
-
-    def _commit(self, batch: Batch) -> None:
-        self.new.commit(batch)
 
     def _remember(self, folded: Folded) -> None:
         for event in folded.parked:
