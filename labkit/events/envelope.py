@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
 import msgspec
 
@@ -77,7 +77,7 @@ _Count = Annotated[int, msgspec.Meta(ge=1)]
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-class _Written(msgspec.Struct, frozen=True, rename="camel"):
+class _Written(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """The envelope's JSON form, in the order in which the fields are written."""
 
     event_id: _Text
@@ -107,10 +107,15 @@ def to_json(envelope: EventEnvelope) -> bytes:
 
 def from_json(raw: bytes) -> EventEnvelope:
     """The envelope in these bytes, upcast. Raises: `EnvelopeError` if they hold none."""
-    try:
-        written = _decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise EnvelopeError(f"not an event: {error}") from error
+    return _read(_decoded(raw))
+
+
+def light_from_json(raw: bytes) -> EventEnvelope:
+    """As `from_json`, for who reads many: an event of its newest schema comes in the object that it was decoded to,
+    which has the same fields, and takes half the time."""
+    written = _decoded(raw)
+    if written.schema_version == CATALOGUE.get(written.event_type) and written.timestamp.tzinfo is UTC:
+        return cast(EventEnvelope, written)
     return _read(written)
 
 
@@ -188,6 +193,13 @@ UPCASTERS: Final[Mapping[tuple[str, int], Callable[[Data], Data]]] = {
     ("OrderUpdated", 1): items_1_to_2,
 }
 """(event type, schema version) -> the step to the next version."""
+
+
+def _decoded(raw: bytes) -> _Written:
+    try:
+        return _decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise EnvelopeError(f"not an event: {error}") from error
 
 
 def _written(envelope: EventEnvelope) -> _Written:

@@ -21,7 +21,7 @@ from typing import Annotated
 
 import msgspec
 
-from labkit.events.envelope import AGGREGATE_TYPES, CATALOGUE, EnvelopeError, EventEnvelope, from_json
+from labkit.events.envelope import AGGREGATE_TYPES, CATALOGUE, EnvelopeError, EventEnvelope, light_from_json
 from labkit.events.ids import CUSTOMER_ID
 from labkit.projections.rows import CustomerRow, OrderRow, Row, order_day
 
@@ -98,7 +98,7 @@ def apply(row: Row | None, event: EventEnvelope) -> Row:
     raise CannotApply(f"{event.event_type} does not follow {'no row' if row is None else 'the row there is'}")
 
 
-class Arrival(msgspec.Struct, frozen=True):
+class Arrival(msgspec.Struct, frozen=True, gc=False):
     """One event as a hub partition delivered it; `named` is the aggregate its application properties name, or ""."""
 
     hub_partition: str
@@ -107,7 +107,7 @@ class Arrival(msgspec.Struct, frozen=True):
     named: str = ""
 
 
-class Reading(msgspec.Struct, frozen=True):
+class Reading(msgspec.Struct, frozen=True, gc=False):
     """An arrival that was read: either its event, or why it could not be (`fault`)."""
 
     arrival: Arrival
@@ -127,7 +127,7 @@ def read(arrival: Arrival) -> Reading:
     """Decode one arrival. What cannot be read is returned as such, under the aggregate its properties name."""
     named = arrival.named
     try:
-        event = from_json(arrival.body)
+        event = light_from_json(arrival.body)
         named = event.aggregate_id
         must_be_named_as_its_type(event)
     except UNREADABLE as error:

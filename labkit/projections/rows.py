@@ -55,7 +55,7 @@ order_day = lru_cache(65_536)(ids.order_day)
 """As in `events.ids`, remembered: a batch asks for the day of each order several times."""
 
 
-class OrderRow(msgspec.Struct, frozen=True):
+class OrderRow(msgspec.Struct, frozen=True, gc=False):
     """One row of `orders`. `item_count` counts the lines of the order; money has two places; times are aware UTC."""
 
     order_id: str
@@ -73,7 +73,7 @@ class OrderRow(msgspec.Struct, frozen=True):
         return order_day(self.order_id)
 
 
-class CustomerRow(msgspec.Struct, frozen=True):
+class CustomerRow(msgspec.Struct, frozen=True, gc=False):
     """One row of `customers`."""
 
     customer_id: str
@@ -82,7 +82,7 @@ class CustomerRow(msgspec.Struct, frozen=True):
     version: int
 
 
-class DayRow(msgspec.Struct, frozen=True):
+class DayRow(msgspec.Struct, frozen=True, gc=False):
     """One row of `daily_order_metrics`: all orders of the day, how many of them are cancelled, and of the others the
     revenue and the average (two places, halves up; None on a day on which every order is cancelled); the customers
     are those of all orders."""

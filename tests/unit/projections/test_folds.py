@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -10,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.events.envelope import EventEnvelope, to_json
+from labkit.events.envelope import EnvelopeError, EventEnvelope, from_json, light_from_json, to_json
 from labkit.projections.folds import (
     HIGHEST_TOTAL,
     Arrival,
@@ -189,3 +192,33 @@ def test_any_cut_into_batches_with_any_repeats_gives_the_rows_of_the_history(dat
         rows |= outcome.rows
         arrived = arrived[size:]
     assert rows == folded(arrivals(*history)).rows
+
+
+ENVELOPE = json.loads(to_json(life_of()[0]))
+
+
+@st.composite
+def almost_events(draw: st.DrawFn) -> bytes:
+    """An event of some schema and offset, with one field changed or left out."""
+    fields = {**ENVELOPE, "timestamp": draw(st.sampled_from(["2026-01-05T09:00:00Z", "2026-01-05T09:00:00+02:00"]))}
+    name = draw(st.sampled_from(sorted(fields)))
+    value = draw(
+        st.sampled_from([None, "", 0, 1, 2, 3, {}, [], "OrderPaid", "Filled", "2026-01-05T09:00:00", ENVELOPE[name]])
+    )
+    if draw(st.booleans()):
+        fields[name] = value
+    else:
+        del fields[name]
+    return json.dumps(fields).encode()
+
+
+@given(almost_events())
+def test_the_light_reading_takes_and_refuses_what_the_whole_one_does(raw: bytes) -> None:
+    def fields(reader: Callable[[bytes], EventEnvelope]) -> object:
+        try:
+            event = reader(raw)
+        except EnvelopeError as error:
+            return str(error)
+        return [getattr(event, field.name) for field in dataclasses.fields(EventEnvelope)]
+
+    assert fields(light_from_json) == fields(from_json)
