@@ -1,7 +1,7 @@
-"""The read models as Delta tables: their schemas, the current rows, and the one commit that holds rows and positions.
+"""The read models as Delta tables: the current rows, and the one commit that holds rows and positions.
 
-Owns the three tables' schemas (the one true copy), where they lie, how rows are merged, and what a reader may ask of
-the tables themselves: current rows, an aggregate's version, the positions. Knows nothing of events or of Event Hubs: a
+Owns where the three tables lie, how rows are merged (what a row holds is in `rows`), and what a reader may ask of the
+tables themselves: current rows, an aggregate's version, the positions. Knows nothing of events or of Event Hubs: a
 position is the last sequence number applied of a hub partition, kept in the commit as a Delta transaction
 (`txn`: app id `<table>/<hub>/<hub partition>`, version = the sequence number).
 
@@ -17,7 +17,7 @@ Facts measured with deltalake 1.6.6 (a table of 200,000 orders in 20 days, 1,000
   is refused (`CommitFailedError`); a handle that has may record a lower number.
 
 Source: Delta protocol, "Transaction Identifiers" (github.com/delta-io/delta/blob/master/PROTOCOL.md).
-Known gaps: no compaction, vacuum or log upkeep yet.
+Known gap: `abfss://` is given to delta-rs as it is, and has been tried no further than that it asks the endpoint.
 """
 
 from __future__ import annotations
