@@ -324,7 +324,8 @@ async def test_a_body_that_goes_on_is_not_read_to_its_end(client: httpx.AsyncCli
 
     async def long() -> AsyncIterator[bytes]:
         nonlocal given
-        for given in range(1, 65):
+        while given < 64:
+            given += 1
             yield b" " * 65_536
 
     problem(await client.post("/orders", content=long(), headers=KEY), 413, "too-large")
