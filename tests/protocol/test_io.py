@@ -163,6 +163,20 @@ def test_transfers_wait_for_the_peers_window() -> None:
     assert link.sendable
 
 
+def test_messages_that_wait_for_the_window_have_ids_of_their_own() -> None:
+    server = Server()
+    small = frame(Open("a client", max_frame_size=512))
+    server.feed(client.UP_TO_OPEN + small + frame(Begin(None, 0, 1, 2_048)) + client.ATTACH_RECEIVER)
+    server.feed(frame(Flow(0, 1, 0, 2_048, client.RECEIVER, 0, 100)))
+    link = server.links[0]
+    link.send(b"a" * 600, b"b" * 600)
+    link.send(b"c")
+    parts = answers(server.connection.data_to_send()) + answers(server.feed(frame(Flow(1, 10, 0, 2_048))))
+    assert [(part.delivery_id, part.payload[:1], part.more) for part in parts] == [
+        *[(0, b"a", True), (0, b"a", False), (2, b"b", True), (2, b"b", False), (4, b"c", False)]
+    ]
+
+
 def test_the_peers_window_is_counted_from_what_it_has_seen() -> None:
     server = Server()
     server.feed(client.UP_TO_BEGIN + frame(Begin(None, 0, 3, 2_048)) + client.ATTACH_RECEIVER)
