@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from azure.core.exceptions import AzureError
@@ -60,15 +60,15 @@ def new_api(title: str, description: str, codes: Mapping[str, int], needed: Mapp
         title=title, description=description, docs_url=None, redoc_url=None, redirect_slashes=False, version="1"
     )
     api.add_middleware(BodyLimit)
-    api.add_exception_handler(Problem, _problem)
-    api.add_exception_handler(AzureError, _azure)
-    api.add_exception_handler(HTTPException, _http)
-    api.add_exception_handler(Exception, _internal)
-
-    @api.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> Response:
-        return problems.of_validation(error.errors(), needed or {}).response()
-
+    problem_of: Mapping[type[Exception], Callable[[Any], Problem]] = {
+        Problem: lambda error: error,
+        AzureError: problems.of_azure,
+        RequestValidationError: lambda error: problems.of_validation(error.errors(), needed or {}),
+        HTTPException: of_framework,
+        Exception: lambda error: Problem("internal", "A fault of this service, and noted there."),
+    }
+    for kind, make in problem_of.items():
+        api.add_exception_handler(kind, answering(make))
     plain = api.openapi
     api.openapi = lambda: as_problems(plain())  # type: ignore[method-assign]
 
@@ -113,25 +113,18 @@ class BodyLimit:
         await self.app(scope, replay, send)
 
 
-async def _problem(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)
-    return error.response()
+def answering(problem_of: Callable[[Any], Problem]) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """The handler for one kind of error."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        return problem_of(error).response()
+
+    return answer
 
 
-async def _azure(request: Request, error: Exception) -> Response:
-    assert isinstance(error, AzureError)
-    return problems.of_azure(error).response()
-
-
-async def _http(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
+def of_framework(error: HTTPException) -> Problem:
     code, detail = FRAMEWORK.get(error.status_code, ("malformed", "The body cannot be read."))
-    return Problem(code, detail, headers=error.headers).response()
-
-
-async def _internal(request: Request, error: Exception) -> Response:
-    """The error itself goes to the server's log, which Starlette sees to, and not to the caller."""
-    return Problem("internal", "A fault of this service, and noted there.").response()
+    return Problem(code, detail, headers=error.headers)
 
 
 def as_problems(schema: dict[str, Any]) -> dict[str, Any]:
