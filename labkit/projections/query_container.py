@@ -10,7 +10,8 @@ again, which changes nothing: at least once, guarded, and behind the tables by w
 
 A container that knows nothing of the hub yet is filled from the table first.
 
-Known gap: the positions are one writer's; a projector that lost its seat may set them back, which costs a re-reading.
+Known gaps: the positions are one writer's; a projector that lost its seat may set them back, which costs a re-reading.
+A rebuild with mended folds changes no document here whose version is still the same.
 """
 
 from __future__ import annotations

@@ -150,11 +150,10 @@ class _Handle:
         return self.known[app]
 
     def commit(self, write: Callable[[DeltaTable], None], numbers: Mapping[str, int]) -> None:
-        """Write to the table a commit that holds these numbers. What it leaves is known unless others came between."""
+        """Write to the table a commit that holds these numbers. If others came between, `number` asks anew."""
         before, known = self.table.version(), self.known if self.version == self.table.version() else {}
         write(self.table)
-        if self.table.version() == before + 1:
-            self.version, self.known = before + 1, {**known, **numbers}
+        self.version, self.known = before + 1, {**known, **numbers}
 
 
 class ReadStore:

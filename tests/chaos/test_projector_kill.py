@@ -118,12 +118,12 @@ class Stage:
         self.folder, self.lab = folder, lab
         self.tables_url = str(folder / "tables")
         told = projector_process.settings_of(lab, target, self.tables_url)
-        projector = [sys.executable, "-m", "tests.contract.projector_process", json.dumps(told)]
+        projector = (projector_process.COMMAND, json.dumps(told) + "\n")
         relay = {key: told[key] for key in ("cosmos", "database", "hub")} | {"send": target.send}
         self.members = {
             "relay": Member([sys.executable, "-m", "tests.chaos.relay_process"], json.dumps(relay) + "\n"),
-            "projector": Member(projector, ""),
-            "standby": Member(projector, ""),
+            "projector": Member(*projector),
+            "standby": Member(*projector),
         }
         self.killed: dict[str, int] = dict.fromkeys([*self.members, "daemon"], 0)
         self.found_dead = -len(self.members)

@@ -1,6 +1,6 @@
-"""A projector in a process of its own, for tests that kill it: `python -m tests.contract.projector_process SETTINGS`.
+"""A projector in a process of its own, for tests that kill it: reads from its input's first line where to work.
 
-Prints `active` once it is, and runs until its standard input ends.
+Prints `active` once it is, and runs until its input ends.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from labkit.projections.upkeep import Upkeep
 from labkit.settings import Role, Target
 
 ROOT = Path(__file__).resolve().parents[2]
+COMMAND = [sys.executable, "-m", "tests.contract.projector_process"]
 LEASE_SECONDS = 1.0
 
 
@@ -42,10 +43,12 @@ def settings_of(lab: Lab, target: Target, tables_url: str, **options: Any) -> di
 
 
 def start(settings: dict[str, Any]) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.contract.projector_process", json.dumps(settings)]
-    return subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(COMMAND, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True)
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(settings) + "\n")
+    process.stdin.flush()
+    return process
 
 
 def projector_of(settings: dict[str, Any]) -> Projector:
@@ -69,7 +72,7 @@ def projector_of(settings: dict[str, Any]) -> Projector:
 
 
 def main() -> None:
-    projector = projector_of(json.loads(sys.argv[1]))
+    projector = projector_of(json.loads(sys.stdin.readline()))
     ended = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
     projector.start()

@@ -350,3 +350,14 @@ def test_a_commit_after_another_threads_is_made_on_what_that_one_left(store: Rea
     assert store.positions("hub", ["0"])["orders"] == {"0": 2}
     store.commit(Batch("hub", {"0": 3}, [order("a", version=3)], {MONDAY}))
     assert rows(store, ORDERS)[0]["version"] == 3
+
+
+def test_positions_are_told_as_they_are_when_another_hubs_writer_came_in_between(store: ReadStore) -> None:
+    store.commit(Batch("hub", {"0": 1}, [order("a")], {MONDAY}))
+    tuesday = order("b", day="20260106")
+    ReadStore(store.tables_url).commit(Batch("other", {"0": 5}, [tuesday], {tuesday.created_day}))
+    store.positions("other", ["0"])
+    ReadStore(store.tables_url).commit(Batch("other", {"0": 6}))
+    store.commit(Batch("hub", {"0": 2}, [order("c")], {MONDAY}))
+    assert store.positions("other", ["0"])["orders"] == {"0": 6}
+    assert store.positions("hub", ["0"])["orders"] == {"0": 2}
