@@ -247,6 +247,11 @@ async def test_a_fault_of_our_own_is_a_problem_that_tells_nothing_of_it(
     assert "secret" not in answer.text
 
 
+def test_a_problem_that_no_utf8_could_hold_is_told_all_the_same() -> None:
+    response = problems.Problem("invalid", "half of a pair: \ud800").response()
+    assert json.loads(response.body)["detail"] == "half of a pair: ?"
+
+
 @pytest.mark.parametrize("kind", ["text/plain", "application/xml", "application/jsonx", "multipart/form-data", ""])
 async def test_a_body_of_another_kind_is_refused(client: httpx.AsyncClient, handler: Scripted, kind: str) -> None:
     headers = {**KEY, "Content-Type": kind}
