@@ -173,9 +173,10 @@ class Leases:
 
     def release(self) -> None:
         """Give all leases back. What cannot be given back ends by itself."""
-        for lease in self.held:
-            with contextlib.suppress(AzureError):
-                self._write(replace(lease, owner=""))
+        with contextlib.suppress(AzureError):
+            for lease in self.held or list(read_leases(self._state, self._write_model)):
+                if lease.owner == self._owner:
+                    self._write(replace(lease, owner=""))
         self._held.clear()
 
     def forget(self) -> None:

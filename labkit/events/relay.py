@@ -39,6 +39,8 @@ PAGE_DOCUMENTS = 4_000
 POLL_SECONDS = 0.05
 TURN_SECONDS = 1.0
 BEAT_SECONDS = 1.0
+ALIVE_SECONDS = 10.0
+"""A relay that did not beat for so long is not waited for."""
 BEAT_TTL_SECONDS = 24 * 60 * 60
 """How long the last heartbeat of a relay that never comes back is kept."""
 LEASE_SECONDS = 10.0
@@ -165,16 +167,20 @@ class Relay:
         return any(document["id"] == event_id for documents, _ in feed for document in documents)
 
     def _somebody_must_run(self, lease: Lease, token: str) -> None:
-        """Raises: the worker's error; `NotYet` if neither this relay runs nor another one has the lease.
-
-        A lease whose owner died counts: another relay may be about to take it.
-        """
-        if lease.owner not in ("", self.name):
+        """Raises: the worker's error; `NotYet` if neither this relay runs nor any other that could publish it."""
+        if (lease.is_held and lease.owner != self.name) or self._others_beat():
             return
         if self.error is not None:
             raise self.error
-        if self._thread is None and not lease.owner:
+        if self._thread is None and not lease.is_held:
             raise NotYet(f"{token} may wait for long: the relay is not running; start it, or call run_once")
+
+    def _others_beat(self) -> bool:
+        """Whether another relay has given a sign of life: it may be about to take what nobody holds."""
+        beats = self._state.query_items(
+            "SELECT c.relay, c._ts FROM c WHERE STARTSWITH(c.id, 'heartbeat-')", enable_cross_partition_query=True
+        )
+        return any(one["relay"] != self.name and time.time() - one["_ts"] <= ALIVE_SECONDS for one in beats)
 
     def _drain(self, lease: Lease, until: float = math.inf) -> int:
         """Publish one feed range to its end, or to the end of the page at hand: at `until`, or when stopping."""

@@ -196,6 +196,16 @@ def test_after_an_error_a_relay_finds_its_own_leases_again(leases_of: Callable[.
     assert {lease.id: lease.etag for lease in relay.held} == etags
 
 
+def test_a_relay_that_stops_after_an_error_gives_back_what_it_had(
+    leases_of: Callable[..., Leases], state: ContainerProxy, write_model: ContainerProxy
+) -> None:
+    relay = leases_of("relay")
+    relay.balance()
+    relay.forget()
+    relay.release()
+    assert owners(state, write_model) == [""] * RANGES
+
+
 def test_two_relays_share_the_work_and_whoever_waits_at_one_is_told_of_what_the_other_sent(
     lab: Lab, state: ContainerProxy, write_model: ContainerProxy
 ) -> None:
