@@ -53,7 +53,7 @@ BATCH_EVENTS, BATCHES = 5_000, 9
 HUB_EVENTS, PARTITIONS = 40_000, 4
 MERGED_ROWS = 1_000
 SOAK_COMMITS, SOAK_EVENTS, SOAK_WINDOW, WARM_UP = 300, 500, 50, 100
-SOAK_UPKEEP = Upkeep(every_commits=25, retention_seconds=2)
+SOAK_UPKEEP = Upkeep(every_commits=25, retention_seconds=1)
 NINE = dt.datetime(2026, 1, 5, 9, tzinfo=dt.UTC)
 ITEMS = [
     {"productId": "tea", "quantity": 2, "unitPrice": "12.50"},
