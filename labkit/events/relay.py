@@ -167,8 +167,11 @@ class Relay:
         return any(document["id"] == event_id for documents, _ in feed for document in documents)
 
     def _somebody_must_run(self, lease: Lease, token: str) -> None:
-        """Raises: the worker's error; `NotYet` if neither this relay runs nor any other that could publish it."""
-        if (lease.is_held and lease.owner != self.name) or self._others_beat():
+        """Raises: the worker's error; `NotYet` if neither this relay runs nor any other that could publish it.
+
+        A lease whose owner died counts: whoever watches over the relays may be starting the next one.
+        """
+        if lease.owner not in ("", self.name) or self._others_beat():
             return
         if self.error is not None:
             raise self.error
