@@ -91,6 +91,7 @@ def test_a_rebuild_while_the_shop_the_projector_and_the_queries_go_on(shop: Shop
         assert run.events() == 22
         run.scan(seen.append)
         shop.does(*(PayOrder(shop.order(number)) for number in range(6, 9)), shop.created(20))
+        projector.wait_until_applied(shop.ends(), PATIENCE_SECONDS)
         found = run.compare()
         token = shop.does(shop.created(21))
         run.switch()
@@ -159,6 +160,7 @@ def test_rows_ahead_are_compared_at_the_version_in_use(shop: Shop) -> None:
     assert [str(difference) for difference in found.differences] == [f"orders {shop.order(7)}: item_count 7 -> 1"]
     assert found.ahead == 3
     assert shop.tables() == folded(shop.history())
+    assert shop.store.current().lowest(shop.lab.hub, shop.lab.partition_ids, {}) == shop.ends()
     shop.projector().wait_until_applied(shop.ends(), PATIENCE_SECONDS)
     assert shop.tables() == folded(shop.history())
 
