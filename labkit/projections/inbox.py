@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
@@ -33,10 +33,10 @@ QUEUED_BATCHES = 2
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """What one callback of the SDK brought, and when the hub took the first of it."""
+    """What one callback of the SDK brought, and when the hub took each of it."""
 
-    arrivals: list[Arrival]
-    enqueued_at: datetime | None = None
+    arrivals: Sequence[Arrival] = ()
+    enqueued_at: Sequence[datetime | None] = ()
 
 
 def arrival_of(hub_partition: str, event: EventData) -> Arrival:
@@ -116,17 +116,19 @@ class Inbox:
 
     async def drain(self) -> None:
         """Return when all that has arrived is committed; an empty chunk ends the batch that is being gathered."""
-        await self._chunks.put(Chunk([]))
+        await self._chunks.put(Chunk())
         await self._chunks.join()
 
     async def _on_event_batch(self, context: PartitionContext, events: list[EventData]) -> None:
         part: str = context.partition_id
         new: list[Arrival] = []
+        enqueued_at: list[datetime | None] = []
         for event in events:
             arrival = arrival_of(part, event)
             if arrival.sequence_number > self._ends[part]:
                 self._ends[part] = arrival.sequence_number
                 new.append(arrival)
+                enqueued_at.append(event.enqueued_time)
         if not new:
             return
         self.received += len(new)
@@ -134,7 +136,7 @@ class Inbox:
             self._room.clear()
             await self._room.wait()
         self._held += len(new)
-        await self._chunks.put(Chunk(new, events[0].enqueued_time))
+        await self._chunks.put(Chunk(new, enqueued_at))
 
     async def _on_error(self, context: PartitionContext | None, error: Exception) -> None:
         self.errors += 1

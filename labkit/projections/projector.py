@@ -334,7 +334,7 @@ class Projector:
             batch = [arrival for chunk in chunks for arrival in chunk.arrivals]
             if batch:
                 await loop.run_in_executor(commits, self._commit, batch)
-                now, taken = datetime.now(UTC), (chunk.enqueued_at for chunk in chunks)
+                now, taken = datetime.now(UTC), (at for chunk in chunks for at in chunk.enqueued_at)
                 self.applied_after_seconds.extend((now - at).total_seconds() for at in taken if at)
             inbox.done(chunks)
 

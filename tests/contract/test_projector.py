@@ -200,6 +200,7 @@ def test_stopping_commits_what_was_received_and_leaves_no_thread(shop: Shop) -> 
         assert projector.error is None
     assert projector.counters["applied"] == 10
     projector.stop()
+    assert len(projector.applied_after_seconds) == projector.counters["received"]  # each event was timed
     assert shop.store.version_of(shop.order(1)) == 2
     assert {thread.name for thread in threading.enumerate()} <= before
 
