@@ -97,7 +97,7 @@ class Gatekeeper:
         if seconds is None:
             try:
                 seconds = parsedate_to_datetime(date).timestamp()
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, OverflowError) as error:
                 raise Unauthorized(f"The date {date!r} is not in RFC 1123 format.") from error
             self._dates = {date: seconds}
         if abs(now - seconds) > MOST_SKEW_SECONDS:

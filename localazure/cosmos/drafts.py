@@ -18,6 +18,7 @@ from localazure.cosmos.documents import Address, Draft
 from localazure.cosmos.errors import BadRequest, PartitionKeyMismatch, TooLarge
 from localazure.cosmos.partitioning import KeyDefinition, KeyValues, canonical
 from localazure.cosmos.resources import Container
+from localazure.cosmos.texts import is_unicode
 
 MOST_ITEM_BYTES = 2 * 1024 * 1024
 MOST_LEVELS = 128
@@ -103,9 +104,11 @@ def check_id(id: Any) -> str:
     """Raises: `BadRequest` for an id that Cosmos DB refuses."""
     if not isinstance(id, str) or not id:
         raise BadRequest("The input content is invalid because the required properties - 'id; ' - are missing.")
+    if not is_unicode(id):
+        raise BadRequest("The id is no text: it holds half of a surrogate pair.")
     if FORBIDDEN_IN_IDS & set(id):
         raise BadRequest(f"The id {id!r} contains one of / \\ ? #.")
-    if len(id.encode("utf-8", "surrogatepass")) > MOST_ID_BYTES:
+    if len(id.encode()) > MOST_ID_BYTES:
         raise BadRequest(f"The id is longer than {MOST_ID_BYTES} bytes.")
     return id
 

@@ -16,6 +16,7 @@ from localazure.cosmos.account import Account
 from localazure.cosmos.drafts import read_object
 from localazure.cosmos.errors import ContainerRecreated, NotFound, OwnerNotFound
 from localazure.cosmos.resources import Container, throughput_of_headers
+from localazure.cosmos.sql import limits
 from localazure.cosmos.wire import Request, Response, feed_text, json_response
 
 
@@ -61,7 +62,7 @@ class ResourceEndpoints:
             "userConsistencyPolicy": {"defaultConsistencyLevel": "Session"},
             "systemReplicationPolicy": {"minReplicaSetSize": 1, "maxReplicasetSize": 1},
             "readPolicy": {"primaryReadCoefficient": 1, "secondaryReadCoefficient": 1},
-            "queryEngineConfiguration": json.dumps(resource_queries.ENGINE_LIMITS),
+            "queryEngineConfiguration": json.dumps(limits.ENGINE_LIMITS),
         }
         return json_response(200, content, {}, 0.0)
 

@@ -22,6 +22,7 @@ from localazure.cosmos.queries import Scope
 from localazure.cosmos.ranges import partition_of
 from localazure.cosmos.resources import Container
 from localazure.cosmos.rids import addresses_by_rid
+from localazure.cosmos.texts import whole_number
 from localazure.cosmos.wire import Request, Response, feed_text
 
 KEY_HEADER = "x-ms-documentdb-partitionkey"
@@ -122,7 +123,7 @@ class ItemEndpoints:
             container,
             scope,
             reader,
-            after=request.integer("x-ms-continuation", 0),
+            after=whole_number(request.headers.get("x-ms-continuation", "0"), "continuation"),
             most_items=_most_items(request),
         )
         headers = _place(container, range_id, lsn)
@@ -234,10 +235,7 @@ def _continuation(request: Request, lsn: int) -> int:
         return 0
     if text == "*":
         return lsn
-    digits = text.strip('"')
-    if not digits.isascii() or not digits.isdigit():
-        raise BadRequest(f"The change feed continuation {text} cannot be read.")
-    return int(digits)
+    return whole_number(text.strip('"'), "change feed continuation")
 
 
 def _since(request: Request) -> float | None:
@@ -247,7 +245,7 @@ def _since(request: Request) -> float | None:
         return None
     try:
         return parsedate_to_datetime(text).timestamp()
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise BadRequest(f"The date {text!r} is not in RFC 1123 format.") from error
 
 

@@ -48,8 +48,8 @@ def source(moment: float | None) -> str:
     return (
         f"(SELECT {COLUMNS} FROM documents AS d "
         f"WHERE NOT EXISTS (SELECT 1 FROM past AS p WHERE {SAME_DOCUMENT} AND {later}) "
-        f"UNION ALL SELECT {COLUMNS} FROM past AS d WHERE d.number IS NOT NULL AND d.until = "
-        f"(SELECT MIN(p.until) FROM past AS p WHERE {SAME_DOCUMENT} AND {later}))"
+        f"UNION ALL SELECT {COLUMNS} FROM past AS d WHERE d.number IS NOT NULL AND d.rowid = "
+        f"(SELECT p.rowid FROM past AS p WHERE {SAME_DOCUMENT} AND {later} ORDER BY p.until, p.rowid LIMIT 1))"
     )
 
 

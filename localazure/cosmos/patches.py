@@ -16,6 +16,7 @@ from typing import Any
 
 from localazure.cosmos.drafts import SYSTEM_PROPERTIES
 from localazure.cosmos.errors import BadRequest
+from localazure.cosmos.texts import is_whole
 
 MOST_OPERATIONS = 10
 Pointer = tuple[str, ...]
@@ -89,7 +90,10 @@ def _increment(document: Any, path: Pointer, operation: Mapping[str, Any], _: An
         current = _get(owner, last, path)
     if not _is_number(step) or not _is_number(current):
         raise BadRequest(f"The patch operation incr at '/{'/'.join(path)}' needs numbers.")
-    owner[_key(owner, last, path)] = current + step
+    try:
+        owner[_key(owner, last, path)] = current + step
+    except OverflowError as error:
+        raise BadRequest(f"The patch operation incr at '/{'/'.join(path)}' leaves the numbers.") from error
 
 
 def _move(document: Any, path: Pointer, operation: Mapping[str, Any], key_paths: Sequence[tuple[str, ...]]) -> None:
@@ -148,7 +152,7 @@ def _key(owner: Any, step: str, path: Pointer) -> str | int:
 
 
 def _index(owner: list[Any], step: str, path: Pointer) -> int:
-    if not step.isascii() or not step.isdigit() or int(step) >= len(owner):
+    if not is_whole(step) or int(step) >= len(owner):
         raise BadRequest(f"The patch path '/{'/'.join(path)}' names no element of its array.")
     return int(step)
 

@@ -11,23 +11,6 @@ from localazure.cosmos.partitioning import MAXIMUM, MINIMUM
 from localazure.cosmos.queries import KeyRange, Prefilter, Scope, Stored, answer_query
 from localazure.cosmos.resources import DEFAULT_INDEXING_POLICY
 
-ENGINE_LIMITS: Mapping[str, Any] = {
-    "maxSqlQueryInputLength": 262144,
-    "maxJoinsPerSqlQuery": 5,
-    "maxLogicalAndPerSqlQuery": 500,
-    "maxLogicalOrPerSqlQuery": 500,
-    "maxInExpressionItemsCount": 16000,
-    "queryMaxInMemorySortDocumentCount": 500,
-    "maxQueryRequestTimeoutFraction": 0.9,
-    "sqlAllowScalarSubQuery": True,
-    "sqlAllowSubQuery": True,
-    "sqlAllowAggregateFunctions": True,
-    "sqlAllowGroupByClause": True,
-    "sqlAllowTop": True,
-    "spatialMaxGeometryPointCount": 256,
-}
-"""What `GET /` tells clients of the query engine. Source: an account's own answer."""
-
 MOST_RESOURCES = 1000
 
 

@@ -18,6 +18,7 @@ from localazure.cosmos.documents import Place
 from localazure.cosmos.errors import BadRequest
 from localazure.cosmos.partitioning import KeyDefinition
 from localazure.cosmos.ranges import Partitions
+from localazure.cosmos.texts import is_unicode
 
 MOST_NAME_CHARACTERS = 255
 FORBIDDEN_IN_NAMES = frozenset("/\\?#\t\r\n")
@@ -119,8 +120,8 @@ def check_name(name: Any) -> str:
     """Raises: `BadRequest` for a database or container id that Cosmos DB refuses."""
     if not isinstance(name, str) or not name or len(name) > MOST_NAME_CHARACTERS or name.endswith(" "):
         raise BadRequest("The input name is invalid: it is missing, too long, or ends with a space.")
-    if FORBIDDEN_IN_NAMES & set(name):
-        raise BadRequest(f"The input name {name!r} is invalid: it contains one of / \\ ? #.")
+    if FORBIDDEN_IN_NAMES & set(name) or not is_unicode(name):
+        raise BadRequest(f"The input name {name!r} is invalid: it contains one of / \\ ? #, or is no text.")
     return name
 
 
@@ -135,6 +136,8 @@ def container_definition(wanted: Mapping[str, Any]) -> dict[str, Any]:
     conflicts = wanted.get("conflictResolutionPolicy") or LAST_WRITER_WINS
     if not isinstance(conflicts, dict) or conflicts.get("mode") != "LastWriterWins":
         raise BadRequest("The conflict resolution mode 'Custom' is not supported by this account.")
+    if conflicts.get("conflictResolutionPath") not in (None, "", LAST_WRITER_WINS["conflictResolutionPath"]):
+        raise BadRequest("A conflict resolution path other than /_ts is not supported by this account.")
     definition: dict[str, Any] = {
         "id": check_name(wanted.get("id")),
         "indexingPolicy": _indexing_policy(wanted.get("indexingPolicy")),
@@ -249,5 +252,5 @@ def throughput_of_headers(throughput: str | None, autoscale: str | None) -> dict
         if autoscale is not None:
             return autoscale_throughput(json.loads(autoscale))
         return None if throughput is None else manual_throughput(int(throughput))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadRequest("The offer headers cannot be read.") from error

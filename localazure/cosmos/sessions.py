@@ -10,6 +10,7 @@ Source: azure-sdk-for-python, _vector_session_token.py; learn.microsoft.com/azur
 from __future__ import annotations
 
 from localazure.cosmos.errors import BadRequest, SessionNotAvailable
+from localazure.cosmos.texts import is_whole
 
 
 def token_of(range_id: str, lsn: int) -> str:
@@ -22,7 +23,7 @@ def promised_lsn(token: str | None) -> int:
     for part in token.split(",") if token else ():
         _, _, vector = part.partition(":")
         segments = vector.split("#")
-        if len(segments) < 2 or not segments[1].isdigit():
+        if len(segments) < 2 or not is_whole(segments[1]):
             raise BadRequest(f"The session token {token!r} cannot be read.")
         highest = max(highest, int(segments[1]))
     return highest

@@ -202,6 +202,9 @@ def test_offset_and_limit_work_without_an_order(orders: ContainerProxy) -> None:
 def test_distinct_values_are_merged_from_all_ranges(orders: ContainerProxy) -> None:
     assert sorted(across(orders, "SELECT DISTINCT VALUE c.status FROM c")) == sorted(STATUSES)
     assert across(orders, "SELECT DISTINCT VALUE c.status FROM c ORDER BY c.status") == sorted(STATUSES)
+    for order in ("c.status", "c.id"):
+        found = [order["status"] for order in across(orders, f"SELECT DISTINCT c.status FROM c ORDER BY {order}")]
+        assert sorted(found) == sorted(STATUSES)
 
 
 def test_a_join_unfolds_arrays_in_every_range(orders: ContainerProxy) -> None:

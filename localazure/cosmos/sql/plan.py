@@ -100,7 +100,7 @@ def query_info(tree: Query, text: str, parameters: Mapping[str, Value]) -> dict[
         for node, clause in ((tree.top, "TOP"), (tree.offset, "OFFSET"), (tree.limit, "LIMIT"))
     )
     return {
-        "distinctType": "None" if not tree.distinct else "Ordered" if tree.order_by else "Unordered",
+        "distinctType": _distinct_type(tree),
         "top": top,
         "offset": offset,
         "limit": limit,
@@ -115,6 +115,17 @@ def query_info(tree: Query, text: str, parameters: Mapping[str, Value]) -> dict[
         "dCountInfo": None,
         "hasNonStreamingOrderBy": False,
     }
+
+
+def _distinct_type(tree: Query) -> str:
+    """Ordered: equal results are neighbours in the merged order, so that the client need remember one only.
+
+    Source: azure-cosmos-dotnet-v3, DistinctQueryType.cs.
+    """
+    if not tree.distinct:
+        return "None"
+    keys = [item.expression for item in tree.order_by]
+    return "Ordered" if tree.value and keys == [tree.items[0].expression] else "Unordered"
 
 
 def _aggregate_aliases(tree: Query) -> dict[str, str | None]:

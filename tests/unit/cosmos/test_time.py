@@ -120,6 +120,17 @@ def test_the_second_region_sees_each_write_after_the_lag_and_not_before(driver: 
     assert ids(driver, **second) == []
 
 
+def test_the_second_region_shows_no_state_from_within_a_transaction(driver: Any) -> None:
+    driver.lag = 5.0
+    create(driver, "1", v=0)
+    driver.time += 6
+    twice = [{"operationType": "Upsert", "resourceBody": {"id": id, "pk": "a", "v": v}} for v in (1, 2) for id in "1n"]
+    batch = {"x_ms_cosmos_is_batch_request": "True", "x_ms_cosmos_batch_atomic": "True"}
+    assert driver.call("POST", f"{ITEMS}/docs", twice, key='"a"', **batch).status == 200
+    behind = driver.call("GET", f"{ITEMS}/docs", host="localhost:80").content["Documents"]
+    assert [(item["id"], item["v"]) for item in behind] == [("1", 0)]
+
+
 def test_the_second_region_tells_how_far_it_is_and_refuses_whoever_has_seen_more(driver: Any) -> None:
     driver.lag = 5.0
     second = {"host": "localhost:80"}
