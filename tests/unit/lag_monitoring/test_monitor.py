@@ -37,6 +37,9 @@ class Hub:
 
 
 class NoTables:
+    def current(self) -> NoTables:
+        return self
+
     def lowest(self, hub: str, partitions: object, first: object) -> dict[str, int]:
         return {}
 
