@@ -77,6 +77,8 @@ STATE = ROOT / ".lab"
 LOG = STATE / "setup.log"
 WINDOWS = os.name == "nt"
 PYTHON = VENV / ("Scripts/python.exe" if WINDOWS else "bin/python")
+#: What makes `.venv`: never an interpreter of an environment, which might be the one that is to be replaced.
+BASE_PYTHON = getattr(sys, "_base_executable", None) or sys.executable
 SITE_PACKAGES = "Lib/site-packages" if WINDOWS else "lib/python*/site-packages"
 
 #: How an installer's lines begin that mean one more package has been met.
@@ -275,9 +277,9 @@ def make_venv(uv, lock_fd):
             )
     for old in ROOT.glob(".venv-old-*"):
         shutil.rmtree(str(old), ignore_errors=True)
-    command = [uv, "venv", "--quiet", "--seed", "--python", sys.executable, str(VENV)]
+    command = [uv, "venv", "--quiet", "--seed", "--python", BASE_PYTHON, str(VENV)]
     if not uv:
-        command = [sys.executable, "-m", "venv", str(VENV)]
+        command = [BASE_PYTHON, "-m", "venv", str(VENV)]
     step("Python environment", command, lock_fd)
 
 

@@ -51,9 +51,11 @@ def _hear_interrupts() -> None:
 class SmallProject:
     folder: Path
 
-    def lab(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def lab(
+        self, *arguments: str, python: str | Path = sys.executable, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run `lab.py` there to its end."""
-        command = [sys.executable, str(self.folder / "lab.py"), *arguments]
+        command = [str(python), str(self.folder / "lab.py"), *arguments]
         return subprocess.run(
             command, capture_output=True, text=True, timeout=120, env=self.environment(**environment), check=False
         )

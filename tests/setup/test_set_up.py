@@ -161,6 +161,18 @@ def test_a_changed_lock_makes_the_environment_again_without_what_left_the_lock(p
     assert not list(project.folder.glob(".venv-old-*"))
 
 
+@pytest.mark.skipif(os.name == "nt", reason="only on systems where a running program's file can be moved")
+def test_the_environments_own_python_can_make_the_environment_again(project: SmallProject) -> None:
+    project.lock("requirements", {"tiny_core": "3.0"})
+
+    done = project.lab("run", python=project.python)
+
+    assert done.returncode == 0, done.stderr
+    assert "handed over: run" in done.stdout
+    assert (project.site_packages / "tiny_core-3.0.dist-info").exists()
+    assert not list(project.folder.glob(".venv-old-*"))
+
+
 def test_a_folder_that_was_moved_is_set_up_again(project: SmallProject) -> None:
     elsewhere = project.folder.with_name("moved")
     project.folder.rename(elsewhere)
