@@ -58,6 +58,9 @@ def create_control(
         event_hubs.delete_hub(request.path_params["name"])
         return JSONResponse({})
 
+    async def end_retention(request: Request) -> Response:
+        return JSONResponse({"events": event_hubs.end_retention(request.path_params["name"])})
+
     async def list_faults(_: Request) -> Response:
         return JSONResponse(faults.report())
 
@@ -88,6 +91,7 @@ def create_control(
         Route("/hubs", list_hubs),
         Route("/hubs", create_hub, methods=["POST"]),
         Route("/hubs/{name}", delete_hub, methods=["DELETE"]),
+        Route("/hubs/{name}/events", end_retention, methods=["DELETE"]),
         Route("/faults", list_faults),
         Route("/faults", arm_fault, methods=["POST"]),
         Route("/faults", clear_faults, methods=["DELETE"]),

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from urllib.parse import quote
 
 from localazure.fault_kinds import UnknownFault, check
 
@@ -215,6 +216,16 @@ class EventHubsFaults(_Armer):
     def drop_connection(self, *, times: int = 1) -> FaultHandle:
         """Cut the TCP connection at the next transfer, before anything is stored."""
         return self._arm("event_hubs", "drop_connection", times, {})
+
+    def end_retention(self, *, hub: str | None = None) -> int:
+        """Remove what the hub holds now, as when its retention has ended: at once, and done when it returns.
+
+        The number of events removed; sequence numbers go on. Raises: `ValueError` if no hub is told here or by a scope.
+        """
+        name = hub or self._scope.get("hub")
+        if name is None:
+            raise ValueError("say whose retention ends: hub=")
+        return int(self._control("DELETE", f"/hubs/{quote(name, safe='')}/events", None)["events"])
 
     def pause_partition(self, partition: str, *, hub: str | None = None, group: str | None = None) -> FaultHandle:
         """Deliver nothing from this hub partition until the fault is cleared; sending goes on, and so do the readers of

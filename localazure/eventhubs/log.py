@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,8 @@ CHUNKS_PER_SWEEP = 64
 WORKS_PER_CHECKPOINT = 10
 PAGE_BYTES = 16_384
 """Chunks are large: with SQLite's usual 4,096 the same disk takes in a third less."""
+SIZE_BYTES = 4
+"""What one size takes in a chunk's `sizes`."""
 DEFAULT_RETENTION_HOURS = 168.0
 NEVER_MS = -62_135_596_800_000
 """0001-01-01, which the service gives as the enqueued time of an empty partition."""
@@ -217,7 +219,7 @@ class Log:
             (base, base + sequence, base, base + (1 << SEQUENCE_BITS)),
         ) as rows:
             for key, first_offset, enqueued_ms, sizes, events in rows:
-                unpacked = struct.unpack(f"<{len(sizes) // 4}I", sizes)
+                unpacked = struct.unpack(f"<{len(sizes) // SIZE_BYTES}I", sizes)
                 if sum(unpacked) != len(events):
                     raise sqlite3.DatabaseError("the events of a row are not as long as their sizes say")
                 found.append(Chunk(key - base, first_offset, enqueued_ms, unpacked, events))
@@ -284,6 +286,22 @@ class Log:
             return len(keys)
 
         self._sweep(work, lambda: self.expire(partition, before_ms, retention_bytes, next_offset))
+
+    def expire_all(self, partitions: Sequence[int]) -> int:
+        """Remove every event of these partitions, durably, as if all were too old; how many. Their numbers go on."""
+
+        def work(connection: sqlite3.Connection) -> int:
+            events = 0
+            for base in (partition << SEQUENCE_BITS for partition in partitions):
+                span = (base, base + (1 << SEQUENCE_BITS) - 1)
+                (size_bytes,) = connection.execute(
+                    "SELECT coalesce(sum(length(sizes)), 0) FROM chunks WHERE key BETWEEN ? AND ?", span
+                ).fetchone()
+                connection.execute("DELETE FROM chunks WHERE key BETWEEN ? AND ?", span)
+                events += size_bytes // SIZE_BYTES
+            return events
+
+        return self._journal.run(work)
 
     def _sweep_dropped(self, partition: int) -> None:
         base = partition << SEQUENCE_BITS

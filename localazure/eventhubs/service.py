@@ -3,7 +3,8 @@
 Owns: creating and deleting hubs, the service's clock, keys and faults, and what was counted. Refuses to know: sockets;
 whoever owns one moves its bytes through a `Doorway`.
 
-How: everything but `create_hub` and `delete_hub` is called from one thread, the one that `post` calls back on.
+How: everything but `create_hub`, `delete_hub` and `end_retention` is called from one thread, the one that `post` calls
+back on.
 """
 
 from __future__ import annotations
@@ -101,6 +102,13 @@ class EventHubs:
         del self._world.hubs[hub.key]
         self._log.drop_hub(hub.record)
         self._post(lambda: self._end_links(hub))
+
+    def end_retention(self, name: str) -> int:
+        """Remove what the hub holds, durably, as when its retention has ended; how many events. Links stay.
+
+        Raises: `EntityNotFound`, a `LookupError`.
+        """
+        return self._log.expire_all([partition.id for partition in self._world.hub(name).partitions])
 
     def hubs(self) -> list[Hub]:
         return sorted(self._world.hubs.values(), key=lambda hub: hub.key)

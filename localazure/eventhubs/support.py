@@ -93,6 +93,11 @@ ROWS: tuple[Row, ...] = (
     ),
     _served("delete a hub", _DURABLE + "a_deleted_hub_ends_its_links_and_is_unknown_from_then_on"),
     _served("retention by age", _SERVICE + "events_expire_by_age_and_sequence_numbers_go_on"),
+    _served(
+        "retention that ends at once (on purpose)",
+        _FAULTS + "when_retention_ends_a_new_reader_finds_only_what_comes_after_and_numbers_go_on",
+        "not on Azure",
+    ),
     _served("retention by size", _SERVICE + "events_expire_by_size", "not on Azure"),
     _served(
         "throughput units (as a fault)",

@@ -164,3 +164,34 @@ def test_a_fault_that_is_told_wrong_is_refused(struck: LocalAzure, wanted: dict[
         struck.control("POST", "/faults", wanted)
     assert refused.value.status == 400
     assert struck.faults.report() == []
+
+
+def test_when_retention_ends_a_new_reader_finds_only_what_comes_after_and_numbers_go_on(struck) -> None:
+    send, listen = (struck.event_hubs_connection_string_for(policy) for policy in ("send", "listen"))
+    for name in ("ending", "beside"):
+        struck.create_event_hub(name, 1)
+    with (
+        EventHubProducerClient.from_connection_string(send, eventhub_name="ending", **QUICK) as ending,
+        EventHubProducerClient.from_connection_string(send, eventhub_name="beside", **QUICK) as beside,
+    ):
+        for producer in (ending, beside):
+            producer.send_batch([EventData("first"), EventData("second")], partition_id="0")
+            producer.send_batch([EventData("third")], partition_id="0")
+        there = Reading(listen, "ending", "$Default").start(partition_id="0").until(lambda it: len(it.events) == 3)
+        assert struck.faults.event_hubs.end_retention(hub="ending") == 3
+        assert ending.get_partition_properties("0")["is_empty"]
+        assert not beside.get_partition_properties("0")["is_empty"]
+        assert struck.faults.event_hubs.end_retention(hub="ending") == 0
+        _send(ending, "after")
+    new = Reading(listen, "ending", "$Default").start(partition_id="0").until(lambda it: len(it.events) == 1)
+    there.until(lambda it: len(it.events) == 4)
+    assert [(one.sequence_number, one.body_as_str()) for one in (*new.events, there.events[-1])] == [(3, "after")] * 2
+    new.stop()
+    there.stop()
+
+
+def test_retention_ends_in_the_hub_that_was_named_or_nowhere(struck) -> None:
+    with pytest.raises(ValueError, match="say whose retention ends"):
+        struck.faults.event_hubs.end_retention()
+    with pytest.raises(ControlRefused, match="'nowhere' could not be found"):
+        struck.faults.event_hubs.end_retention(hub="nowhere")
