@@ -1,11 +1,11 @@
-"""`LagMonitor`: takes a sample every so often in a thread of its own, and keeps them as a tidy frame.
+"""`LagMonitor`: takes a sample every so often in a thread of its own, and keeps them as a tidy frame and a Delta table.
 
-Owns the loop and the clients it reads with. Refuses to know how a figure is read (`sources`) or what it means
-(`measures`). It may read everything and write nothing: role "monitor", consumer group "monitor".
+Owns the loop and the clients it reads with. Refuses to know how a figure is read (`sources`), what it means
+(`measures`), and how samples are kept (`history`). It may read everything, and writes nothing but that table: role
+"monitor", consumer group "monitor".
 
 A sample that cannot be read is a gap in the frame and counts in `failures`; several in a row end the monitor, and
 `error` says why. It never guesses.
-Known gaps: the history is in memory only; the projector's heartbeat is known in the projector's own process only.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import contextlib
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
@@ -24,6 +25,7 @@ from azure.eventhub.aio import EventHubConsumerClient
 
 from labkit.errors import NotYet
 from labkit.events.relay import may_pass
+from labkit.lag_monitoring.history import LagHistory
 from labkit.lag_monitoring.measures import LagSample, OutboxLag
 from labkit.lag_monitoring.sources import (
     HubWatch,
@@ -40,6 +42,9 @@ log = logging.getLogger(__name__)
 INTERVAL_SECONDS = 1.0
 RECONNECT_SECONDS = 1.0
 FAILURES_IN_A_ROW = 10
+APPEND_SECONDS = 10.0
+"""So often the samples taken meanwhile go to the table, in one commit."""
+SAMPLES_IN_MEMORY = 20_000
 
 
 class LagMonitor:
@@ -47,7 +52,8 @@ class LagMonitor:
 
     `open_consumer` makes a new asyncio consumer client of the monitor's consumer group. `first` says what was in the
     hub before the lab was opened (`lab.start_positions`). `projector_beat` gives the projector's last sign of life in
-    seconds since 1970 (`lambda: projector.heartbeat`), if this process knows it.
+    seconds since 1970: `lambda: projector.heartbeat`, or `sources.seat_beat` where it runs in another process.
+    With a `history` the samples go there too, and those of earlier monitors are there from the beginning.
     """
 
     def __init__(
@@ -60,6 +66,7 @@ class LagMonitor:
         *,
         first: Mapping[str, int] | None = None,
         projector_beat: Callable[[], float] | None = None,
+        history: LagHistory | None = None,
         interval_seconds: float = INTERVAL_SECONDS,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -73,7 +80,10 @@ class LagMonitor:
         self._projector_beat = projector_beat
         self._interval_seconds = interval_seconds
         self._now = now
-        self._samples: list[LagSample] = []
+        self._history = history
+        self._samples = deque(history.samples() if history else (), SAMPLES_IN_MEMORY)
+        self._unwritten: list[LagSample] = []
+        self._next_append = 0.0
         self._sampled = threading.Condition()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -85,7 +95,7 @@ class LagMonitor:
 
     @property
     def samples(self) -> tuple[LagSample, ...]:
-        """All samples so far, oldest first."""
+        """The last `SAMPLES_IN_MEMORY` samples, oldest first."""
         with self._sampled:
             return tuple(self._samples)
 
@@ -165,6 +175,7 @@ class LagMonitor:
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._stopping.wait(), self._interval_seconds)
             finally:
+                await asyncio.to_thread(self._append)
                 await hub.close()
 
     async def _try(self, hub: HubWatch, name: str, failed_before: int) -> bool:
@@ -185,25 +196,37 @@ class LagMonitor:
         Outbox before hub, the way that events travel: one on the move may be counted twice, and never not at all.
         """
         at = self._now()
-        outbox, beat, (parked_events, oldest_parked_at) = await asyncio.to_thread(self._read_cosmos, name)
+        outbox, beats, (parked_events, oldest_parked_at) = await asyncio.to_thread(self._read_cosmos, name)
         sample = LagSample(
             at=at,
             partitions=await hub.partitions(),
             outbox=outbox,
             parked_events=parked_events,
             oldest_parked_at=oldest_parked_at,
-            relay_beat_at=beat,
-            projector_beat_at=self._last_projector_beat(),
+            relay_beat_at=beats[0],
+            projector_beat_at=beats[1],
             newest_event_at=hub.newest_event_at,
             newest_update_at=await asyncio.to_thread(newest_update, self._store),
         )
         with self._sampled:
             self._samples.append(sample)
             self._sampled.notify_all()
+        self._unwritten.append(sample)
+        if time.monotonic() >= self._next_append:
+            await asyncio.to_thread(self._append)
+            self._next_append = time.monotonic() + APPEND_SECONDS
 
-    def _read_cosmos(self, hub: str) -> tuple[OutboxLag, datetime | None, tuple[int, datetime | None]]:
+    def _append(self) -> None:
+        if self._history is not None:
+            self._history.append(self._unwritten)
+        self._unwritten.clear()
+
+    def _read_cosmos(
+        self, hub: str
+    ) -> tuple[OutboxLag, tuple[datetime | None, datetime | None], tuple[int, datetime | None]]:
         write_model, relay_state, parked_events = self._containers
-        return outbox_lag(write_model, relay_state), relay_beat(relay_state), parked(parked_events, hub)
+        beats = relay_beat(relay_state), self._last_projector_beat()
+        return outbox_lag(write_model, relay_state), beats, parked(parked_events, hub)
 
     def _last_projector_beat(self) -> datetime | None:
         beat = self._projector_beat() if self._projector_beat else 0.0

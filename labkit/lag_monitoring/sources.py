@@ -29,9 +29,11 @@ from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 
 from labkit.events.leases import pages, read_leases
+from labkit.events.ownership import OwnershipStore
 from labkit.lag_monitoring.measures import OutboxLag, PartitionLag
 from labkit.projections.folds import NOTHING
 from labkit.projections.read_store import ORDERS, ReadStore
+from labkit.projections.seat import NOBODY, SCOPE
 
 log = logging.getLogger(__name__)
 
@@ -167,6 +169,20 @@ def relay_beat(relay_state: ContainerProxy) -> datetime | None:
     """The relay's last sign of life."""
     beat = _document(relay_state, "heartbeat")
     return datetime.fromisoformat(beat["at"]) if beat else None
+
+
+def seat_beat(ownership: ContainerProxy, hub: str, group: str = "$Default") -> Callable[[], float]:
+    """When the active projector last renewed its seat, in whole seconds since 1970; 0 if nobody holds it.
+
+    For a monitor in another process than the projector's: one that has no seat leaves no trace there.
+    """
+    seats = OwnershipStore(ownership)
+
+    def beat() -> float:
+        held = [seat for seat in seats.list_ownership(SCOPE, hub, group) if seat["owner_id"] != NOBODY]
+        return max((float(seat["last_modified_time"]) for seat in held), default=0.0)
+
+    return beat
 
 
 def parked(parked_events: ContainerProxy, hub: str) -> tuple[int, datetime | None]:

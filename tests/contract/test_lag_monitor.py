@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,14 +11,18 @@ from decimal import Decimal
 import pytest
 
 from labkit.errors import NotYet
+from labkit.events.ownership import OwnershipStore
 from labkit.events.partition_key import partition_of
 from labkit.events.relay import Relay
 from labkit.lab import Lab, open_lab
+from labkit.lag_monitoring.history import LagHistory
 from labkit.lag_monitoring.measures import LagSample
 from labkit.lag_monitoring.monitor import LagMonitor
+from labkit.lag_monitoring.sources import seat_beat
 from labkit.projections.parking import ParkingLane
 from labkit.projections.projector import Projector
 from labkit.projections.read_store import ReadStore
+from labkit.projections.seat import Seat
 from labkit.settings import embedded
 from labkit.write_model.handler import Accepted, CommandHandler, Context
 from labkit.write_model.orders import CreateOrder, Item
@@ -73,6 +78,7 @@ def running(azure: LocalAzure, tmp_path_factory: pytest.TempPathFactory) -> Iter
             lab.container("relay-state", "monitor"),
             lab.container("parked-events", "monitor"),
             projector_beat=lambda: projector.heartbeat,
+            history=LagHistory(lab.tables_url),
             interval_seconds=0.2,
         )
         handler = CommandHandler(lab.container("write-model", "command"), lab.clock)
@@ -179,3 +185,44 @@ def test_the_frame_has_a_row_per_sample_and_a_column_per_hub_partition(system: S
     assert len(frame) >= 1
     assert frame["seconds"].is_monotonic_increasing
     assert {f"lag_events_{partition}" for partition in system.lab.partition_ids} <= set(frame.columns)
+
+
+def test_the_history_is_a_table_and_a_restarted_monitor_begins_with_it(system: System) -> None:
+    system.monitor.stop()
+    seen = system.monitor.samples
+    assert LagHistory(system.lab.tables_url).samples() == list(seen)
+    again = replace_monitor(system)
+    assert again.samples == seen
+    again.start()
+    again.wait_until(caught_up, WAIT_SECONDS)
+    again.stop()
+    assert LagHistory(system.lab.tables_url).samples() == list(again.samples)
+    assert len(again.samples) > len(seen)
+    assert again.frame()["at"].is_monotonic_increasing
+    system.monitor.start()
+
+
+def replace_monitor(system: System) -> LagMonitor:
+    """As a new process would make it; the projector's beat is read from its seat."""
+    lab = system.lab
+    containers = [lab.container(name, "monitor") for name in ("write-model", "relay-state", "parked-events")]
+    return LagMonitor(
+        lambda **options: lab.async_consumer("monitor", "monitor", **options),
+        ReadStore(lab.tables_url, read_only=True),
+        *containers,
+        projector_beat=seat_beat(lab.container("ownership", "monitor"), lab.hub),
+        history=LagHistory(lab.tables_url),
+        interval_seconds=0.2,
+    )
+
+
+def test_another_process_sees_the_projectors_beat_by_its_seat(system: System) -> None:
+    ownership = OwnershipStore(system.lab.container("ownership", "projector"))
+    seat = Seat(ownership)
+    beat = seat_beat(system.lab.container("ownership", "monitor"), system.lab.hub)
+    assert beat() == 0.0
+    before = int(time.time())
+    assert seat.take(system.lab.hub, "$Default")
+    assert before <= beat() <= time.time()
+    seat.leave(system.lab.hub, "$Default")
+    assert beat() == 0.0

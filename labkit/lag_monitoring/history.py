@@ -1,0 +1,105 @@
+"""The Delta table `lag_samples`: what the monitor has seen, kept over restarts and there for whoever asks with SQL.
+
+Owns the table: its columns, appending, reading back, and its upkeep (small files are made one, old rows deleted).
+Refuses to know what a measure means (`measures`) and when samples are taken (`monitor`).
+
+A row holds what was read, so that a sample comes back whole, and beside it the measures themselves, for readers that
+know no Python. The monitor is the one writer.
+Known gap: what was sampled since the last append is lost when the process is killed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import pyarrow as pa
+from deltalake import DeltaTable, write_deltalake
+
+from labkit.lag_monitoring.measures import LagSample, OutboxLag, PartitionLag
+
+NAME = "lag_samples"
+COMPACT_EVERY_APPENDS = 100
+KEEP_DAYS = 30
+
+_MOMENT, _COUNT, _SECONDS = pa.timestamp("us", tz="UTC"), pa.int64(), pa.float64()
+_PARTITION = pa.struct(
+    [
+        ("partition_id", pa.string()),
+        *((name, _COUNT) for name in ("first_retained", "last_enqueued", "applied")),
+        ("oldest_unapplied_at", _MOMENT),
+    ]
+)
+MEASURES = ("outbox_seconds", "lag_seconds", "staleness_seconds", "naive_seconds")
+COLUMNS = pa.schema(
+    [
+        pa.field("sampled_at", _MOMENT, nullable=False),
+        ("partitions", pa.list_(_PARTITION)),
+        ("outbox_events", _COUNT),
+        ("outbox_oldest_at", _MOMENT),
+        ("outbox_is_at_least", pa.bool_()),
+        ("parked_events", _COUNT),
+        *((f"{name}_at", _MOMENT) for name in ("oldest_parked", "relay_beat", "projector_beat")),
+        *((f"newest_{name}_at", _MOMENT) for name in ("event", "update")),
+        *((name, _COUNT) for name in ("lag_events", "lost_events")),
+        *((name, _SECONDS) for name in MEASURES),
+    ]
+)
+_BEATS = ("relay_beat_at", "projector_beat_at")
+_KEPT = ("parked_events", "oldest_parked_at", *_BEATS, "newest_event_at", "newest_update_at")
+
+
+class LagHistory:
+    """The table below `tables_url`, made if it is missing; `abfss://` with its `storage_options`."""
+
+    def __init__(self, tables_url: str, storage_options: Mapping[str, str] | None = None) -> None:
+        self.url = f"{tables_url.rstrip('/')}/{NAME}"
+        self._options = dict(storage_options) if storage_options else None
+        self._appends = 0
+        DeltaTable.create(self.url, COLUMNS, mode="ignore", storage_options=self._options)
+
+    def append(self, samples: Sequence[LagSample]) -> None:
+        """In one commit: all of them or none."""
+        if not samples:
+            return
+        rows = pa.Table.from_pylist([_row(sample) for sample in samples], COLUMNS)
+        write_deltalake(self.url, rows, mode="append", storage_options=self._options)
+        self._appends += 1
+        if self._appends % COMPACT_EVERY_APPENDS == 0:
+            self.keep(samples[-1].at)
+
+    def keep(self, now: dt.datetime) -> None:
+        """Delete what is older than `KEEP_DAYS`, and make one file of many."""
+        table = DeltaTable(self.url, storage_options=self._options)
+        oldest = (now - dt.timedelta(days=KEEP_DAYS)).isoformat()
+        table.delete(f"sampled_at < arrow_cast('{oldest}', 'Timestamp(Microsecond, Some(\"UTC\"))')")
+        table.optimize.compact()
+        table.vacuum(dry_run=False)
+
+    def samples(self) -> list[LagSample]:
+        """All that are kept, oldest first."""
+        table = pa.table(DeltaTable(self.url, storage_options=self._options).scan()).select(COLUMNS.names)
+        return list(map(_sample, table.cast(COLUMNS).sort_by("sampled_at").to_pylist()))
+
+
+def _row(sample: LagSample) -> dict[str, Any]:
+    return {
+        "sampled_at": sample.at,
+        **{name: getattr(sample, name) for name in (*_KEPT, "lag_events", "lost_events", *MEASURES)},
+        "partitions": [asdict(partition) for partition in sample.partitions],
+        "outbox_events": sample.outbox.events,
+        "outbox_oldest_at": sample.outbox.oldest_at,
+        "outbox_is_at_least": sample.outbox.is_at_least,
+    }
+
+
+def _sample(row: Mapping[str, Any]) -> LagSample:
+    partitions: Iterable[Mapping[str, Any]] = row["partitions"] or ()
+    return LagSample(
+        at=row["sampled_at"],
+        **{name: row[name] for name in _KEPT},
+        partitions=tuple(PartitionLag(**partition) for partition in partitions),
+        outbox=OutboxLag(row["outbox_events"], row["outbox_oldest_at"], row["outbox_is_at_least"]),
+    )
