@@ -1,10 +1,11 @@
 """What notebook 04 and the query API ask of the read models, each question with its T-SQL and its parameters.
 
-Owns: the texts (they would run on Synapse as they are, with the same parameters) and their parameters. An order is
-always asked for together with the day in its id, because that is what the table is partitioned by.
-Refuses to know: how a text is run (`synapse`).
+Owns: the texts (they would run on Synapse as they are, with the same parameters), their parameters, and the days whose
+files hold the answer. An order is always asked for together with the day in its id, because that is what the table is
+partitioned by. Refuses to know: how a text is run (`synapse`).
 
-Every answer is a pandas frame with Arrow's types: decimals stay decimals, days are days, instants are aware.
+Every answer is a pandas frame with Arrow's types: decimals stay decimals, days are days, instants are aware. Its
+`attrs` tell which version of each table was read, and how far that had read the hub. The query API asks the same texts.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from datetime import date
 import pandas as pd
 
 from labkit.events.ids import order_day
-from labkit.read_queries.synapse import Synapse
+from labkit.read_queries.synapse import Answer, FilesRead, Synapse
+from labkit.read_queries.tables import Days
 
 LARGEST_PAGE = 1_000
 
@@ -27,9 +29,17 @@ class Question:
 
     tsql: str
     parameters: Mapping[str, object] = field(default_factory=dict)
+    days: Days | None = None
+    """The first and the last day whose orders can be in the answer, if they are known."""
+
+    def answer(self, synapse: Synapse) -> Answer:
+        return synapse.answer(self.tsql, self.parameters, days=self.days)
 
     def ask(self, synapse: Synapse) -> pd.DataFrame:
-        return synapse.query(self.tsql, self.parameters)
+        return self.answer(synapse).frame()
+
+    def files_read(self, synapse: Synapse) -> FilesRead:
+        return synapse.files_read(self.tsql, self.parameters, days=self.days)
 
 
 SUMMARY = """
@@ -55,24 +65,30 @@ DERIVED_METRICS = """OPENROWSET(BULK 'daily_order_metrics/', DATA_SOURCE = 'read
 
 def order_summary(order_id: str) -> Question:
     """One order, or no row. Raises: `ValueError` for an id without a day: there is no file to look in."""
+    day = order_day(order_id)
     where = "WHERE created_day = @day AND order_id = @order_id"
-    return Question(SUMMARY + where, {"day": order_day(order_id), "order_id": order_id})
+    return Question(SUMMARY + where, {"day": day, "order_id": order_id}, (day, day))
 
 
 def orders_between(
-    first_day: date, last_day: date, status: str | None = None, *, page: int = 1, page_size: int = 100
+    first_day: date, last_day: date, status: str | None = None, *, after: str = "", page_size: int = 100
 ) -> Question:
-    """One page of the orders of these days (both included), by id. Raises: `ValueError` for a page that cannot be."""
-    if page < 1 or not 1 <= page_size <= LARGEST_PAGE:
-        raise ValueError(f"pages count from 1 and hold 1 to {LARGEST_PAGE} rows, not page {page} of {page_size}")
-    parameters: dict[str, object] = {"first_day": first_day, "last_day": last_day}
+    """One page of the orders of these days (both included), by id: those that follow the id `after`.
+
+    As an id begins with its day, no file of a day before that of `after` is looked at; and an order that is made
+    meanwhile moves no other to another page. Raises: `ValueError` for a page that cannot be.
+    """
+    if not 1 <= page_size <= LARGEST_PAGE:
+        raise ValueError(f"a page holds 1 to {LARGEST_PAGE} rows, not {page_size}")
+    from_day = max(first_day, order_day(after)) if after else first_day
+    parameters: dict[str, object] = {"first_day": from_day, "last_day": last_day}
     where = "WHERE created_day BETWEEN @first_day AND @last_day"
-    if status is not None:
-        where += " AND status = @status"
-        parameters["status"] = status
-    parameters |= {"skipped": (page - 1) * page_size, "page_size": page_size}
-    paging = "\nORDER BY order_id OFFSET @skipped ROWS FETCH NEXT @page_size ROWS ONLY"
-    return Question(SUMMARY + where + paging, parameters)
+    for column, comparison, value in (("status", "=", status), ("order_id", ">", after or None)):
+        if value is not None:
+            where += f" AND {column} {comparison} @{column}"
+            parameters[column] = value
+    paging = "\nORDER BY order_id OFFSET 0 ROWS FETCH NEXT @page_size ROWS ONLY"
+    return Question(SUMMARY + where + paging, parameters | {"page_size": page_size}, (from_day, last_day))
 
 
 def customer_orders(customer_id: str) -> Question:
@@ -93,7 +109,7 @@ ORDER BY revenue DESC, customer_id OFFSET 0 ROWS FETCH NEXT @how_many ROWS ONLY
 def daily_metrics(first_day: date, last_day: date) -> Question:
     """The days' figures, computed from the orders when asked."""
     text = METRICS.format(source="dbo.vw_daily_order_metrics")
-    return Question(text, {"first_day": first_day, "last_day": last_day})
+    return Question(text, {"first_day": first_day, "last_day": last_day}, (first_day, last_day))
 
 
 def derived_daily_metrics(first_day: date, last_day: date) -> Question:

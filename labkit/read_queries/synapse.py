@@ -1,49 +1,52 @@
 """The views of `sql/` answered here: the same T-SQL, run by DuckDB over the same Delta tables.
 
-Owns: one DuckDB connection, in UTC and without downloads, whose schema `read_store` holds one relation per Delta table
-and whose schema `dbo` holds the views. A relation is made again only when its table's version has changed; one query
-sees one version of each table. Which tables are in use is looked up at each question: after a rebuild they are others.
-Refuses to know: what the rows mean. What T-SQL may be asked is decided in `subset`, what an OPENROWSET may say in
-`rowsets`; here its declared columns are compared with the table's.
+Owns: one DuckDB database, in UTC and without downloads, and the DuckDB text of each question, made once. Each time it
+is asked, the files of one version of each of its tables are bound to it as parameters: an answer sees whole versions,
+whatever is committed meanwhile. Threads ask beside each other.
+Refuses to know: what the rows mean, and which tables and files there are (`tables`). What T-SQL may be asked is decided
+in `subset`, what an OPENROWSET may say in `rowsets`; here its declared columns are compared with the table's.
 
 Tables in a folder are read by DuckDB's own Parquet reader from the files that the Delta log names; the value of a
-partition column is in the path, so a condition on it leaves files out. Tables at a URL are read through PyArrow,
-because DuckDB's Azure extension would have to be downloaded.
+partition column is in the path, so a condition on it leaves files out. Who knows the days beforehand says so, and files
+of other days are not even named. Tables at a URL are read through PyArrow, because DuckDB's Azure extension would have
+to be downloaded.
 
-Source: docs.delta.io; duckdb.org/docs/data/partitioning/hive_partitioning.
-Known gap: Delta's TIMESTAMP is DATETIME2 (UTC without saying so) in Synapse and an aware instant here.
+Source: duckdb.org/docs/data/partitioning/hive_partitioning.
+Known gaps: Delta's TIMESTAMP is DATETIME2 (UTC without saying so) in Synapse and an aware instant here. A column that
+came later is missing in files that were not rewritten since, and the query fails.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
-import threading
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import duckdb
 import pandas as pd
-from deltalake import DeltaTable
-from deltalake.exceptions import TableNotFoundError
+import pyarrow as pa
+import sqlglot
+from deltalake.exceptions import DeltaError
 from sqlglot import exp
 
-from labkit.errors import LabError
-from labkit.projections import pointer
-from labkit.read_queries.rowsets import Finding, OutsideSubset, Rowset
+from labkit.read_queries.rowsets import Finding, OutsideSubset
 from labkit.read_queries.subset import AVERAGE_MACRO, Statement, read_statement
+from labkit.read_queries.tables import Days, Hub, TableMissing, Tables, TableVersion
+
+__all__ = ["Answer", "FilesRead", "Hub", "Synapse", "TableMissing"]
 
 SQL_FOLDER = Path(__file__).resolve().parents[2] / "sql"
 DELTA_TYPE = {"INT": "integer", "BIGINT": "long", "DATETIME2(6)": "timestamp", "DATE": "date"}
 """T-SQL type -> Delta type, beside VARCHAR(n) -> string and DECIMAL(p,s) -> decimal(p,s)."""
 DUCKDB_TYPE = {"integer": "INTEGER", "long": "BIGINT", "timestamp": "TIMESTAMPTZ", "date": "DATE", "string": "VARCHAR"}
-
-
-class TableMissing(LabError, LookupError):
-    """The read store has no such table: no projector has written here yet."""
+ATTEMPTS = 3
+"""Between the look at the log and the reading, a rebuild may delete the files of tables that are no longer in use."""
+MADE_TEXTS = 500
+"""So many translated questions are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,24 +57,45 @@ class FilesRead:
     of: int
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Rows, and of each table they come from: its version, and how far that had come."""
+
+    rows: pa.Table
+    versions: Mapping[str, int]
+    positions: Mapping[str, Mapping[str, int]]
+    """Table -> hub partition -> the last sequence number in it."""
+    as_of: dt.datetime
+    """The earliest of the tables' last commits: nothing that happened later is in this answer."""
+
+    def frame(self) -> pd.DataFrame:
+        """Typed by Arrow: decimals stay decimals, days are days. What the answer rests on is in `attrs`."""
+        frame: pd.DataFrame = self.rows.to_pandas(types_mapper=pd.ArrowDtype)
+        frame.attrs |= {"table_versions": self.versions, "positions": self.positions, "as_of": self.as_of}
+        return frame
+
+
 class Synapse:
-    """Answers T-SQL over the tables below `tables_url`. Threads may share it; a context manager, or `close` it."""
+    """Answers T-SQL over the tables below `tables_url`. Threads may share it; a context manager, or `close` it.
+
+    With a `hub`, each answer tells how far its tables have read it.
+    """
 
     def __init__(
-        self, tables_url: str, storage_options: Mapping[str, str] | None = None, sql_folder: Path = SQL_FOLDER
+        self,
+        tables_url: str,
+        storage_options: Mapping[str, str] | None = None,
+        sql_folder: Path = SQL_FOLDER,
+        hub: Hub | None = None,
     ) -> None:
-        self._root_url = tables_url.rstrip("/")
-        self._tables_url = ""
-        self._options = dict(storage_options) if storage_options else None
-        self._tables: dict[str, _Table] = {}
+        self._tables = Tables(tables_url, storage_options, hub)
         self._texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted(sql_folder.glob("*.sql"))}
         self._views = {name: read_statement(text, f"sql/{name}.sql") for name, text in self._texts.items()}
-        self._made: set[str] = set()
-        self._lock = threading.RLock()
+        self._asked: dict[tuple[str, frozenset[str]], _Question] = {}
         self._duckdb = duckdb.connect(
             config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
         )
-        self._duckdb.execute("SET TimeZone = 'UTC'; CREATE SCHEMA read_store; CREATE SCHEMA dbo")
+        self._duckdb.execute("SET GLOBAL TimeZone = 'UTC'")  # of every cursor
         self._duckdb.execute(AVERAGE_MACRO)
 
     @property
@@ -85,34 +109,57 @@ class Synapse:
         return self._texts[view]
 
     def runs_as(self, view: str) -> str:
-        """What DuckDB is given for this view."""
+        """What DuckDB is given for this view; `read_store.orders` stands for the files of that table."""
         self.tsql(view)
-        return self._sql(self._views[view], pretty=True)
+        return _over_tables(self._views[view]).sql("duckdb", pretty=True)
 
     def query(
         self, tsql: str, parameters: Mapping[str, object] | None = None, *, waive: Collection[str] = ()
     ) -> pd.DataFrame:
-        """The rows, in typed Arrow-backed columns; `attrs["table_versions"]` says which version of each table was read.
+        """As `answer`, as a frame: `attrs["table_versions"]` says which version of each table was read."""
+        return self.answer(tsql, parameters, waive=waive).frame()
 
-        Parameters are bound by name (`@day` to `parameters["day"]`), never pasted.
+    def answer(
+        self,
+        tsql: str,
+        parameters: Mapping[str, object] | None = None,
+        *,
+        days: Days | None = None,
+        waive: Collection[str] = (),
+    ) -> Answer:
+        """The rows. Parameters are bound by name (`@day` to `parameters["day"]`), never pasted.
+
+        `days`: files of orders of other days are not looked at, so the question must ask for no others.
         Raises: `OutsideSubset` for T-SQL outside the subset; `TableMissing` before a projector has made the tables.
         """
-        with self._lock:
-            sql, versions = self._ready(tsql, waive)
-            arrow = self._duckdb.sql(sql, params=dict(parameters or {})).to_arrow_table()
-        frame: pd.DataFrame = arrow.to_pandas(types_mapper=pd.ArrowDtype)
-        frame.attrs["table_versions"] = versions
-        return frame
+        question = self._question(tsql, waive)
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                tables = self._tables.now(question.tables)
+                return self._run(question, tables, dict(parameters or {}), days)
+            except (duckdb.IOException, DeltaError):
+                if attempt == ATTEMPTS:
+                    raise
+                self._tables.forget()
+        raise AssertionError("unreachable")
 
     def files_read(
-        self, tsql: str, parameters: Mapping[str, object] | None = None, *, waive: Collection[str] = ()
+        self,
+        tsql: str,
+        parameters: Mapping[str, object] | None = None,
+        *,
+        days: Days | None = None,
+        waive: Collection[str] = (),
     ) -> FilesRead:
         """Run the query and count the data files it opened, as DuckDB's own profile says."""
-        with self._lock:
-            sql, versions = self._ready(tsql, waive)
-            rows = self._duckdb.execute(f"EXPLAIN (ANALYZE, FORMAT json) {sql}", dict(parameters or {})).fetchall()
-            total = sum(len(self._tables[name].delta.file_uris()) for name in versions)
-        return FilesRead(sum(_files(json.loads(rows[0][1])["operator"])), total)
+        question = self._question(tsql, waive)
+        tables = self._tables.now(question.tables)
+        with self._duckdb.cursor() as cursor:
+            sql, files = question.bound(cursor, tables, days)
+            explained = cursor.execute(f"EXPLAIN (ANALYZE, FORMAT json) {sql}", {**(parameters or {}), **files})
+            (profile,) = explained.fetchall()
+        total = sum(len(table.files) for table in tables.values())
+        return FilesRead(sum(_files(json.loads(profile[1])["operator"])), total)
 
     def close(self) -> None:
         self._duckdb.close()
@@ -123,9 +170,16 @@ class Synapse:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _ready(self, tsql: str, waive: Collection[str]) -> tuple[str, dict[str, int]]:
-        """The DuckDB text of the question, and the version of each table it will read, all relations up to date."""
-        statement = read_statement(tsql, waive=frozenset(waive))
+    def _question(self, tsql: str, waive: Collection[str]) -> _Question:
+        key = (tsql, frozenset(waive))
+        if key not in self._asked:
+            if len(self._asked) == MADE_TEXTS:
+                self._asked.clear()
+            self._asked[key] = self._read(*key)
+        return self._asked[key]
+
+    def _read(self, tsql: str, waive: frozenset[str]) -> _Question:
+        statement = read_statement(tsql, waive=waive)
         if statement.view:
             raise OutsideSubset([Finding(statement.file, 1, "statement", "views are made by the files in sql/ alone")])
         named = [name for name in statement.tables if not name.startswith("rowset_")]
@@ -133,107 +187,107 @@ class Synapse:
             if name not in self._views:
                 reason = f"no view {name}: there are {', '.join(self._views)}"
                 raise OutsideSubset([Finding(statement.file, 1, "view", reason)])
-        self._follow_the_pointer()
-        asked = [statement, *(self._views[name] for name in named)]
-        names = sorted({rowset.table for each in asked for rowset in each.rowsets})
-        versions = {name: self._refresh(name) for name in names}
-        for name in named:
-            self._make_view(name)
-        return self._sql(statement), versions
+        return _Question(statement, {name: self._views[name] for name in named})
 
-    def _make_view(self, name: str) -> None:
-        if name not in self._made:
-            self._duckdb.execute(f"CREATE OR REPLACE VIEW {name} AS {self._sql(self._views[name])}")
-            self._made.add(name)
-
-    def _follow_the_pointer(self) -> None:
-        """Forget the tables known so far if others are in use by now; all of one query come from the same place."""
-        in_use = pointer.tables_in_use(self._root_url, self._options)
-        if in_use != self._tables_url:
-            self._tables_url, self._tables = in_use, {}
-
-    def _refresh(self, name: str) -> int:
-        """Register the table's newest version, if it is another one than before."""
-        try:
-            table = self._tables.get(name) or _Table(
-                DeltaTable(f"{self._tables_url}/{name}", storage_options=self._options)
-            )
-        except TableNotFoundError:
-            raise TableMissing(f"the read store has no table {name!r} yet: start the projector") from None
-        self._tables[name] = table
-        table.delta.update_incremental()
-        if table.registered != table.delta.version():
-            source = self._source(name, table.delta)
-            self._duckdb.execute(f"CREATE OR REPLACE VIEW read_store.{name} AS {source}")
-            table.registered = table.delta.version()
-        return int(table.delta.version())
-
-    def _source(self, name: str, delta: DeltaTable) -> str:
-        columns = _delta_types(delta)
-        typed = ", ".join(f'CAST("{column}" AS {_duckdb_type(kind)}) AS "{column}"' for column, kind in columns.items())
-        files = delta.file_uris()
-        if not files:
-            nothing = ", ".join(f'CAST(NULL AS {_duckdb_type(kind)}) AS "{column}"' for column, kind in columns.items())
-            return f"SELECT {nothing} WHERE false"
-        if "://" in self._tables_url:
-            self._duckdb.register(f"{name}_at_url", delta.to_pyarrow_dataset())
-            return f"SELECT {typed} FROM {name}_at_url"
-        listed = ", ".join("'" + unquote(file).replace("'", "''") + "'" for file in files)
-        partitions = delta.metadata().partition_columns
-        hive = ", ".join(f"'{column}': {_duckdb_type(columns[column])}" for column in partitions)
-        options = (
-            f", hive_partitioning = true, hive_types = {{{hive}}}" if partitions else ", hive_partitioning = false"
+    def _run(
+        self, question: _Question, tables: Mapping[str, TableVersion], parameters: dict[str, object], days: Days | None
+    ) -> Answer:
+        with self._duckdb.cursor() as cursor:
+            sql, files = question.bound(cursor, tables, days)
+            rows = cursor.sql(sql, params={**parameters, **files}).to_arrow_table()
+        return Answer(
+            rows,
+            {name: table.version for name, table in tables.items()},
+            {name: table.positions for name, table in tables.items()},
+            min((table.committed_at for table in tables.values()), default=dt.datetime.now(dt.UTC)),
         )
-        return f"SELECT {typed} FROM read_parquet([{listed}]{options})"
 
-    def _sql(self, statement: Statement, pretty: bool = False) -> str:
-        """The statement over `read_store`: each rowset becomes the columns it declares, of the table it names."""
-        rowsets = {rowset.placeholder: rowset for rowset in statement.rowsets}
+
+class _Question:
+    """An accepted statement with the views it names, and its DuckDB texts: one for each state of its tables."""
+
+    def __init__(self, statement: Statement, views: Mapping[str, Statement]) -> None:
+        self._statements = (statement, *views.values())
+        self._views = {name: _over_tables(view) for name, view in views.items()}
+        self._tree = _over_tables(statement)
+        self._texts: dict[tuple[str, ...], str] = {}
+        self.tables = {rowset.table for each in self._statements for rowset in each.rowsets}
+
+    def bound(
+        self, cursor: duckdb.DuckDBPyConnection, tables: Mapping[str, TableVersion], days: Days | None
+    ) -> tuple[str, dict[str, object]]:
+        """DuckDB's text, and the files as its parameters. Raises: `OutsideSubset` for columns that a table lacks."""
+        sources: list[str] = []
+        files: dict[str, object] = {}
+        for name, table in tables.items():
+            chosen = table.chosen(days)
+            sources.append(_source(table, empty=not chosen))
+            if table.dataset is not None:
+                cursor.register(f"at_url_{name}", table.dataset)
+            elif chosen:
+                files[f"files_of_{name}"] = list(chosen)
+        if tuple(sources) not in self._texts:
+            self._check_columns(tables)
+            self._texts[tuple(sources)] = self._text(dict(zip(tables, sources, strict=True)))
+        return self._texts[tuple(sources)], files
+
+    def _text(self, sources: Mapping[str, str]) -> str:
+        read = {name: sqlglot.parse_one(source, read="duckdb", into=exp.Select) for name, source in sources.items()}
 
         def placed(node: exp.Expr) -> exp.Expr:
-            rowset = rowsets.get(node.name) if isinstance(node, exp.Table) else None
-            if rowset is None:
-                return node
-            self._check_columns(rowset, statement.file)
-            columns = [exp.column(column.name, quoted=True) for column in rowset.columns]
-            inner = exp.select(*columns).from_(exp.table_(rowset.table, db="read_store"))
-            return inner.subquery(node.alias or rowset.table)
+            if isinstance(node, exp.Table) and node.db == "dbo":
+                return self._views[f"dbo.{node.name}".lower()].copy().subquery(node.alias or node.name)
+            if isinstance(node, exp.Table) and node.db == "read_store":
+                return read[node.name].copy().subquery(node.name)
+            return node
 
-        return statement.duckdb().transform(placed).sql("duckdb", pretty=pretty)
+        return self._tree.transform(placed).transform(placed).sql("duckdb")  # once for views, once within them
 
-    def _check_columns(self, rowset: Rowset, file: str) -> None:
-        """Raises: `OutsideSubset` for a column that the table does not have, or has with another type."""
-        if rowset.table not in self._tables:
-            return
-        there = _delta_types(self._tables[rowset.table].delta)
+    def _check_columns(self, tables: Mapping[str, TableVersion]) -> None:
         findings = [
-            Finding(file, column.line, "column", f"{rowset.table}.{column.name} is {there.get(column.name, 'missing')}")
+            Finding(each.file, column.line, "column", f"{rowset.table}.{column.name} is {there or 'missing'}")
+            for each in self._statements
+            for rowset in each.rowsets
             for column in rowset.columns
-            if there.get(column.name) != _delta_type(column.type)
+            if (there := tables[rowset.table].types.get(column.name)) != _delta_type(column.type)
         ]
         if findings:
             raise OutsideSubset(findings)
 
 
-@dataclass(slots=True)
-class _Table:
-    delta: DeltaTable
-    registered: int = -1
+def _over_tables(statement: Statement) -> exp.Expr:
+    """The statement in DuckDB's words, over `read_store`: each rowset becomes the columns it declares."""
+    rowsets = {rowset.placeholder: rowset for rowset in statement.rowsets}
+
+    def placed(node: exp.Expr) -> exp.Expr:
+        rowset = rowsets.get(node.name) if isinstance(node, exp.Table) else None
+        if rowset is None:
+            return node
+        columns = [exp.column(column.name, quoted=True) for column in rowset.columns]
+        inner = exp.select(*columns).from_(exp.table_(rowset.table, db="read_store"))
+        return inner.subquery(node.alias or rowset.table)
+
+    return statement.duckdb().transform(placed)
 
 
-def _delta_types(delta: DeltaTable) -> dict[str, str]:
-    """Column -> Delta type in the protocol's words: "decimal(18,2)"."""
-    return {str(field.name): str(getattr(field.type, "type", field.type)) for field in delta.schema().fields}
+def _source(table: TableVersion, *, empty: bool) -> str:
+    """Where DuckDB finds the rows: in the files of a parameter, in a registered data set, or nowhere."""
+    given = "NULL" if empty else '"{}"'
+    columns = [(name, DUCKDB_TYPE.get(kind, kind.upper())) for name, kind in table.types.items()]
+    typed = ", ".join(f'CAST({given.format(name)} AS {kind}) AS "{name}"' for name, kind in columns)
+    if empty:
+        return f"SELECT {typed} WHERE false"
+    if table.dataset is not None:
+        return f"SELECT {typed} FROM at_url_{table.name}"
+    hive = ", ".join(f"'{column}': {dict(columns)[column]}" for column in table.partition_by)
+    options = f", hive_partitioning = true, hive_types = {{{hive}}}" if hive else ", hive_partitioning = false"
+    return f"SELECT {typed} FROM read_parquet($files_of_{table.name}{options})"
 
 
 def _delta_type(tsql: str) -> str:
     if re.fullmatch(r"VARCHAR\(\d+\)", tsql):
         return "string"
     return DELTA_TYPE.get(tsql, tsql.lower())
-
-
-def _duckdb_type(delta: str) -> str:
-    return DUCKDB_TYPE.get(delta, delta.upper())
 
 
 def _files(operators: list[dict[str, Any]]) -> Iterator[int]:

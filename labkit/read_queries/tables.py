@@ -1,0 +1,151 @@
+"""The Delta tables as a query finds them: one version of each, its files, and how far it had come.
+
+Owns: which tables are in use (after a rebuild they are others), when a table must be looked at again, and which of its
+files hold which days. Refuses to know SQL. A version once looked at stays what it is, whatever is committed meanwhile;
+threads look one at a time and read beside each other.
+
+Positions are what the projector recorded in the commit (`read_store`); nothing is asked of Event Hubs.
+Source: docs.delta.io.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import threading
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from labkit.errors import LabError
+from labkit.projections import pointer
+from labkit.projections.folds import NOTHING
+
+DAY_OF_FILE = re.compile(r"/created_day=(\d{4}-\d{2}-\d{2})/")
+UPKEEP = ("OPTIMIZE", "VACUUM START", "VACUUM END")
+"""Commits that change no row: a table is no fresher for them."""
+LAST_COMMITS = 6
+
+Days = tuple[dt.date, dt.date]
+"""First and last day, both included."""
+
+
+class TableMissing(LabError, LookupError):
+    """The read store has no such table: no projector has written here yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """Whose positions are reported: a name and the numbers of its partitions."""
+
+    name: str
+    partition_ids: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class TableVersion:
+    """One version of one table."""
+
+    name: str
+    version: int
+    types: Mapping[str, str]
+    """Column -> type in Delta's words: "decimal(18,2)"."""
+    files: Sequence[str]
+    of_day: Mapping[str, Sequence[str]]
+    """Day -> files, in a table by days."""
+    partition_by: Sequence[str]
+    positions: Mapping[str, int]
+    """Hub partition -> the last sequence number in it; empty if no hub was named."""
+    committed_at: dt.datetime
+    """Of the last commit of rows: nothing that happened later is in it."""
+    dataset: Any = None
+    """For a table at a URL."""
+
+    def chosen(self, days: Days | None) -> Sequence[str]:
+        """The files of these days; all of them if no day was named, or the table is not by days."""
+        if days is None or not self.of_day:
+            return self.files
+        first, last = (day.isoformat() for day in days)
+        if first == last:
+            return self.of_day.get(first, ())
+        return [file for day, files in self.of_day.items() if first <= day <= last for file in files]
+
+
+class Tables:
+    """The tables below one URL. Threads may share it."""
+
+    def __init__(self, root_url: str, options: Mapping[str, str] | None, hub: Hub | None) -> None:
+        self._root_url = root_url.rstrip("/")
+        self._options = dict(options) if options else None
+        self._hub = hub or Hub("", ())
+        self._in_use = ""
+        self._known: dict[str, tuple[DeltaTable, TableVersion]] = {}
+        self._lock = threading.Lock()
+
+    def now(self, names: Collection[str]) -> dict[str, TableVersion]:
+        """The newest version of each, all of them from the tables in use. Raises: `TableMissing`."""
+        with self._lock:
+            in_use = pointer.tables_in_use(self._root_url, self._options)
+            if in_use != self._in_use:
+                self._in_use, self._known = in_use, {}
+            return {name: self._newest(name) for name in sorted(set(names))}
+
+    def forget(self) -> None:
+        """Look at everything anew next time."""
+        with self._lock:
+            self._in_use, self._known = "", {}
+
+    def _newest(self, name: str) -> TableVersion:
+        delta, known = self._known.get(name, (None, None))
+        try:
+            if delta is None:
+                delta = DeltaTable(f"{self._in_use}/{name}", storage_options=self._options)
+            else:
+                delta.update_incremental()
+            if known is None or known.version != delta.version():
+                known = self._looked_at(name, delta, known)
+        except TableNotFoundError:
+            self._known.pop(name, None)
+            raise TableMissing(f"the read store has no table {name!r} yet: start the projector") from None
+        except DeltaError:
+            self._known.pop(name, None)
+            raise
+        self._known[name] = (delta, known)
+        return known
+
+    def _looked_at(self, name: str, delta: DeltaTable, before: TableVersion | None) -> TableVersion:
+        files = [unquote(file) for file in delta.file_uris()]
+        of_day: dict[str, list[str]] = {}
+        for file in files:
+            if day := DAY_OF_FILE.search(file):
+                of_day.setdefault(day[1], []).append(file)
+        at_url = pointer.is_url(self._in_use)
+        return TableVersion(
+            name,
+            int(delta.version()),
+            {str(field.name): str(getattr(field.type, "type", field.type)) for field in delta.schema().fields},
+            files,
+            of_day,
+            delta.metadata().partition_columns,
+            {part: _position(delta, f"{name}/{self._hub.name}/{part}") for part in self._hub.partition_ids},
+            _committed_at(delta, before),
+            delta.to_pyarrow_dataset() if at_url and files else None,
+        )
+
+
+def _position(delta: DeltaTable, app: str) -> int:
+    number = delta.transaction_version(app)
+    return NOTHING if number is None else int(number)
+
+
+def _committed_at(delta: DeltaTable, before: TableVersion | None) -> dt.datetime:
+    """When rows were committed last. Upkeep may have taken that commit from the log: then what was known before."""
+    commits = delta.history(LAST_COMMITS)
+    of_rows = [commit for commit in commits if commit.get("operation") not in UPKEEP]
+    if not of_rows and before:
+        return before.committed_at
+    return dt.datetime.fromtimestamp((of_rows or commits[-1:])[0]["timestamp"] / 1000, dt.UTC)
