@@ -255,7 +255,7 @@ class _Question:
             raise OutsideSubset(findings)
 
 
-def _over_tables(statement: Statement) -> exp.Expr:
+def _over_tables(statement: Statement) -> exp.Select:
     """The statement in DuckDB's words, over `read_store`: each rowset becomes the columns it declares."""
     rowsets = {rowset.placeholder: rowset for rowset in statement.rowsets}
 
@@ -267,7 +267,9 @@ def _over_tables(statement: Statement) -> exp.Expr:
         inner = exp.select(*columns).from_(exp.table_(rowset.table, db="read_store"))
         return inner.subquery(node.alias or rowset.table)
 
-    return statement.duckdb().transform(placed)
+    tree = statement.duckdb().transform(placed)
+    assert isinstance(tree, exp.Select)
+    return tree
 
 
 def _source(table: TableVersion, *, empty: bool) -> str:
