@@ -98,14 +98,14 @@ def read_leases(
     state: ContainerProxy, write_model: ContainerProxy, wanted: Callable[[FeedRange], bool] = lambda _: True
 ) -> Iterator[Lease]:
     """The leases of the wanted ranges as they are now; ranges that no relay has seen yet come without an etag."""
-    roots = _document(state, ROOTS)
+    roots = document_named(state, ROOTS)
     ranges = roots["feedRanges"] if roots else list(write_model.read_feed_ranges())
     waiting = deque((f"continuation-{number}", feed_range) for number, feed_range in enumerate(ranges))
     while waiting:
         lease_id, feed_range = waiting.popleft()
         if not wanted(feed_range):
             continue
-        document = _document(state, lease_id)
+        document = document_named(state, lease_id)
         if document and document.get("splitInto"):
             waiting.extend(parts_of(lease_id, document["splitInto"]))
         else:
@@ -220,7 +220,7 @@ class Leases:
         """Of several relays that start at once on nothing, one names the ranges for all."""
         if self._has_roots:
             return
-        if _document(self._state, ROOTS) is None:
+        if document_named(self._state, ROOTS) is None:
             with contextlib.suppress(CosmosResourceExistsError):
                 ranges = list(self._write_model.read_feed_ranges())
                 self._state.create_item({"id": ROOTS, "feedRanges": ranges})
@@ -257,7 +257,8 @@ def _body(lease: Lease, split_into: Sequence[FeedRange] = ()) -> dict[str, Any]:
     return {**body, "splitInto": list(split_into)} if split_into else body
 
 
-def _document(container: ContainerProxy, name: str) -> Mapping[str, Any] | None:
+def document_named(container: ContainerProxy, name: str) -> Mapping[str, Any] | None:
+    """The document of this id in a container whose partition key is the id; None if it is not there."""
     try:
         found: Mapping[str, Any] = container.read_item(name, partition_key=name)
     except CosmosResourceNotFoundError:

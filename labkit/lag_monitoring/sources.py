@@ -24,11 +24,10 @@ from itertools import chain
 from typing import Any
 
 from azure.cosmos import ContainerProxy
-from azure.cosmos.exceptions import CosmosResourceNotFoundError
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 
-from labkit.events.leases import pages, read_leases
+from labkit.events.leases import document_named, pages, read_leases
 from labkit.events.ownership import OwnershipStore
 from labkit.lag_monitoring.measures import OutboxLag, PartitionLag
 from labkit.projections.folds import NOTHING
@@ -167,7 +166,7 @@ def outbox_lag(write_model: ContainerProxy, relay_state: ContainerProxy) -> Outb
 
 def relay_beat(relay_state: ContainerProxy) -> datetime | None:
     """The relay's last sign of life."""
-    beat = _document(relay_state, "heartbeat")
+    beat = document_named(relay_state, "heartbeat")
     return datetime.fromisoformat(beat["at"]) if beat else None
 
 
@@ -194,11 +193,3 @@ def parked(parked_events: ContainerProxy, hub: str) -> tuple[int, datetime | Non
     )
     moments = [datetime.fromisoformat(str(moment)) for moment in found]
     return len(moments), min(moments, default=None)
-
-
-def _document(container: ContainerProxy, name: str) -> Mapping[str, Any] | None:
-    try:
-        found: Mapping[str, Any] = container.read_item(name, partition_key=name)
-    except CosmosResourceNotFoundError:
-        return None
-    return found

@@ -32,8 +32,9 @@ from labkit.events.ids import CUSTOMER_ID, ORDER_ID
 from labkit.http_api import new_api, refusals
 from labkit.problems import RETRY_AFTER_SECONDS, Problem
 from labkit.write_model import orders
-from labkit.write_model.handler import KEY, Accepted, CommandHandler, Context
+from labkit.write_model.handler import Accepted, CommandHandler, Context
 from labkit.write_model.orders import Command, RefusalCode
+from labkit.write_model.receipts import KEY
 
 REFUSED: Final[Mapping[str, int]] = {
     RefusalCode.INVALID_ID: 422,

@@ -12,20 +12,15 @@ A caller may say which version it has seen; if another one is there, nothing is 
 receipt first: after a lost answer, the version that moved on may be this command's own work.
 
 Errors of the service are raised as they come. Whether the batch was written is then unknown; send the same command with
-the same key again: that is what the key is for. Keys are kept per aggregate, for 30 days.
+the same key again: that is what the key is for.
 Source: learn.microsoft.com/azure/architecture/databases/guide/transactional-out-box-cosmos
 """
 
 from __future__ import annotations
 
-import decimal
-import hashlib
-import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from functools import reduce
 from typing import Any
 
@@ -39,21 +34,18 @@ from labkit.events.envelope import AGGREGATE_TYPES, CATALOGUE, EventEnvelope, fr
 from labkit.events.ids import Token
 from labkit.write_model.orders import (
     Command,
-    CreateOrder,
     Event,
-    Item,
     Refusal,
     RefusalCode,
     State,
-    UpdateOrder,
     decide,
     event_from,
     evolve,
     is_text,
     state_from,
 )
+from labkit.write_model.receipts import KEY, RECEIPT_TTL_SECONDS, payload_hash, receipt_id
 
-RECEIPT_TTL_SECONDS = 30 * 24 * 60 * 60
 ATTEMPTS = 5
 
 Transaction = list[tuple[Any, ...]]
@@ -61,13 +53,6 @@ Transaction = list[tuple[Any, ...]]
 
 CONFLICTS = (409, 412, 449)
 """Exists already, stale etag, lost a race inside the service: none of them wrote anything."""
-
-KEY = re.compile(r"[A-Za-z0-9._~:@+-]{1,200}", re.ASCII)
-"""An idempotency key becomes part of a document id, which holds no slash, backslash, question mark or hash."""
-
-
-EXACT = decimal.Context(prec=decimal.MAX_PREC, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN, traps=[])
-"""Rounds nothing and refuses nothing."""
 
 LONGEST_OF_CONTEXT = 500
 """Characters of each text in a `Context`: they travel in every event."""
@@ -219,7 +204,7 @@ def first_answer(
 ) -> Accepted | Refused | None:
     """What this idempotency key was answered at the first time of asking; None if it is new."""
     try:
-        receipt = write_model.read_item(receipt_id(context), partition_key=command.aggregate_id)
+        receipt = write_model.read_item(receipt_id(context.idempotency_key), partition_key=command.aggregate_id)
     except CosmosResourceNotFoundError as error:
         bill.add(error.headers)
         return None
@@ -247,7 +232,7 @@ def transaction(
         "state": msgspec.to_builtins(state),
     }
     receipt = {
-        "id": receipt_id(context),
+        "id": receipt_id(context.idempotency_key),
         "kind": "receipt",
         "aggregateId": envelope.aggregate_id,
         "payloadHash": payload_hash(command),
@@ -277,24 +262,6 @@ def enclose(event: Event, aggregate_id: str, version: int, now: datetime, contex
         metadata=context.metadata(),
         schema_version=CATALOGUE[event_type],
     )
-
-
-def receipt_id(context: Context) -> str:
-    return f"receipt:{context.idempotency_key}"
-
-
-def payload_hash(command: Command) -> str:
-    """Equal for equal commands, and only for them; the context is no part of it."""
-    if isinstance(command, CreateOrder | UpdateOrder):
-        command = msgspec.structs.replace(command, items=tuple(map(shortest, command.items)))
-    payload = json.dumps([type(command).__name__, msgspec.to_builtins(command)])
-    return hashlib.sha256(payload.encode("ascii")).hexdigest()
-
-
-def shortest(item: Item) -> Item:
-    """The same item with its price as short as it can be said: 4.20 and 4.2 are one price."""
-    price = EXACT.plus(EXACT.normalize(Decimal(item.unit_price)))
-    return msgspec.structs.replace(item, unit_price=price)
 
 
 def history(write_model: ContainerProxy, aggregate_id: str) -> list[EventEnvelope]:

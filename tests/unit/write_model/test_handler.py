@@ -6,8 +6,9 @@ from decimal import Decimal
 
 import pytest
 
-from labkit.write_model.handler import Context, payload_hash
+from labkit.write_model.handler import Context
 from labkit.write_model.orders import CancelOrder, CreateOrder, Item, UpdateOrder
+from labkit.write_model.receipts import payload_hash
 
 ID = "order-20260105-0001"
 
