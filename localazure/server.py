@@ -151,7 +151,7 @@ class Server:
             _http_config(application),
             secured=[(cosmos_socket, self._tls)],
             started=lambda: self._ready(ports),
-            leaving=self._leaving,
+            leaving=lambda: self._leave(cosmos),
         )
         loop = asyncio.get_running_loop()
         room = receiving_room()
@@ -167,6 +167,10 @@ class Server:
             event_hubs.end_connections()
             await self._connections_ended()
             cosmos.close()
+
+    def _leave(self, cosmos: CosmosApp) -> None:
+        cosmos.leave()
+        self._leaving()
 
     async def _connections_ended(self) -> None:
         """The AMQP sockets are closed, each after its last bytes; one that does not take them is left to the system."""

@@ -91,6 +91,10 @@ class Account:
         """Drop what is in memory only, as a crash would; the catalog comes back from the file."""
         self.catalog.reload()
 
+    def leave(self) -> None:
+        """Let what reads for long stop where it is."""
+        self.store.leave()
+
     def close(self) -> None:
         self.store.close()
 
@@ -197,7 +201,9 @@ class Account:
     async def query(self, container: Container, reader: Reader, headers: Mapping[str, str], body: bytes) -> QueryAnswer:
         """Raises: `QueryRefused`."""
         return await self.store.read(
-            lambda connection: answer_query(self._scan(container, connection, reader), headers, body)
+            lambda connection: answer_query(
+                self._scan(container, connection, reader), headers, body, self.store.is_leaving
+            )
         )
 
     def lsn(self, container: Container, reader: Reader) -> int:

@@ -83,6 +83,10 @@ class CosmosApp:
         self._under_way: set[Send] = set()
         self._begun = False
 
+    def leave(self) -> None:
+        """Let queries that are under way end at once: the server is about to stop."""
+        self._account.leave()
+
     def close(self) -> None:
         self._account.close()
 

@@ -67,6 +67,12 @@ class MethodNotAllowed(CosmosError):
     status, code = 405, "MethodNotAllowed"
 
 
+class RequestTimeout(CosmosError):
+    """The operation did not end within the time it may take."""
+
+    status, code = 408, "RequestTimeout"
+
+
 class Conflict(CosmosError):
     status, code = 409, "Conflict"
 
@@ -89,3 +95,7 @@ class TooManyRequests(CosmosError):
     """A physical partition has used up its request units of this second."""
 
     status, substatus, code = 429, 3200, "TooManyRequests"
+
+
+class ServiceUnavailable(CosmosError):
+    status, code = 503, "ServiceUnavailable"

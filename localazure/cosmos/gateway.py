@@ -13,7 +13,7 @@ Source: learn.microsoft.com/rest/api/cosmos-db/querying-cosmosdb-resources-using
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -24,7 +24,9 @@ from localazure.cosmos.query_requests import is_true, item_limit, read_body, rea
 from localazure.cosmos.sql import (
     CompiledQuery,
     NonFiniteResult,
+    OutOfTime,
     SqlRefused,
+    Watch,
     compile_query,
     limits,
     ordering,
@@ -34,24 +36,33 @@ from localazure.cosmos.sql import (
 
 CROSS_PARTITION_NOT_SERVABLE: Final = 1004
 NON_FINITE_RESULT: Final = 4001
+# Source: github.com/Azure/azure-cosmos-db-emulator-docker/issues/310
+NON_FINITE_WORDS: Final = (
+    "The response content contains a numeric value that cannot be represented in JSON (e.g. Infinity and NaN)."
+)
 PARTITION_KEY_RANGE_GONE: Final = 1002
 
 
-def answer_query(container: QueriedContainer, headers: Mapping[str, str], body: bytes) -> QueryAnswer:
+def answer_query(
+    container: QueriedContainer, headers: Mapping[str, str], body: bytes, is_cancelled: Callable[[], bool]
+) -> QueryAnswer:
     """See `localazure.cosmos.queries.answer_query`."""
     text, parameters = read_body(body)
+    watch = Watch(limits.LONGEST_RUN_SECONDS, is_cancelled)
     try:
         query = _compiled(text)
         if is_true(headers, "x-ms-cosmos-is-query-plan-request"):
             return _plan_answer(container, query, text, parameters, headers)
         ordering.check(query.tree, container.indexing_policy)
         targets = _targets(container, query, text, parameters, headers)
-        page = pages.fill(container, query, targets, _page_request(text, parameters, headers))
+        page = pages.fill(container, query, targets, _page_request(text, parameters, headers), watch)
     except SqlRefused as refusal:
         raise bad_request(f"Message: {refusal.as_service_text()}") from refusal
     except NonFiniteResult as refusal:
-        message = '{"errors":[{"severity":"Error","code":4001,"message":"A result is no finite number."}]}'
-        raise bad_request(f"Message: {message}", NON_FINITE_RESULT) from refusal
+        raise bad_request(NON_FINITE_WORDS, NON_FINITE_RESULT) from refusal
+    except OutOfTime as refusal:
+        message = "The operation did not complete within the allotted amount of time."
+        raise QueryRefused(408, "RequestTimeout", message) from refusal
     except RecursionError as refusal:
         raise bad_request(f"Message: {limits.too_deep(0, len(text)).as_service_text()}") from refusal
     except ordering.OrderRefused as refusal:

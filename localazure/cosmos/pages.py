@@ -26,9 +26,9 @@ import msgspec
 from localazure.cosmos import continuations
 from localazure.cosmos.continuations import Place
 from localazure.cosmos.queried import Prefilter, QueriedContainer, Scope, Stored
-from localazure.cosmos.sql import CompiledQuery, NonFiniteResult, ordering, prefilter
+from localazure.cosmos.sql import CompiledQuery, NonFiniteResult, OutOfTime, Watch, limits, ordering, prefilter
 from localazure.cosmos.sql.execution import Execution, OrderedRow
-from localazure.cosmos.sql.values import UNDEFINED, Value, is_finite, order_key
+from localazure.cosmos.sql.values import UNDEFINED, Value, is_finite, order_key, read_json
 
 LARGEST_PAGE_BYTES: Final = 4 * 1024 * 1024
 
@@ -54,8 +54,8 @@ def _decoder(reads: frozenset[str] | None) -> Callable[[bytes], Value]:
     def decode(raw: bytes) -> Value:
         try:
             return fast(raw)
-        except msgspec.DecodeError:  # half a surrogate pair, escaped
-            return json.loads(raw)
+        except msgspec.DecodeError:  # half a surrogate pair, escaped, or a number beyond what it reads
+            return read_json(raw)
 
     return decode
 
@@ -113,16 +113,18 @@ class Page:
         return bool(self.items) and self.output_bytes + item_bytes > LARGEST_PAGE_BYTES
 
 
-def fill(container: QueriedContainer, query: CompiledQuery, targets: list[Target], request: PageRequest) -> Page:
+def fill(
+    container: QueriedContainer, query: CompiledQuery, targets: list[Target], request: PageRequest, watch: Watch
+) -> Page:
     """The next page of `query` over `targets` (in order).
 
-    Raises: SqlRefused, NonFiniteResult, InvalidContinuation.
+    Raises: SqlRefused, NonFiniteResult, InvalidContinuation, OutOfTime.
     """
     at, place = _where(targets, request.place)
     page = Page(targets[at].id)
     sorts_undefined = ordering.sorts_undefined(query.tree, container.indexing_policy)
-    execution = query.start(request.parameters, sorts_undefined=sorts_undefined)
-    with closing(_Reader(container, query, request.parameters, targets[at], page)) as reader:
+    execution = query.start(request.parameters, sorts_undefined=sorts_undefined, watch=watch)
+    with closing(_Reader(container, query, request.parameters, targets[at], page, watch)) as reader:
         if query.streaming:
             following = _stream(query, execution, reader, page, request.most_items, place)
         elif query.ordered:
@@ -165,7 +167,9 @@ class _Reader:
         parameters: dict[str, Value],
         target: Target,
         page: Page,
+        watch: Watch,
     ) -> None:
+        self.watch = watch
         self._container = container
         settled = container.partition_key_paths if target.key is not None else ()
         self._filter = prefilter.of(query.tree, parameters, settled)
@@ -185,6 +189,7 @@ class _Reader:
         scope = Scope(target.minimum, target.maximum, target.key)
         self._scan = self._container.scan(scope, after, condition)
         for position, body in self._scan:
+            self.watch.tick()
             raw = body.encode() if isinstance(body, str) else body
             page.retrieved_documents += 1
             page.retrieved_bytes += len(raw)
@@ -201,23 +206,44 @@ class _Reader:
 def _stream(
     query: CompiledQuery, execution: Execution, reader: _Reader, page: Page, most_items: int | None, place: Place
 ) -> Place | None:
+    """A page whose time is over ends where it is, once it has come any further than the one before."""
+    watch, reached = reader.watch, [place]
+    try:
+        return _streamed(query, execution, reader, page, most_items, reached)
+    except OutOfTime:
+        if reached[0] == place or watch.is_cancelled():
+            raise
+        return reached[0]
+
+
+def _streamed(
+    query: CompiledQuery,
+    execution: Execution,
+    reader: _Reader,
+    page: Page,
+    most_items: int | None,
+    reached: list[Place],
+) -> Place | None:
+    """`reached` holds the place behind the last result (or document) that was used up."""
     skip, most = execution.bounds()
+    place = reached[0]
     for position, raw in reader.stored(place.after):
-        results = execution.outputs(reader.decode(raw))
-        for row, result in enumerate(results):
+        for row, result in enumerate(execution.outputs(reader.decode(raw))):
             if row < place.row:
                 continue
             if most is not None and place.taken >= most:
                 return None
             if place.skipped < skip:
-                place = replace(place, skipped=place.skipped + 1)
+                place = reached[0] = replace(place, skipped=place.skipped + 1, row=row + 1)
                 continue
             item = raw if query.whole_document else _encode(query, result)
             if page.is_full(most_items, len(item)):
                 return replace(place, row=row)
             page.add(item)
-            place = replace(place, taken=place.taken + 1)
-        place = replace(place, after=position, row=0)
+            place = reached[0] = replace(place, taken=place.taken + 1, row=row + 1)
+            reader.watch.shorten(limits.LONGEST_PAGE_SECONDS)
+        place = reached[0] = replace(place, after=position, row=0)
+        reader.watch.shorten(limits.LONGEST_PAGE_SECONDS)
     return None if most is not None and place.taken >= most else _RANGE_DONE
 
 

@@ -12,9 +12,10 @@ from typing import Any
 from localazure.cosmos import charges, patches, sql, steps, writes
 from localazure.cosmos.documents import Conditions
 from localazure.cosmos.drafts import address_of, draft_of
-from localazure.cosmos.errors import BadRequest, PreconditionFailed
+from localazure.cosmos.errors import BadRequest, PreconditionFailed, RequestTimeout
 from localazure.cosmos.partitioning import KeyValues
 from localazure.cosmos.resources import Container
+from localazure.cosmos.sql import limits
 from localazure.cosmos.steps import Done, Step
 from localazure.cosmos.writes import Turn
 
@@ -54,7 +55,10 @@ def _condition(text: Any) -> Callable[[Any], bool]:
 
     def holds(document: Any) -> bool:
         try:
-            return bool(query.start({}).outputs(document))
+            execution = query.start({}, watch=sql.Watch(limits.LONGEST_PAGE_SECONDS))
+            return any(True for _ in execution.outputs(document))
+        except sql.OutOfTime as refusal:
+            raise RequestTimeout("The condition of the patch took longer than an operation may.") from refusal
         except sql.SqlRefused as refusal:
             raise BadRequest(f"The condition of the patch cannot be evaluated: {refusal}") from refusal
 

@@ -6,7 +6,7 @@ which the first query imports, so that a server that is only starting does not w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from localazure.cosmos.queried import KeyRange, Prefilter, QueriedContainer, Scope, Stored
@@ -66,16 +66,22 @@ def bad_request(message: str, substatus: int | None = None) -> QueryRefused:
     return QueryRefused(400, "BadRequest", message, substatus=substatus)
 
 
-def answer_query(container: QueriedContainer, headers: Mapping[str, str], body: bytes) -> QueryAnswer:
+def answer_query(
+    container: QueriedContainer,
+    headers: Mapping[str, str],
+    body: bytes,
+    is_cancelled: Callable[[], bool] = lambda: False,
+) -> QueryAnswer:
     """Answer one POST to `/docs` that is a query (`x-ms-documentdb-isquery`) or asks for a query plan
     (`x-ms-cosmos-is-query-plan-request`).
 
     Synchronous: it reads through the container's own snapshot, so a caller may run it in a worker thread. Read from
     `headers` (names lower-case): partition key, range id, `x-ms-start-epk`/`x-ms-end-epk`, continuation,
-    max item count, cross-partition flag, query metrics flag, supported query features.
+    max item count, cross-partition flag, query metrics flag, supported query features. `is_cancelled`: asked all along;
+    once it is true the answer comes at once, as a refusal.
 
     Raises: QueryRefused.
     """
     from localazure.cosmos import gateway
 
-    return gateway.answer_query(container, headers, body)
+    return gateway.answer_query(container, headers, body, is_cancelled)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from localazure.cosmos.queries import bad_request
-from localazure.cosmos.sql import UNDEFINED, limits
+from localazure.cosmos.sql import UNDEFINED, limits, values
 
 DEFAULT_PAGE_ITEMS: Final = 1000
 
@@ -23,16 +23,17 @@ def is_true(headers: Mapping[str, str], name: str) -> bool:
 
 
 def _read_json(body: bytes) -> Any:
-    """Raises: ValueError. Half a surrogate pair is read as the replacement character, as the service stores it."""
-    request = json.loads(body, parse_constant=_refuse_constant)
+    """Half a surrogate pair is read as the replacement character, and a number as a double, as the service stores them.
+
+    Raises: ValueError, RecursionError.
+    """
+    request = values.read_json(body)
     if b"\\u" in body:
         text = json.dumps(request, ensure_ascii=False)
-        request = json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+        request = values.read_json(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    if not values.is_finite(request):
+        raise ValueError("a number is beyond all doubles")
     return request
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
 
 
 def read_body(body: bytes) -> tuple[str, dict[str, Any]]:
@@ -80,9 +81,9 @@ def item_limit(value: str | None) -> int | None:
 def read_key(header: str, path_count: int) -> tuple[Any, ...]:
     """The header's JSON array; an empty object in it stands for undefined."""
     try:
-        values = json.loads(header)
-    except ValueError:
-        values = None
-    if not isinstance(values, list) or not 0 < len(values) <= path_count:
+        key = values.read_json(header)
+    except (ValueError, RecursionError):
+        key = None
+    if not isinstance(key, list) or not 0 < len(key) <= path_count or not values.is_finite(key):
         raise bad_request(f"Partition key {header} is invalid.")
-    return tuple(UNDEFINED if value == {} else value for value in values)
+    return tuple(UNDEFINED if value == {} else value for value in key)

@@ -4,7 +4,7 @@ Owns: the journal, the reading connections, the clock. Refuses to know: tables' 
 
 How: a write's work runs in the journal's thread; the awaitable ends once its commit is on disk. A point read is some
 twenty microseconds and is done in place, on a connection that sees committed rows only. What may take long (feeds,
-queries) runs in a few worker threads, each with a connection of its own.
+queries) runs in a few worker threads, each with a connection of its own; leaving ends it where it is.
 
 Source: sqlite.org/wal.html#avoiding_excessively_large_wal_files
 """
@@ -20,11 +20,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+from localazure.cosmos.errors import ServiceUnavailable
 from localazure.journal import Journal, JournalClosed, Post
 
 T = TypeVar("T")
 
 WORKERS = 4
+STEPS_BETWEEN_LOOKS = 10_000
 CHECKPOINT_PAGES = 500
 ROOM_BYTES = 2 * 1024 * 1024
 ROOM_SCHEMA = "CREATE TABLE IF NOT EXISTS room (bytes BLOB);"
@@ -40,6 +42,7 @@ class Store:
         self.reader = self._journal.reader()
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="cosmos-read")
         self._of_thread = threading.local()
+        self._leaving = threading.Event()
         self._opened: list[sqlite3.Connection] = []
 
     def _make_room(self) -> None:
@@ -83,11 +86,27 @@ class Store:
         return self._journal.run(work)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a long read in a worker thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._workers, lambda: work(self._connection()))
+        """Run a long read in a worker thread. Raises: `ServiceUnavailable` for one that leaving has ended."""
+        return await asyncio.get_running_loop().run_in_executor(self._workers, lambda: self._read(work))
+
+    def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return work(self._connection())
+        except sqlite3.OperationalError as error:
+            if self.is_leaving():
+                raise ServiceUnavailable("The embedded Azure is being stopped.") from error
+            raise
+
+    def leave(self) -> None:
+        """Let long reads stop where they are: nobody will wait for them."""
+        self._leaving.set()
+
+    def is_leaving(self) -> bool:
+        return self._leaving.is_set()
 
     def close(self) -> None:
-        self._workers.shutdown(wait=True)
+        self.leave()
+        self._workers.shutdown(wait=True, cancel_futures=True)
         for connection in self._opened:
             connection.close()
         self.reader.close()
@@ -97,5 +116,6 @@ class Store:
         connection: sqlite3.Connection | None = getattr(self._of_thread, "connection", None)
         if connection is None:
             connection = self._of_thread.connection = self._journal.reader()
+            connection.set_progress_handler(self.is_leaving, STEPS_BETWEEN_LOOKS)
             self._opened.append(connection)
         return connection

@@ -17,19 +17,32 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from localazure.cosmos.sql.compiler import compile_query
-    from localazure.cosmos.sql.errors import NonFiniteResult, SqlRefused
+    from localazure.cosmos.sql.errors import NonFiniteResult, OutOfTime, SqlRefused
     from localazure.cosmos.sql.evaluation import evaluate
     from localazure.cosmos.sql.execution import CompiledQuery
     from localazure.cosmos.sql.parser import parse
     from localazure.cosmos.sql.values import UNDEFINED
+    from localazure.cosmos.sql.watch import Watch
 
-__all__ = ["UNDEFINED", "CompiledQuery", "NonFiniteResult", "SqlRefused", "compile_query", "evaluate", "parse"]
+__all__ = [
+    "UNDEFINED",
+    "CompiledQuery",
+    "NonFiniteResult",
+    "OutOfTime",
+    "SqlRefused",
+    "Watch",
+    "compile_query",
+    "evaluate",
+    "parse",
+]
 
 _HOMES = {
     "UNDEFINED": "values",
     "CompiledQuery": "execution",
     "NonFiniteResult": "errors",
+    "OutOfTime": "errors",
     "SqlRefused": "errors",
+    "Watch": "watch",
     "compile_query": "compiler",
     "evaluate": "evaluation",
     "parse": "parser",

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any, Final, Protocol
 
-from localazure.cosmos.sql.values import UNDEFINED, Value, number, order_key, rank
+from localazure.cosmos.sql.values import UNDEFINED, Value, double, number, order_key, rank
 
 
 class Accumulator(Protocol):
@@ -50,13 +50,13 @@ class Sum:
     """Added in the order of arrival, as doubles are."""
 
     def __init__(self) -> None:
-        self._total: float = 0
+        self._total = 0.0
         self._count = 0
         self._defined = True
 
     def add(self, value: Value) -> None:
         if type(value) is int or type(value) is float:
-            self._total += value
+            self._total += double(value)
             self._count += 1
         elif value is not UNDEFINED:
             self._defined = False

@@ -17,9 +17,18 @@ import msgspec
 
 from localazure.cosmos.sql import rules
 from localazure.cosmos.sql.errors import SqlRefused
-from localazure.cosmos.sql.execution import DOCUMENTS, CompiledQuery, Rows, Select
+from localazure.cosmos.sql.execution import CompiledQuery, Rows, Select
 from localazure.cosmos.sql.expressions import ExpressionCompiler, from_slot
-from localazure.cosmos.sql.scope import SORTS_UNDEFINED, Environment, Evaluate, Grouping, Scope, Slots
+from localazure.cosmos.sql.scope import (
+    DOCUMENTS,
+    SORTS_UNDEFINED,
+    WATCH,
+    Environment,
+    Evaluate,
+    Grouping,
+    Scope,
+    Slots,
+)
 from localazure.cosmos.sql.tree import Expression, Identifier, Member, Query, Source, Subquery
 from localazure.cosmos.sql.values import UNDEFINED, Value
 
@@ -29,7 +38,6 @@ Step: TypeAlias = tuple[int, Callable[[Environment], Iterable[Value]]]
 def compile_query(tree: Query) -> CompiledQuery:
     """Raises: SqlRefused for a name that is unknown and a rule between clauses that is broken."""
     slots = Slots()
-    slots.new()
     select = _QueryCompiler().select(tree, Scope(slots), container=True)
     folded = select.grouping is not None
     whole_document = _is_whole_document(tree)
@@ -183,9 +191,12 @@ def _nested(env: Environment, steps: list[Step], at: int) -> Iterator[None]:
 
 def _items_of(values: Callable[[Environment], Iterable[Value]]) -> Callable[[Environment], Iterator[Value]]:
     def items(env: Environment) -> Iterator[Value]:
+        tick = env[WATCH].tick
         for value in values(env):
             if type(value) is list:
-                yield from value
+                for item in value:
+                    tick()
+                    yield item
 
     return items
 

@@ -31,5 +31,9 @@ class SqlRefused(Exception):
         return json.dumps({"errors": [error]}, separators=(",", ":"), ensure_ascii=False)
 
 
+class OutOfTime(Exception):
+    """A run took longer than it may, or nobody waits for it any more: the service answers 408, or a shorter page."""
+
+
 class NonFiniteResult(Exception):
     """A result holds NaN or an infinity, which JSON cannot: the service refuses the query with 400, sub-status 4001."""

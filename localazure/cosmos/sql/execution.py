@@ -14,17 +14,25 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from localazure.cosmos.sql import rules
 from localazure.cosmos.sql.aggregates import Accumulator
-from localazure.cosmos.sql.scope import SORTS_UNDEFINED, STARTED, Environment, Evaluate, Grouping, Slots
+from localazure.cosmos.sql.scope import (
+    DOCUMENTS,
+    SORTS_UNDEFINED,
+    STARTED,
+    WATCH,
+    Environment,
+    Evaluate,
+    Grouping,
+    Slots,
+)
 from localazure.cosmos.sql.tree import Query
 from localazure.cosmos.sql.values import UNDEFINED, Value, identity_key, order_key
+from localazure.cosmos.sql.watch import Watch
 
 Rows: TypeAlias = Callable[[Environment], Iterable[None]]
-
-DOCUMENTS: Final = 0  # the slot that holds the iterator over all documents
 
 
 class OrderedRow(NamedTuple):
@@ -186,16 +194,20 @@ class CompiledQuery:
     computes: bool
     reads: frozenset[str] | None
 
-    def start(self, parameters: Mapping[str, Value], *, sorts_undefined: bool = False) -> Execution:
-        """`sorts_undefined`: whether an ORDER BY over one path keeps documents that lack it."""
+    def start(
+        self, parameters: Mapping[str, Value], *, sorts_undefined: bool = False, watch: Watch | None = None
+    ) -> Execution:
+        """`sorts_undefined`: whether an ORDER BY over one path keeps documents that lack it. `watch`: ends the run."""
         slots = {**parameters, STARTED: time.time_ns(), SORTS_UNDEFINED: sorts_undefined}
-        return Execution(self, self.slots.environment(slots))
+        environment = self.slots.environment(slots)
+        environment[WATCH] = watch or Watch()
+        return Execution(self, environment)
 
 
 class Execution:
     """One run of a query with its parameters; not for two threads at a time.
 
-    Raises, while running: SqlRefused.
+    Raises, while running: SqlRefused, OutOfTime.
     """
 
     def __init__(self, query: CompiledQuery, env: Environment) -> None:
@@ -213,12 +225,12 @@ class Execution:
         """For each item of ORDER BY whether it descends."""
         return [descending for _, descending in self._select.order]
 
-    def outputs(self, document: Value) -> list[Value]:
-        """What one document of a streaming query gives, before TOP, OFFSET and LIMIT."""
+    def outputs(self, document: Value) -> Iterable[Value]:
+        """What one document of a streaming query gives, one by one, before TOP, OFFSET and LIMIT."""
         select, env = self._select, self._env
         if not self._is_row:
             self._feed((document,))
-            return list(select.unsorted(env))
+            return select.unsorted(env)
         env[select.slots[0]] = document
         if select.where is not None and select.where(env) is not True:
             return []

@@ -18,8 +18,8 @@ from typing import TypeAlias
 from localazure.cosmos.sql import operators
 from localazure.cosmos.sql.aggregates import AGGREGATES
 from localazure.cosmos.sql.errors import SqlRefused
-from localazure.cosmos.sql.functions import CLOCK_FUNCTIONS, function_named
-from localazure.cosmos.sql.scope import STARTED, Environment, Evaluate, Grouping, Scope
+from localazure.cosmos.sql.functions import CLOCK_FUNCTIONS, WATCHED_FUNCTIONS, function_named
+from localazure.cosmos.sql.scope import STARTED, WATCH, Environment, Evaluate, Grouping, Scope
 from localazure.cosmos.sql.tree import (
     ArrayOf,
     Between,
@@ -167,6 +167,8 @@ class ExpressionCompiler:
             arguments.insert(0, lambda env: time.time_ns())
         elif node.name.removesuffix("STATIC") in CLOCK_FUNCTIONS:
             arguments.insert(0, from_slot(scope.slots.parameter(STARTED)))
+        elif node.name in WATCHED_FUNCTIONS:
+            arguments.insert(0, from_slot(WATCH))
         return function.bind(arguments)
 
     def _aggregate(self, node: Call, scope: Scope) -> Evaluate:

@@ -7,8 +7,10 @@ How: one walk over the finished tree, without recursion, so that no depth of nes
 
 Source: an account's own `queryEngineConfiguration`; learn.microsoft.com/azure/cosmos-db/concepts-limits (10 JOINs and
 UDFs); github.com/Azure/azure-cosmos-dotnet-v2/issues/425 (SC3020, its words); the words for user-defined functions
-(SC3005) as documentdb-java's tests have them, for joins and operators formed after them. Two numbers are ours, because
-none is published: the depth (items may nest 128 levels deep) and the parameters (the IN list of older accounts).
+(SC3005) as documentdb-java's tests have them, for joins and operators formed after them; the seconds of a page are the
+"maximum execution time for a single operation" of the concepts-limits page. Three numbers are ours, because none is
+published: the depth (items may nest 128 levels deep), the parameters (the IN list of older accounts) and the seconds of
+a run that cannot stop half way (a sort, a fold, a join that finds nothing), which is what clients wait for an answer.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ MOST_USER_DEFINED_FUNCTIONS: Final = 10
 MOST_IN_ITEMS: Final = 16_000
 MOST_PARAMETERS: Final = 8_000
 DEEPEST_NESTING: Final = 128
+LONGEST_PAGE_SECONDS: float = 5.0
+LONGEST_RUN_SECONDS: float = 60.0
 
 ENGINE_LIMITS: Final[dict[str, Any]] = {
     "maxSqlQueryInputLength": LONGEST_QUERY_CHARACTERS,

@@ -12,24 +12,30 @@ Source: learn.microsoft.com/azure/cosmos-db/nosql/query/arithmetic-operators, /l
 from __future__ import annotations
 
 import math
+import operator
 import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
-from localazure.cosmos.sql.values import UNDEFINED, Value, at_most, equal, is_number, less, number
+from localazure.cosmos.sql.values import UNDEFINED, Value, at_most, double, equal, is_number, less, number
 
 
-def add(left: Value, right: Value) -> Value:
-    return number(left + right) if is_number(left) and is_number(right) else UNDEFINED
+def _of_numbers(operation: Callable[[float, float], float]) -> Callable[[Value, Value], Value]:
+    def apply(left: Value, right: Value) -> Value:
+        if not (is_number(left) and is_number(right)):
+            return UNDEFINED
+        try:
+            return number(operation(left, right))
+        except OverflowError:  # an integer of a document that no double holds
+            return number(operation(double(left), double(right)))
+
+    return apply
 
 
-def subtract(left: Value, right: Value) -> Value:
-    return number(left - right) if is_number(left) and is_number(right) else UNDEFINED
-
-
-def multiply(left: Value, right: Value) -> Value:
-    return number(left * right) if is_number(left) and is_number(right) else UNDEFINED
+add = _of_numbers(operator.add)
+subtract = _of_numbers(operator.sub)
+multiply = _of_numbers(operator.mul)
 
 
 def divide(left: Value, right: Value) -> Value:
@@ -38,19 +44,16 @@ def divide(left: Value, right: Value) -> Value:
         return UNDEFINED
     if right == 0:
         return math.nan if left == 0 or left != left else math.copysign(math.inf, left)
-    try:
-        return number(left / right)
-    except OverflowError:
-        return math.copysign(math.inf, left) * math.copysign(1, right)
+    return number(double(left) / double(right))
 
 
 def modulo(left: Value, right: Value) -> Value:
     """The remainder with the sign of the dividend; NaN for a divisor of zero."""
     if not (is_number(left) and is_number(right)):
         return UNDEFINED
-    if right == 0 or math.isinf(left):
+    if right == 0 or math.isinf(double(left)):
         return math.nan
-    return number(math.fmod(left, right))
+    return number(math.fmod(double(left), double(right)))
 
 
 def negate(operand: Value) -> Value:
@@ -94,7 +97,7 @@ def between(subject: Value, low: Value, high: Value) -> Value:
 
 def as_int32(value: float) -> int:
     """The 32 low bits of the truncated number, signed; 0 for NaN and infinity."""
-    if not math.isfinite(value):
+    if not math.isfinite(double(value)):
         return 0
     bits = int(value) & 0xFFFFFFFF
     return bits - (1 << 32) if bits & 0x80000000 else bits

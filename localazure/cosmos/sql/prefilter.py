@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
 from localazure.cosmos.sql.tree import Binary, Expression, Identifier, In, Literal, Member, Parameter, Query, chain
-from localazure.cosmos.sql.values import UNDEFINED, Value, is_number
+from localazure.cosmos.sql.values import UNDEFINED, Value, double, is_number
 
 Condition: TypeAlias = tuple[str, tuple[str | int | float, ...]]
 
@@ -88,10 +88,11 @@ def _compared(path: tuple[str, ...], operator: str, constants: list[Value]) -> C
     held = "id" if path == ("id",) else "json_extract(body, '$.{}')".format(".".join(f'"{name}"' for name in path))
     if operator == "=" and all(type(value) is str and "\0" not in value and _is_text(value) for value in constants):
         return f"{held} IN ({', '.join('?' * len(constants))})", tuple(constants)
-    if len(constants) != 1 or not is_number(constants[0]) or not math.isfinite(constants[0]):
+    if len(constants) != 1 or not is_number(constants[0]) or not math.isfinite(double(constants[0])):
         return None
-    slack = abs(constants[0]) * _TOLERANCE
-    low, high = float(constants[0] - slack), float(constants[0] + slack)
+    constant = double(constants[0])
+    slack = abs(constant) * _TOLERANCE
+    low, high = constant - slack, constant + slack
     if operator == "=":
         return f"{held} BETWEEN ? AND ?", (low, high)
     return (f"{held} <= ?", (high,)) if operator in ("<", "<=") else (f"{held} >= ?", (low,))

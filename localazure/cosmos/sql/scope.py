@@ -20,6 +20,9 @@ from localazure.cosmos.sql.values import UNDEFINED, Value
 Environment: TypeAlias = list[Any]
 Evaluate: TypeAlias = Callable[[Environment], Value]
 
+# The first two slots: the iterator over all documents, and the `Watch` over the run.
+DOCUMENTS: Final = 0
+WATCH: Final = 1
 # The slot of the time an execution began, in nanoseconds since 1970: no parameter can have this name.
 STARTED: Final = "started"
 # The slot that says whether documents without the path of a single ORDER BY are results.
@@ -30,7 +33,7 @@ SORTS_UNDEFINED: Final = "sorts undefined"
 class Slots:
     """How many slots the environment needs, and which of them hold parameters."""
 
-    count: int = 0
+    count: int = 2
     parameters: dict[str, int] = field(default_factory=dict)
 
     def new(self) -> int:

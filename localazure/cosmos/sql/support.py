@@ -21,7 +21,7 @@ ROWS: tuple[Row, ...] = (
     _served(
         "WHERE with every operator; type, string, array, mathematical, date, item and conditional functions",
         "an_expression_of_every_family_is_answered",
-        "case by case, as each page of the language has it: tests/unit/cosmos_sql; no time limit stops a RegexMatch",
+        "case by case, as each page of the language has it: tests/unit/cosmos_sql",
     ),
     _served("parameters", "parameters_compare_by_type", "at most 8,000 of them"),
     _served(
@@ -57,6 +57,13 @@ ROWS: tuple[Row, ...] = (
     _served("max_item_count, pages of every kind of query", "pages_of_every_size_make_the_same_whole"),
     _served("continuation tokens", "a_continuation_of_the_sdk_resumes_after_the_page"),
     _served("continuation tokens across a restart", "a_continuation_outlives_a_restart_of_the_server"),
+    Row(
+        "a limit of time",
+        True,
+        "tests/contract/test_cosmos_query_limits.py::test_a_query_that_takes_too_long_is_ended_with_408",
+        "a page ends after 5 s and goes on in the next; what cannot stop half way (sorts, folds, a match of a pattern "
+        "of more than 1 s) is ended with 408, after 60 s at the latest",
+    ),
     _served("pages of 4 MB", "a_page_holds_no_more_than_four_megabytes"),
     _served(
         "query metrics",

@@ -38,7 +38,7 @@ Value = Any  # JSON as a decoder gives it, or UNDEFINED
 _RANK: Final[dict[type, int]] = {Undefined: 0, type(None): 1, bool: 2, int: 4, float: 4, str: 5, list: 6, dict: 7}
 _LARGEST_EXACT: Final = 2**53
 _LARGEST_INTEGER: Final = 2**63
-_LARGEST_UNSIGNED: Final = 2**64 - 1
+_MOST_DIGITS: Final = 400  # more than the largest double has
 
 
 def rank(value: Value) -> int:
@@ -51,26 +51,40 @@ def is_number(value: Value) -> bool:
 
 
 def number(value: float) -> float:
-    """A computed number, as a double holds it; whole ones without a fraction. It may be NaN or infinite."""
-    if type(value) is int:
-        return value if -_LARGEST_EXACT <= value <= _LARGEST_EXACT else _rounded(value)
-    if abs(value) <= _LARGEST_EXACT and value == int(value):
-        return int(value)
-    return value
+    """A number as a double has it, without a fraction where it is whole and within 64 bits. It may be NaN or infinite.
+
+    So equal numbers are one key and one text, however they are written.
+    """
+    if type(value) is int and -_LARGEST_EXACT <= value <= _LARGEST_EXACT:
+        return value
+    value = double(value)
+    return int(value) if -_LARGEST_INTEGER < value < _LARGEST_INTEGER and value == int(value) else value
 
 
-def _rounded(value: int) -> float:
-    """An integer beyond 2^53, as the nearest double; still without a fraction within 64 bits."""
+def double(value: float) -> float:
+    """The nearest double: infinite for an integer beyond them all, which JSON may hold and Cosmos DB does not."""
     try:
-        double = float(value)
+        return float(value)
     except OverflowError:
-        return math.copysign(math.inf, value)
-    return int(double) if abs(value) < _LARGEST_INTEGER else double
+        return math.inf if value > 0 else -math.inf
 
 
 def whole(value: Value) -> int | None:
     """The number without its fraction; None for anything but a finite number."""
-    return int(value) if is_number(value) and math.isfinite(value) else None
+    return int(value) if is_number(value) and math.isfinite(double(value)) else None
+
+
+def read_json(text: str | bytes) -> Value:
+    """What JSON text holds, every number as `number` has it. Raises: ValueError, RecursionError."""
+    return json.loads(text, parse_int=_integer, parse_constant=_refuse_constant)
+
+
+def _integer(digits: str) -> float:
+    return number(int(digits) if len(digits) < _MOST_DIGITS else float(digits))
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def is_finite(value: Value) -> bool:
@@ -150,12 +164,12 @@ def canonical(value: Value) -> str:
 
 
 def as_json(value: Value) -> Value:
-    """The value as it is written: whole numbers without a fraction, integers beyond 64 bits as doubles, undefined items
-    of arrays as null."""
+    """The value as it is written: undefined items of arrays as null, numbers as `number` has them.
+
+    Integers within 64 bits stay as they are.
+    """
     kind = type(value)
-    if kind is int and abs(value) > _LARGEST_UNSIGNED:
-        return float(value)
-    if kind is float:
+    if kind is float or (kind is int and not -_LARGEST_INTEGER <= value < _LARGEST_INTEGER):
         return number(value)
     if kind is list:
         return [None if item is UNDEFINED else as_json(item) for item in value]

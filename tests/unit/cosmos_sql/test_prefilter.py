@@ -49,7 +49,7 @@ def test_a_document_the_query_selects_is_let_through(documents: list[Any], tests
     condition = prefilter.of(query, parameters)
     execution = compile_query(query).start(parameters)
     for document in documents:
-        if condition is not None and execution.outputs(document):
+        if condition is not None and any(True for _ in execution.outputs(document)):
             assert let_through(condition, document)
 
 
@@ -59,7 +59,7 @@ def test_a_document_found_in_a_list_is_let_through(document: Any, items: list[An
     parameters = {f"@v{at}": value for at, value in enumerate(items)}
     query = parse(f"SELECT * FROM c WHERE c.a IN ({', '.join(parameters)}) AND true")
     condition = prefilter.of(query, parameters)
-    if condition is not None and compile_query(query).start(parameters).outputs(document):
+    if condition is not None and list(compile_query(query).start(parameters).outputs(document)):
         assert let_through(condition, document)
 
 

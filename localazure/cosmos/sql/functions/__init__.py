@@ -24,6 +24,8 @@ FUNCTIONS: Final[dict[str, Function]] = {
     **items.FUNCTIONS,
 }
 CLOCK_FUNCTIONS: Final = dates.CLOCK_FUNCTIONS
+# Those that may take long; they get the `Watch` of the run before their arguments.
+WATCHED_FUNCTIONS: Final = frozenset(("REGEXMATCH",))
 
 
 def function_named(name: str, argument_count: int, span: Span) -> Function:

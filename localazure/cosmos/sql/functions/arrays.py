@@ -13,6 +13,7 @@ from typing import Final
 
 from localazure.cosmos.sql.aggregates import AGGREGATES, Accumulator
 from localazure.cosmos.sql.functions.signature import Function
+from localazure.cosmos.sql.operators import add
 from localazure.cosmos.sql.values import UNDEFINED, Value, identity_key, is_number, number, same, whole
 
 
@@ -116,7 +117,7 @@ def array_median(array: Value) -> Value:
         return UNDEFINED
     items.sort()
     low, high = items[(len(items) - 1) // 2], items[len(items) // 2]
-    return number(low if low == high else (low + high) / 2)
+    return number(low if low == high else add(low, high) / 2)
 
 
 FUNCTIONS: Final = {

@@ -2,6 +2,9 @@
 
 Owns: their meaning; a wrong type gives undefined. Refuses to know: evaluation.
 
+Known gap: patterns are those of PyPI's `regex`, which ends a match after a time, and no PCRE engine's: `(?:a){e<=1}` is
+a fuzzy match here and literal text there.
+
 Source: learn.microsoft.com/azure/cosmos-db/nosql/query/concat and its neighbours contains, endswith, index-of, left,
 length, lower, ltrim, regexmatch, replace, replicate, reverse, right, rtrim, startswith, stringequals, stringjoin,
 stringsplit, stringtoarray, stringtoboolean, stringtonull, stringtonumber, stringtoobject, substring, tostring, trim,
@@ -14,12 +17,19 @@ import json
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
+from localazure.cosmos.sql.errors import OutOfTime
 from localazure.cosmos.sql.functions.signature import Function
-from localazure.cosmos.sql.values import UNDEFINED, Value, as_json, number, whole
+from localazure.cosmos.sql.values import UNDEFINED, Value, as_json, number, read_json, whole
+from localazure.cosmos.sql.watch import Watch
+
+if TYPE_CHECKING:
+    import regex
 
 LONGEST_REPLICATION_CHARACTERS: Final = 10_000
+LONGEST_MATCH_SECONDS: Final = 1.0  # ours; the service's engine bounds its steps and does not say how many
+SHORTEST_MATCH_SECONDS: Final = 0.001
 _JSON_NUMBER: Final = re.compile(r"\s*-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?\s*", re.ASCII)
 
 
@@ -109,7 +119,7 @@ def replicate(text: Value, times: Value) -> Value:
     count = whole(times)
     if type(text) is not str or count is None or count < 0 or len(text) * count > LONGEST_REPLICATION_CHARACTERS:
         return UNDEFINED
-    return text * count
+    return text * count if text else text
 
 
 def substring(text: Value, start: Value, length: Value) -> Value:
@@ -121,23 +131,32 @@ def substring(text: Value, start: Value, length: Value) -> Value:
     return text[begin : begin + max(count, 0)]
 
 
-def regex_match(text: Value, pattern: Value, modifiers: Value = "") -> Value:
-    """`modifiers`: m, s, i, x. A pattern that is none gives undefined; one that backtracks for ever is not stopped."""
+def regex_match(watch: Watch, text: Value, pattern: Value, modifiers: Value = "") -> Value:
+    """`modifiers`: m, s, i, x. A pattern that is none gives undefined.
+
+    Raises: OutOfTime for one that backtracks too long.
+    """
     if not _are_text(text, pattern, modifiers) or not set(modifiers) <= set("msix"):
         return UNDEFINED
     compiled = _regex(pattern, modifiers)
-    return UNDEFINED if compiled is None else compiled.search(text) is not None
+    if compiled is None:
+        return UNDEFINED
+    watch.tick()
+    try:
+        found = compiled.search(text, timeout=max(min(watch.left(), LONGEST_MATCH_SECONDS), SHORTEST_MATCH_SECONDS))
+    except TimeoutError as error:
+        raise OutOfTime from error
+    return found is not None
 
 
 @lru_cache(maxsize=256)
-def _regex(pattern: str, modifiers: str) -> re.Pattern[str] | None:
-    flags = {"m": re.MULTILINE, "s": re.DOTALL, "i": re.IGNORECASE, "x": re.VERBOSE}
-    chosen = re.RegexFlag(0)
-    for modifier in modifiers:
-        chosen |= flags[modifier]
+def _regex(pattern: str, modifiers: str) -> regex.Pattern[str] | None:
+    import regex  # asked for by few queries, and slow to import
+
+    flags = {"m": regex.MULTILINE, "s": regex.DOTALL, "i": regex.IGNORECASE, "x": regex.VERBOSE}
     try:
-        return re.compile(pattern, chosen)
-    except (re.error, OverflowError, RecursionError):
+        return regex.compile(pattern, sum(flags[modifier] for modifier in set(modifiers)), cache_pattern=False)
+    except (regex.error, OverflowError, RecursionError, ValueError, KeyError):
         return None
 
 
@@ -160,13 +179,9 @@ def to_string(value: Value) -> Value:
     return json.dumps(as_json(value), separators=(",", ":"), ensure_ascii=False)
 
 
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(name)
-
-
 def _read_json(text: str) -> Value:
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return read_json(text)
     except (ValueError, RecursionError):
         return UNDEFINED
 

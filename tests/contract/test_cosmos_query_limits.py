@@ -1,0 +1,102 @@
+"""What a query may take, through the official SDK: time, depth, length, numbers of things. A stop ends it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure.cosmos import ContainerProxy, CosmosClient, PartitionKey
+from azure.cosmos.exceptions import CosmosHttpResponseError
+
+import localazure
+from localazure.cosmos import gateway
+from localazure.cosmos.sql import Watch, limits
+from localazure.handle import LocalAzure
+
+HUNDRED = f"[{', '.join(map(str, range(100)))}]"
+SIX_JOINS = " ".join(f"JOIN a{at} IN (SELECT VALUE {HUNDRED})" for at in range(6))
+BACKTRACKS = "RegexMatch(c.text, '^(a|aa)+$')"
+
+
+@pytest.fixture
+def texts(azure: LocalAzure, fresh_name: str) -> Iterator[ContainerProxy]:
+    client = CosmosClient.from_connection_string(azure.cosmos_connection_string)
+    container = client.create_database(fresh_name).create_container("texts", PartitionKey("/pk"))
+    for number in range(3):
+        container.create_item({"id": str(number), "pk": "x", "text": "a" * 200 + "!"})
+    yield container
+    client.delete_database(fresh_name)
+
+
+def status_of(call: Any) -> int:
+    with pytest.raises(CosmosHttpResponseError) as caught:
+        call()
+    status: int = caught.value.status_code
+    return status
+
+
+@pytest.mark.parametrize(
+    "query",
+    [f"SELECT VALUE COUNT(1) FROM c {SIX_JOINS}", f"SELECT * FROM c WHERE {BACKTRACKS}"],
+    ids=["joins", "pattern"],
+)
+def test_a_query_that_takes_too_long_is_ended_with_408(
+    texts: ContainerProxy, query: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "LONGEST_RUN_SECONDS", 0.05)
+    assert status_of(lambda: list(texts.query_items(query, partition_key="x"))) == 408
+
+
+def test_a_query_whose_page_is_over_goes_on_in_the_next(texts: ContainerProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "LONGEST_PAGE_SECONDS", -1.0)
+    pages = [list(page) for page in texts.query_items("SELECT VALUE c.id FROM c", partition_key="x").by_page()]
+    assert [item for page in pages for item in page] == ["0", "1", "2"]
+    assert len(pages) > 2
+
+
+@pytest.mark.parametrize(
+    "condition", [f"FROM c {SIX_JOINS} WHERE a5 > 100", f"FROM c WHERE {BACKTRACKS}"], ids=["joins", "pattern"]
+)
+def test_the_condition_of_a_patch_is_ended_with_408_and_changes_nothing(
+    texts: ContainerProxy, condition: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "LONGEST_PAGE_SECONDS", 0.05)
+    change = [{"op": "add", "path": "/done", "value": True}]
+    assert status_of(lambda: texts.patch_item("0", "x", change, filter_predicate=condition)) == 408
+    assert "done" not in texts.read_item("0", "x")
+    met = texts.patch_item("0", "x", change, filter_predicate=f"FROM c {SIX_JOINS} WHERE c.id = '0'")
+    assert met["done"]
+    texts.create_item({"id": "after", "pk": "x"})
+
+
+def test_a_stop_ends_the_queries_that_are_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = threading.Event()
+    watches: list[Watch] = []
+
+    class Seen(Watch):
+        def tick(self) -> None:
+            if self not in watches:
+                watches.append(self)
+                begun.set()
+            super().tick()
+
+    monkeypatch.setattr(gateway, "Watch", Seen)
+    azure = localazure.start(tmp_path)
+    client = CosmosClient.from_connection_string(azure.cosmos_connection_string, retry_total=0)
+    container = client.create_database("d").create_container("c", PartitionKey("/pk"))
+    container.create_item({"id": "1", "pk": "x"})
+
+    def run() -> None:
+        with pytest.raises(Exception, match=r"."):
+            list(container.query_items(f"SELECT VALUE COUNT(1) FROM c {SIX_JOINS}", partition_key="x"))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    assert begun.wait(30)
+    azure.close()
+    assert watches[0].is_cancelled()
+    assert watches[0].left() > 0, "the query went on until its own time was over"
+    thread.join(60)
