@@ -1,4 +1,4 @@
-"""The embedded Azure: Cosmos DB over HTTP and Event Hubs over AMQP 1.0 on the loopback interface, durable on disk.
+"""The embedded Azure on the loopback interface, durable on disk: Cosmos DB, Event Hubs, and topics of Event Grid.
 
     with localazure.start(folder) as azure:         # a private server, for tests
         CosmosClient.from_connection_string(azure.cosmos_connection_string)

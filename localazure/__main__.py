@@ -67,6 +67,7 @@ def serve(
             "pid": os.getpid(),
             "cosmos_endpoint": f"{host}:{ready.endpoints.cosmos_port}/",
             "eventhubs_port": ready.endpoints.eventhubs_port,
+            "eventgrid_endpoint": f"{host}:{ready.endpoints.eventgrid_port}/",
             "control_url": f"http://127.0.0.1:{ready.endpoints.control_port}/",
             "control_token": ready.keys.control_token,
         }

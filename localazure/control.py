@@ -17,6 +17,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from localazure.eventgrid.control import routes as event_grid_routes
+from localazure.eventgrid.service import EventGrid
 from localazure.eventhubs.service import EventHubs
 from localazure.fault_kinds import UnknownFault
 from localazure.faults import FaultBook
@@ -31,7 +33,13 @@ class Counted(Protocol):
 
 
 def create_control(
-    *, token: str, event_hubs: EventHubs, cosmos: Counted, faults: FaultBook, stop: Callable[[], None]
+    *,
+    token: str,
+    event_hubs: EventHubs,
+    event_grid: EventGrid,
+    cosmos: Counted,
+    faults: FaultBook,
+    stop: Callable[[], None],
 ) -> ASGIApp:
     """The ASGI application of the control route."""
 
@@ -39,7 +47,8 @@ def create_control(
         return JSONResponse({"pid": os.getpid(), "ready": True})
 
     async def counters(_: Request) -> Response:
-        return JSONResponse({"cosmos": cosmos.counters(), "event_hubs": event_hubs.counters()})
+        services = {"cosmos": cosmos, "event_hubs": event_hubs, "event_grid": event_grid}
+        return JSONResponse({name: service.counters() for name, service in services.items()})
 
     async def list_hubs(_: Request) -> Response:
         return JSONResponse([hub.name for hub in event_hubs.hubs()])
@@ -92,6 +101,7 @@ def create_control(
         Route("/hubs", create_hub, methods=["POST"]),
         Route("/hubs/{name}", delete_hub, methods=["DELETE"]),
         Route("/hubs/{name}/events", end_retention, methods=["DELETE"]),
+        *event_grid_routes(event_grid),
         Route("/faults", list_faults),
         Route("/faults", arm_fault, methods=["POST"]),
         Route("/faults", clear_faults, methods=["DELETE"]),

@@ -55,6 +55,7 @@ class Running:
     eventhubs_port: int
     control: ControlClient
     tls: bool = False
+    eventgrid_port: int = 0
 
 
 def start(
@@ -103,7 +104,15 @@ def start(
     control = ControlClient(ready.endpoints.control_port, ready.keys.control_token)
     certificate = options.data_dir / CERTIFICATE_FILE if tls else None
     endpoints = ready.endpoints
-    return LocalAzure(endpoints.cosmos_port, endpoints.eventhubs_port, control, ready.keys, close, certificate)
+    return LocalAzure(
+        endpoints.cosmos_port,
+        endpoints.eventhubs_port,
+        control,
+        ready.keys,
+        close,
+        certificate,
+        endpoints.eventgrid_port,
+    )
 
 
 def attach(data_dir: Path | str) -> LocalAzure:
@@ -123,7 +132,8 @@ def attach(data_dir: Path | str) -> LocalAzure:
         raise StartFailed(f"The data folder {folder.name!r} lost its keys while starting; try again.")
     watchdog = Watchdog(folder)
     watchdog.start()
-    return LocalAzure(running.cosmos_port, running.eventhubs_port, running.control, keys, watchdog.stop)
+    ports = running.cosmos_port, running.eventhubs_port
+    return LocalAzure(*ports, running.control, keys, watchdog.stop, eventgrid_port=running.eventgrid_port)
 
 
 def status(data_dir: Path | str) -> Running | None:
@@ -136,7 +146,8 @@ def status(data_dir: Path | str) -> Running | None:
         control = ControlClient(int(state["control_port"]), str(state["control_token"]))
         answer = control("GET", "/health")
         ports = int(state["cosmos_port"]), int(state["eventhubs_port"])
-        return Running(int(answer["pid"]), *ports, control, tls=state.get("tls") is True)
+        tls, grid_port = state.get("tls") is True, int(state["eventgrid_port"])
+        return Running(int(answer["pid"]), *ports, control, tls, grid_port)
     except (OSError, ValueError, KeyError, TypeError, LocalAzureError):
         return None
 

@@ -37,6 +37,7 @@ WHOLE_OR_NONE = Told("a whole number from 0, or null", lambda value: value is No
 
 _HUB = {"hub": TEXT}
 _PARTITION = {"hub": TEXT, "partition": TEXT, "group": TEXT}
+_TOPIC = {"topic": TEXT}
 _CONTAINER = {"database": TEXT, "container": TEXT}
 _OPERATION = {**_CONTAINER, "operation": TEXT}
 _MOMENT = {**_OPERATION, "after_commit": FLAG}
@@ -52,6 +53,11 @@ KINDS: Mapping[str, Mapping[str, tuple[Mapping[str, Told], Mapping[str, Told]]]]
         "detach_receiver": (_PARTITION, {"condition": TEXT}),
         "pause_partition": (_PARTITION, {}),
         "throttle": (_HUB, {"throughput_units": UNITS}),
+    },
+    "event_grid": {
+        "refuse_publish": (_TOPIC, {"status": STATUS}),
+        "lose_acknowledgement": (_TOPIC, {}),
+        "deliver_twice": (_TOPIC, {}),
     },
     "cosmos": {
         "respond": (_OPERATION, {"status": STATUS, "substatus": WHOLE, "retry_after_ms": WHOLE_OR_NONE}),

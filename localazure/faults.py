@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from localazure.fault_kinds import UnknownFault, check
 
-Service = Literal["cosmos", "event_hubs"]
+Service = Literal["cosmos", "event_hubs", "event_grid"]
 FOREVER = -1
 CASELESS = ("hub", "group")
 """Facts that are names of Event Hubs, which the service compares without regard to case."""
@@ -317,17 +317,34 @@ class CosmosFaults(_Armer):
         return everywhere._arm("cosmos", "lag_second_region", FOREVER, {}, milliseconds=milliseconds)
 
 
+class EventGridFaults(_Armer):
+    """What Event Grid can be made to do. `topic` narrows a fault."""
+
+    def refuse_publish(self, status: int, *, times: int = 1, topic: str | None = None) -> FaultHandle:
+        """Answer the next requests to publish with this status; nothing is stored."""
+        return self._arm("event_grid", "refuse_publish", times, {"topic": topic}, status=status)
+
+    def lose_acknowledgement(self, *, times: int = 1, topic: str | None = None) -> FaultHandle:
+        """Store the events, then cut the connection. The SDK does not repeat that: who publishes again makes two."""
+        return self._arm("event_grid", "lose_acknowledgement", times, {"topic": topic})
+
+    def deliver_twice(self, *, times: int = 1, topic: str | None = None) -> FaultHandle:
+        """Deliver what the webhook has taken a second time, as after a lost answer."""
+        return self._arm("event_grid", "deliver_twice", times, {"topic": topic})
+
+
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """`faults.event_hubs...`, `faults.cosmos...`, `report()` and `clear()`."""
+    """`faults.event_hubs...`, `faults.cosmos...`, `faults.event_grid...`, `report()` and `clear()`."""
 
     _control: Control
     _database: str | None = None
     _hub: str | None = None
+    _topic: str | None = None
 
-    def within(self, *, database: str, hub: str) -> Faults:
-        """Faults that strike this database and this hub only, and report and clear those only: for users who share."""
-        return Faults(self._control, database, hub)
+    def within(self, *, database: str, hub: str, topic: str | None = None) -> Faults:
+        """Faults that strike, report and clear in this database, hub and topic only: for users who share."""
+        return Faults(self._control, database, hub, topic)
 
     @property
     def event_hubs(self) -> EventHubsFaults:
@@ -336,6 +353,10 @@ class Faults:
     @property
     def cosmos(self) -> CosmosFaults:
         return CosmosFaults(self._control, {"database": self._database} if self._database else {})
+
+    @property
+    def event_grid(self) -> EventGridFaults:
+        return EventGridFaults(self._control, {"topic": self._topic} if self._topic else {})
 
     def report(self) -> list[dict[str, Any]]:
         """Every armed fault with its hits."""
@@ -350,4 +371,5 @@ class Faults:
     def _is_mine(self, where: Mapping[str, Any]) -> bool:
         if self._database is None and self._hub is None:
             return True
-        return where.get("database") == self._database or _are_same("hub", where.get("hub"), self._hub)
+        mine = where.get("database") == self._database or _are_same("hub", where.get("hub"), self._hub)
+        return mine or (self._topic is not None and where.get("topic") == self._topic)

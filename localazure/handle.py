@@ -65,6 +65,7 @@ class LocalAzure:
     _on_close: Callable[[], None] | None = field(default=None, repr=False)
     certificate: Path | None = None
     """Served over TLS: what clients are to trust (`connection_verify`)."""
+    eventgrid_port: int = 0
 
     @property
     def cosmos_endpoint(self) -> str:
@@ -101,6 +102,42 @@ class LocalAzure:
             return f"Endpoint=sb://localhost/;{key}"
         return f"Endpoint=sb://{LOOPBACK}:{self.eventhubs_port};{key};UseDevelopmentEmulator=true"
 
+    def topic_endpoint(self, topic: str) -> str:
+        """For `EventGridPublisherClient`. On Azure a topic is a host, here the beginning of the path."""
+        host = f"http://{LOOPBACK}" if self.certificate is None else "https://localhost"
+        return f"{host}:{self.eventgrid_port}/{topic}/api/events"
+
+    def topic_key(self, topic: str) -> str:
+        """For `AzureKeyCredential`."""
+        return self.keys.topic_key(topic)
+
+    def create_topic(self, topic: str) -> None:
+        """Make an Event Grid topic, unless it is there. Raises: `ControlRefused` for a name that is none."""
+        self.control("POST", "/topics", {"name": topic})
+
+    def delete_topic(self, topic: str) -> None:
+        """With its subscriptions and what waits for them. Raises: `ControlRefused` (404) when there is none."""
+        self.control("DELETE", f"/topics/{quote(topic, safe='')}")
+
+    def topic_names(self) -> list[str]:
+        names: list[str] = self.control("GET", "/topics")
+        return names
+
+    def subscribe_webhook(self, topic: str, name: str, endpoint: str, **policy: Any) -> None:
+        """Have a webhook on this machine get what is published from now on, after the validation handshake.
+
+        `policy`: `max_attempts`, `ttl_seconds`, `dead_letter`, `max_events_per_batch` as on Azure, and `time_scale`,
+        which shortens every wait. Raises: `ControlRefused` where Azure refuses, or the handshake fails.
+        """
+        body = {"name": name, "endpoint": endpoint, "policy": policy}
+        self.control("POST", f"/topics/{quote(topic, safe='')}/subscriptions", body)
+
+    def dead_letters(self, topic: str, subscription: str) -> list[dict[str, Any]]:
+        """What was given up, oldest first: each event with the reason as further attributes."""
+        path = f"/topics/{quote(topic, safe='')}/subscriptions/{quote(subscription, safe='')}/dead-letters"
+        letters: list[dict[str, Any]] = self.control("GET", path)
+        return letters
+
     def create_event_hub(self, name: str, partition_count: int, consumer_groups: Sequence[str] = ()) -> None:
         """Make a hub with these consumer groups besides `$Default`. Raises: `ControlRefused` where Azure refuses."""
         body = {"name": name, "partition_count": partition_count, "consumer_groups": list(consumer_groups)}
@@ -121,7 +158,7 @@ class LocalAzure:
 
     @property
     def faults(self) -> Faults:
-        """Faults on purpose: `faults.cosmos...`, `faults.event_hubs...`."""
+        """Faults on purpose: `faults.cosmos...`, `faults.event_hubs...`, `faults.event_grid...`."""
         return Faults(self.control)
 
     def close(self) -> None:

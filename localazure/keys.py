@@ -10,6 +10,8 @@ learn.microsoft.com/azure/event-hubs/authorize-access-shared-access-signature
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -43,6 +45,11 @@ class Keys:
             raise KeyUnusable("--eventhubs-key", "it is empty, or holds a blank or a semicolon")
         event_hubs = {**self.event_hubs, **({ROOT_POLICY: eventhubs_key} if eventhubs_key else {})}
         return replace(self, cosmos_read_write=cosmos_key or self.cosmos_read_write, event_hubs=event_hubs)
+
+    def topic_key(self, topic: str) -> str:
+        """The access key of an Event Grid topic: derived, so that it need not be kept."""
+        secret = self.control_token.encode()
+        return base64.b64encode(hmac.digest(secret, b"eventgrid/" + topic.encode(), hashlib.sha256)).decode("ascii")
 
     def save(self, data_dir: Path) -> None:
         private_file.write(data_dir / FILE_NAME, asdict(self))

@@ -1,9 +1,9 @@
 """The embedded Azure as one asyncio server: the only module that opens sockets.
 
-Owns: the three listening sockets (Cosmos DB over HTTP, Event Hubs over AMQP, control over HTTP; loopback only), and the
-order of starting and stopping. Refuses to know: what the bytes mean.
+Owns: the four listening sockets (Cosmos DB and Event Grid over HTTP, Event Hubs over AMQP, control over HTTP; loopback
+only), and the order of starting and stopping. Refuses to know: what the bytes mean.
 
-How: uvicorn serves both HTTP ports, told apart by the port a request came in on; `amqp_transport` moves the bytes of
+How: uvicorn serves the HTTP ports, told apart by the port a request came in on; `amqp_transport` moves the bytes of
 each AMQP connection.
 """
 
@@ -30,6 +30,8 @@ from localazure.certificate import server_context
 from localazure.control import create_control
 from localazure.cosmos.app import CosmosApp, CosmosKeys, create_app
 from localazure.errors import HubUnusable, PortBusy
+from localazure.eventgrid.app import create_app as create_topics
+from localazure.eventgrid.service import EventGrid
 from localazure.eventhubs.service import EventHubs
 from localazure.faults import FaultBook
 from localazure.keys import Keys
@@ -49,13 +51,15 @@ class Endpoints:
     cosmos_port: int
     eventhubs_port: int
     control_port: int
+    eventgrid_port: int = 0
+    """0: of a server that had none yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
     """How one server is to run. Port 0: the former one if it is free, else any. `idle_seconds` None: never stops.
 
-    With `tls` both services speak TLS and nothing else; the control route stays plain.
+    With `tls` all services speak TLS and nothing else; the control route stays plain.
     """
 
     data_dir: Path
@@ -107,7 +111,7 @@ class Server:
         if self._options.tls:
             self._tls = server_context(self._options.data_dir)
         sockets = self._bind()
-        cosmos_socket, amqp_socket, control_socket = sockets
+        cosmos_socket, amqp_socket, control_socket, grid_socket = sockets
         try:
             event_hubs = EventHubs(
                 self._options.data_dir,
@@ -117,7 +121,7 @@ class Server:
                 bearer_token=self._options.bearer_token,
             )
             try:
-                await self._serve(event_hubs, cosmos_socket, amqp_socket, control_socket)
+                await self._serve(event_hubs, cosmos_socket, amqp_socket, control_socket, grid_socket)
             finally:
                 event_hubs.close()
         finally:
@@ -125,7 +129,12 @@ class Server:
                 listening.close()
 
     async def _serve(
-        self, event_hubs: EventHubs, cosmos_socket: socket.socket, amqp_socket: socket.socket, control: socket.socket
+        self,
+        event_hubs: EventHubs,
+        cosmos_socket: socket.socket,
+        amqp_socket: socket.socket,
+        control: socket.socket,
+        grid_socket: socket.socket,
     ) -> None:
         for name, partition_count in self._options.hubs:
             try:
@@ -133,13 +142,16 @@ class Server:
             except ValueError as error:
                 raise HubUnusable(name, str(error)) from error
         cosmos = self._create_cosmos()
-        ports = Endpoints(_port(cosmos_socket), _port(amqp_socket), _port(control))
+        grid = self._create_event_grid()
+        ports = Endpoints(_port(cosmos_socket), _port(amqp_socket), _port(control), _port(grid_socket))
         application = _ByPort(
             {
                 ports.cosmos_port: cosmos,
+                ports.eventgrid_port: create_topics(grid),
                 ports.control_port: create_control(
                     token=self._keys.control_token,
                     event_hubs=event_hubs,
+                    event_grid=grid,
                     cosmos=cosmos,
                     faults=self._faults,
                     stop=self.stop,
@@ -149,7 +161,7 @@ class Server:
         )
         self._http = _HttpServer(
             _http_config(application),
-            secured=[(cosmos_socket, self._tls)],
+            secured=[(cosmos_socket, self._tls), (grid_socket, self._tls)],
             started=lambda: self._ready(ports),
             leaving=lambda: self._leave(cosmos),
         )
@@ -160,12 +172,14 @@ class Server:
         )
         idle = asyncio.create_task(self._stop_when_idle())
         try:
+            await grid.start()
             await self._http.serve(sockets=[control])
         finally:
             idle.cancel()
             amqp.close()
             event_hubs.end_connections()
             await self._connections_ended()
+            await grid.stop()
             cosmos.close()
 
     def _leave(self, cosmos: CosmosApp) -> None:
@@ -188,18 +202,23 @@ class Server:
             bearer_token=self._options.bearer_token,
         )
 
-    def _bind(self) -> tuple[socket.socket, socket.socket, socket.socket]:
+    def _create_event_grid(self) -> EventGrid:
+        post = asyncio.get_running_loop().call_soon_threadsafe
+        return EventGrid(self._options.data_dir, key_of=self._keys.topic_key, post=post, faults=self._faults)
+
+    def _bind(self) -> tuple[socket.socket, socket.socket, socket.socket, socket.socket]:
         former = self._options.former or Endpoints(0, 0, 0)
         bound: list[socket.socket] = []
         try:
             bound.append(_listen_as("Cosmos DB", self._options.cosmos_port, former.cosmos_port))
             bound.append(_listen_as("Event Hubs", self._options.eventhubs_port, former.eventhubs_port))
             bound.append(_listen_as("control", 0, former.control_port))
+            bound.append(_listen_as("Event Grid", 0, former.eventgrid_port))
         except BaseException:
             for listening in bound:
                 listening.close()
             raise
-        return bound[0], bound[1], bound[2]
+        return bound[0], bound[1], bound[2], bound[3]
 
     async def _stop_when_idle(self) -> None:
         limit = self._options.idle_seconds

@@ -1,8 +1,8 @@
 """What the embedded Azure serves and what it refuses: a row an operation, each with the test that proves it.
 
 `docs/support.md` is written from these rows by `python -m localazure.support`; a test keeps rows, tests and page in
-step. The rows themselves stand with their service, in `eventhubs/support.py`, `cosmos/support.py` and
-`cosmos/sql/support.py`.
+step. The rows themselves stand with their service, in `eventhubs/support.py`, `eventgrid/support.py`,
+`cosmos/support.py` and `cosmos/sql/support.py`.
 """
 
 from __future__ import annotations
@@ -29,11 +29,13 @@ def sections() -> Iterator[tuple[str, tuple[Row, ...]]]:
     """Title and rows of each service. Imported here, since the services know `Row`."""
     from localazure.cosmos import support as cosmos
     from localazure.cosmos.sql import support as queries
+    from localazure.eventgrid import support as event_grid
     from localazure.eventhubs import support as event_hubs
 
     yield "Event Hubs", event_hubs.ROWS
     yield "Cosmos DB", cosmos.ROWS
     yield "Cosmos DB: queries", queries.ROWS
+    yield "Event Grid", event_grid.ROWS
 
 
 def page() -> str:

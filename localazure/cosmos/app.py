@@ -22,6 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from localazure.connection import cut
 from localazure.cosmos import regions, rids, routes, wire
 from localazure.cosmos.account import Account
 from localazure.cosmos.auth import CosmosKeys, Gatekeeper
@@ -201,14 +202,3 @@ async def _send(response: Response, request: Request | None, send: Send) -> None
     headers = wire.header_list(response, request.activity_id if request is not None else "")
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if response.status in (204, 304) else response.body})
-
-
-def cut(send: Send) -> None:
-    """Cut the connection without an answer: ASGI has no word for it, so uvicorn's transport is asked directly.
-
-    The caller lets the loop turn once before it returns, so that uvicorn knows of it and does not answer by itself.
-    """
-    transport = getattr(getattr(send, "__self__", None), "transport", None)
-    if not isinstance(transport, asyncio.BaseTransport):
-        raise RuntimeError("this server cannot cut a connection")
-    getattr(transport, "abort", transport.close)()

@@ -24,6 +24,8 @@ WRONG: list[tuple[str, str, dict[str, Any], dict[str, Any], str]] = [
     ("cosmos", "delay", {}, {"milliseconds": -1}, r"milliseconds of delay must be a number from 0, not -1"),
     ("cosmos", "respond", {}, {"status": 200, "substatus": 0, "retry_after_ms": None}, r"from 400 to 599, not 200"),
     ("cosmos", "respond", {}, {"status": 429, "substatus": 0, "retry_after_ms": "9"}, r"or null, not '9'"),
+    ("event_grid", "refuse_publish", {}, {"status": 200}, r"from 400 to 599, not 200"),
+    ("event_grid", "deliver_twice", {"hub": "h"}, {}, r"narrowed by topic, not by 'hub'"),
     ("cosmos", "crash", {"after_commit": "yes"}, {}, r"after_commit of crash must be true or false, not 'yes'"),
 ]
 

@@ -117,7 +117,7 @@ def test_the_wire_format_knows_no_sockets_no_loop_and_no_clock() -> None:
         assert not found, f"{module} imports {found}"
 
 
-@pytest.mark.parametrize("service", ["eventhubs", "cosmos"])
+@pytest.mark.parametrize("service", ["eventhubs", "cosmos", "eventgrid"])
 def test_the_services_know_nothing_of_sockets(service: str) -> None:
     for module in modules(f"localazure/{service}"):
         found = {other.split(".")[0] for other in imported(module)} & {"socket", "socketserver", "select", "uvicorn"}
