@@ -255,7 +255,8 @@ def test_serve_prints_one_line_of_json_and_hub_create_works_while_it_runs(folder
     try:
         assert server.stdout is not None
         ready = json.loads(server.stdout.readline())
-        assert set(ready) == {"pid", "cosmos_endpoint", "eventhubs_port", "control_url", "control_token"}
+        endpoints = {"cosmos_endpoint", "eventhubs_port", "eventgrid_endpoint", "control_url"}
+        assert set(ready) == {"pid", "control_token", *endpoints}
         assert ready["pid"] == server.pid
         create = [sys.executable, "-m", "localazure", "hub", "create", "payments", "2", "--data", str(folder)]
         subprocess.run(
