@@ -1,8 +1,7 @@
 """The projector: the process that reads Event Hubs and writes the read models.
 
-Owns the worker and its loop: take a batch, project it, say that it is visible. Refuses to know how events are received
-(`inbox`), what one batch does (`projection`), how tables are written (`read_store`), how parked events are kept
-(`parking`).
+Owns the worker, when its sessions begin and end, and the waiting of others for it. Refuses to know how events are
+received (`inbox`), what is done with a batch (`committing`), who may be active (`seat`).
 
 The tables are the only authority for positions. Reading starts behind the lowest position of the three tables, and
 each table takes only what is new to it; nothing else is remembered, so a projector that died is replaced by starting
@@ -11,8 +10,10 @@ another one.
 The worker thread has an event loop of its own for the SDK's asyncio client; commits run beside it in one thread, so
 that receiving goes on meanwhile.
 
-After a rebuild the pointer names other tables. The loop looks at each turn, and begins anew with those, at their
-positions. Events parked and meanwhile replayed elsewhere are noticed when the next one of their aggregate arrives.
+A session is the work between two beginnings at the tables' positions. The next one begins when the pointer names other
+tables (after a rebuild; the loop looks at each turn), or when a service was out of reach and may be back. Any other
+error ends the projector. Events parked and meanwhile replayed elsewhere are noticed when the next one of their
+aggregate arrives.
 
 Several projectors may run on the same tables. With a `seat`, one is active and the others stand by; it is taken over
 when its holder dies, left at once when it stops. Should two be active for a moment, the positions in the commits refuse
@@ -22,40 +23,33 @@ the slower one, which loads again and leaves out what is there.
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import UTC, datetime
 
-from azure.core.exceptions import AzureError
+from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 from azure.eventhub.aio import EventHubConsumerClient
-from deltalake.exceptions import CommitFailedError
+from azure.eventhub.exceptions import ConnectError, ConnectionLostError
 
 from labkit.errors import LabError, NotYet
-from labkit.events.ids import order_day, parse_token
-from labkit.projections.folds import NOTHING, Arrival, Folded
+from labkit.events.ids import parse_token
+from labkit.projections.committing import IDLE_SECONDS, Committing
+from labkit.projections.folds import NOTHING
 from labkit.projections.inbox import Inbox
 from labkit.projections.parking import ParkingLane
-from labkit.projections.projection import project
-from labkit.projections.query_container import QueryContainer, QueryFeed, missed_orders, opened
+from labkit.projections.query_container import QueryContainer
 from labkit.projections.read_store import ReadStore
-from labkit.projections.replay import settle
-from labkit.projections.seat import Seat
-from labkit.projections.upkeep import UPKEEP, Kept, Upkeep, keep
+from labkit.projections.seat import Candidate, Seat
+from labkit.projections.upkeep import UPKEEP, Kept, Upkeep
 
 logger = logging.getLogger(__name__)
 
-CONFLICT_RETRIES = 5
+OUT_OF_REACH = (ServiceRequestError, ServiceResponseError, ConnectError, ConnectionLostError)
+"""A service did not answer, not even with a refusal: it may be back in a moment."""
 RECONNECT_SECONDS = 1.0
-IDLE_SECONDS = 0.5
-"""The heart beats at least this often, and a waiter looks again at least this often."""
-
-
 ELSEWHERE_SECONDS = 0.05
 """So often a waiter looks whose own projector stands by."""
 
@@ -89,31 +83,24 @@ class Projector:
         self.error: BaseException | None = None
         self.heartbeat = 0.0
         """Wall time of the last turn of the loop, in seconds since 1970; 0 before the first."""
-        self.applied_after_seconds: deque[float] = deque(maxlen=10_000)
-        """Of the last events: committed minus enqueued, wall time."""
         self.active = False
         """Whether it reads the hub; a running one that does not stands by."""
-        self.kept: list[Kept] = []
-        """What the last upkeep did, by table."""
         self._open_consumer = open_consumer
-        self._store = store
+        self._committing = Committing(store, parking, upkeep, query_container)
+        self.applied_after_seconds = self._committing.applied_after_seconds
+        """Of the last events: committed minus enqueued, wall time."""
         self._parking = parking
         self._first = dict(first or {})
         self._commit_events = commit_events
         self._commit_interval_seconds = commit_interval_seconds
-        self._counts = {"applied": 0, "dropped": 0, "parked": 0, "commits": 0}
         self._inbox = Inbox(commit_events, commit_interval_seconds)
         self._seat = seat
-        self._upkeep = upkeep
-        self._query_container = query_container
-        self._feed: QueryFeed | None = None
         self._hub = self._group = ""
-        self._lane: dict[str, int] = {}
         self._partitions: list[str] = []
-        self._turned = threading.Condition()
-        self._projecting = threading.Lock()
+        self._out_of_reach = ("", 0)
+        """What did not answer, and the commits until then."""
         self._thread: threading.Thread | None = None
-        self._ending = False
+        self._ending = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
 
@@ -125,20 +112,26 @@ class Projector:
     @property
     def counters(self) -> Mapping[str, int]:
         """Since the last start: events received, and of these applied, dropped and parked; commits; receive errors."""
-        return self._counts | {"received": self._inbox.received, "receive_errors": self._inbox.errors}
+        return self._committing.counts | {"received": self._inbox.received, "receive_errors": self._inbox.errors}
 
     @property
     def query_lag(self) -> tuple[Mapping[str, int], int]:
         """Of the query container: hub partition -> the last sequence number that is in it; and the rows that wait."""
-        return (self._feed.positions, self._feed.pending_rows) if self._feed else ({}, 0)
+        feed = self._committing.feed
+        return (feed.positions, feed.pending_rows) if feed else ({}, 0)
+
+    @property
+    def kept(self) -> list[Kept]:
+        """What the last upkeep did, by table."""
+        return self._committing.kept
 
     def start(self) -> None:
         """Begin where the tables end. Starting a running projector does nothing."""
         if self.running:
             return
-        self.error = None
-        self._ending = False
-        self._counts = dict.fromkeys(self._counts, 0)
+        self.error, self._out_of_reach = None, ("", 0)
+        self._ending.clear()
+        self._committing.counts = dict.fromkeys(self._committing.counts, 0)
         self._inbox = Inbox(self._commit_events, self._commit_interval_seconds)
         ready = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(ready,), name="projector", daemon=True)
@@ -150,7 +143,7 @@ class Projector:
         thread = self._thread
         if thread is None:
             return
-        self._ending = True
+        self._ending.set()
         loop, stopping = self._loop, self._stopping
         if loop is not None and stopping is not None and thread.is_alive():
             with suppress(RuntimeError):  # the worker ended by itself meanwhile, and its loop with it
@@ -161,7 +154,7 @@ class Projector:
 
     def positions(self) -> dict[str, int]:
         """Hub partition -> the last sequence number that needs no reading (see `ReadStore.lowest`)."""
-        return self._store.current().lowest(self._hub, self._partitions, self._first)
+        return self._committing.store.current().lowest(self._hub, self._partitions, self._first)
 
     def wait_until_visible(self, token: str, timeout_seconds: float) -> None:
         """Return once `orders` or `customers` shows this version of the aggregate, or a later one.
@@ -171,10 +164,9 @@ class Projector:
         aggregate_id, version = parse_token(token)
 
         def visible() -> bool:
-            shown = self._store.current().version_of(aggregate_id)
-            if shown < version:
-                self._parking.refresh(self._hub, self._lane, [aggregate_id])
-            if shown < version and aggregate_id in self._lane:
+            shown = self._committing.store.current().version_of(aggregate_id)
+            waits = shown < version and aggregate_id in self._committing.lane
+            if waits and self._parking.first(self._hub, aggregate_id) is not None:
                 raise AggregateParked(f"{aggregate_id} shows version {shown}: an event of it is parked")
             return shown >= version
 
@@ -196,8 +188,8 @@ class Projector:
         """Look after each commit, between commits only: what is seen is never half a batch of this projector."""
         until = time.monotonic() + timeout_seconds
         while True:
-            commits = self._counts["commits"]
-            with self._projecting:
+            commits = self._committing.counts["commits"]
+            with self._committing.between:
                 if arrived():
                     return
             if self.error is not None:
@@ -205,14 +197,17 @@ class Projector:
             left = until - time.monotonic()
             if left <= 0:
                 raise NotYet(f"{otherwise} after {timeout_seconds} s; the projector is {self._state()}")
-            with self._turned:
-                if self._counts["commits"] == commits:
-                    self._turned.wait(min(left, IDLE_SECONDS if self.active else ELSEWHERE_SECONDS))
+            with self._committing.turned:
+                if self._committing.counts["commits"] == commits:
+                    self._committing.turned.wait(min(left, IDLE_SECONDS if self.active else ELSEWHERE_SECONDS))
 
     def _state(self) -> str:
         """In words. The SDK keeps a refused attach to itself, so that a missing group looks like an empty hub."""
         if not self.running:
             return "not running"
+        trouble, commits = self._out_of_reach
+        if trouble and commits == self.counters["commits"]:
+            return f"running, but a service is out of reach: {trouble}"
         if not self.active:
             return "standing by: another one is active"
         if self._inbox.received:
@@ -224,153 +219,77 @@ class Projector:
 
     def _run(self, ready: threading.Event) -> None:
         try:
-            while asyncio.run(self._work(ready)):
-                logger.info("the pointer has moved to %s", self._store.current().tables_url)
+            while self._session(ready):
+                pass
         except BaseException as error:
             logger.exception("the projector ends")
             self.error = error
         finally:
             ready.set()
-            with self._turned:
-                self._turned.notify_all()
+            with self._committing.turned:
+                self._committing.turned.notify_all()
+
+    def _session(self, ready: threading.Event) -> bool:
+        """Begin, and work until told to stop; whether another session is to follow."""
+        try:
+            again = asyncio.run(self._work(ready))
+        except OUT_OF_REACH as error:
+            if self._ending.is_set():
+                raise
+            logger.warning("begins again in %s s, for a service is out of reach: %r", RECONNECT_SECONDS, error)
+            self._out_of_reach = (str(error), self.counters["commits"])
+            ready.set()
+            return not self._ending.wait(RECONNECT_SECONDS)
+        return again
 
     async def _work(self, ready: threading.Event) -> bool:
-        """One session, on the tables in use at its beginning; whether another one is to follow, on other tables."""
+        """One session; whether it ended because the pointer has moved or the seat is lost."""
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
-        if self._ending:
+        if self._ending.is_set():
             self._stopping.set()
         async with self._open_consumer(load_balancing_interval=RECONNECT_SECONDS) as consumer:
             self._hub = consumer.eventhub_name
             self._group = consumer._consumer_group  # the client tells it in no other way
             self._partitions = list(await consumer.get_partition_ids())
-            try:
-                if await self._seated(ready):
-                    self._store = self._store.current()
-                    await self._follow(consumer, ready)
-            finally:
-                self.active = False
-                if self._feed:
-                    await asyncio.to_thread(self._feed.close)
-                await self._leave()
+            async with Candidate(self._seat, self._hub, self._group) as candidate:
+                if await candidate.seated(self._stopping, self._beat, ready.set):
+                    await self._follow(consumer, candidate, ready)
         return not self._stopping.is_set()
 
-    async def _follow(self, consumer: EventHubConsumerClient, ready: threading.Event) -> None:
+    def _beat(self) -> None:
+        self.heartbeat = time.time()
+
+    async def _follow(self, consumer: EventHubConsumerClient, candidate: Candidate, ready: threading.Event) -> None:
         """Receive and commit, until told to stop, the seat is lost, or the pointer moves."""
         assert self._stopping is not None
         inbox = self._inbox = self._inbox.emptied()
-        with ThreadPoolExecutor(1, "projector-commit") as commits:
-            begin = await asyncio.get_running_loop().run_in_executor(commits, self._begin)
-            self.active = True
-            ready.set()
-            receiving = asyncio.create_task(inbox.receive(consumer, begin))
-            committing = asyncio.create_task(self._commit_all(inbox, commits))
-            stopping = asyncio.create_task(self._stopping.wait())
-            holding = asyncio.create_task(self._hold())
-            await asyncio.wait({receiving, committing, stopping, holding}, return_when=asyncio.FIRST_COMPLETED)
-            receiving.cancel()
-            drained = asyncio.create_task(inbox.drain())
-            if not holding.done():
-                await asyncio.wait({drained, committing}, return_when=asyncio.FIRST_COMPLETED)
-            tasks = (receiving, committing, stopping, holding, drained)
-            for task in tasks:
-                task.cancel()
-            ends = await asyncio.gather(*tasks, return_exceptions=True)
-        for end in ends:
-            if isinstance(end, Exception):
-                raise end
-
-    def _begin(self) -> dict[str, int]:
-        """Where to read on in each hub partition: behind what every table has, and the query container."""
-        self._lane = self._parking.firsts(self._hub)
-        begin = self.positions()
-        if self._query_container:
-            self._feed = opened(self._query_container, self._store, self._hub, begin)
-            begin = {part: min(number, self._feed.positions.get(part, NOTHING)) for part, number in begin.items()}
-            begin = {part: max(number, self._first.get(part, NOTHING)) for part, number in begin.items()}
-        return begin
-
-    async def _seated(self, ready: threading.Event) -> bool:
-        """Stand by until the seat is taken; False when told to stop before."""
-        assert self._stopping is not None
-        while not self._stopping.is_set():
-            self.heartbeat = time.time()
-            if self._seat is None or await self._takes(self._seat):
-                return True
-            ready.set()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), self._seat.lease_seconds / 3)
-        return False
-
-    async def _hold(self) -> None:
-        """Renew the seat; return when it is another's, or could not be renewed for as long as it is respected."""
-        if self._seat is None:
-            await asyncio.Event().wait()
-            return
-        until = time.monotonic() + self._seat.lease_seconds
-        while time.monotonic() < until:
-            await asyncio.sleep(self._seat.lease_seconds / 3)
-            if await self._takes(self._seat):
-                until = time.monotonic() + self._seat.lease_seconds
-        logger.warning("the seat of %s is lost", self._hub)
-
-    async def _takes(self, seat: Seat) -> bool:
-        try:
-            async with asyncio.timeout(seat.lease_seconds):
-                return await asyncio.to_thread(seat.take, self._hub, self._group)
-        except (AzureError, TimeoutError) as error:
-            logger.info("the seat cannot be asked for: %r", error)
-            return False
-
-    async def _leave(self) -> None:
-        if self._seat is not None:
-            with suppress(AzureError):
-                await asyncio.to_thread(self._seat.leave, self._hub, self._group)
-
-    async def _commit_all(self, inbox: Inbox, commits: Executor) -> None:
         loop = asyncio.get_running_loop()
-        while await loop.run_in_executor(commits, self._still_in_use):
-            self.heartbeat = time.time()
-            chunks = await inbox.gather(IDLE_SECONDS)
-            batch = [arrival for chunk in chunks for arrival in chunk.arrivals]
-            if batch:
-                await loop.run_in_executor(commits, self._commit, batch)
-                now, taken = datetime.now(UTC), (at for chunk in chunks for at in chunk.enqueued_at)
-                self.applied_after_seconds.extend((now - at).total_seconds() for at in taken if at)
-            inbox.done(chunks)
-
-    def _still_in_use(self) -> bool:
-        """Whether the pointer names the tables of this session; on a data lake that is a request."""
-        return self._store.current() is self._store
-
-    def _commit(self, batch: list[Arrival]) -> None:
-        with self._projecting:
-            folded = self._project(batch)
-        self._offer(batch, folded)
-        for event in folded.parked:
-            if event.aggregate_id:
-                self._lane.setdefault(event.aggregate_id, event.arrival.sequence_number)
-        with self._turned:
-            for name, count in (("applied", folded.applied), ("dropped", folded.dropped), ("commits", 1)):
-                self._counts[name] += count
-            self._counts["parked"] += len(folded.parked)
-            self._turned.notify_all()
-        if self._upkeep and self._counts["commits"] % self._upkeep.every_commits == 0:
-            self.kept = keep(self._store, self._upkeep)
-
-    def _offer(self, batch: list[Arrival], folded: Folded) -> None:
-        """Have the query container follow: with the rows of this fold, and of the events that the tables had before."""
-        if self._feed is None:
-            return
-        missed = missed_orders(batch, folded.rows) if folded.applied < len(batch) else set()
-        rows = [*folded.rows.values(), *self._store.orders(missed, {order_day(order) for order in missed}).values()]
-        self._feed.offer(rows, {arrival.hub_partition: arrival.sequence_number for arrival in batch})
-
-    def _project(self, batch: list[Arrival]) -> Folded:
-        """Project, and again on what another writer left behind when that one was faster."""
-        settle_here = functools.partial(settle, self._parking, self._store, self._hub)
-        for attempt in range(CONFLICT_RETRIES):
+        with ThreadPoolExecutor(1, "projector-commit") as commits:
             try:
-                return project(batch, self._store, self._parking, self._hub, self._lane, settle_here)
-            except CommitFailedError:
-                logger.info("another writer was faster, attempt %d of %d", attempt + 1, CONFLICT_RETRIES)
-        return project(batch, self._store, self._parking, self._hub, self._lane, settle_here)
+                begin = await loop.run_in_executor(
+                    commits, self._committing.begin, self._hub, self._partitions, self._first
+                )
+                self.active = True
+                ready.set()
+                receiving = asyncio.create_task(inbox.receive(consumer, begin))
+                committing = asyncio.create_task(self._committing.run(inbox, commits, self._beat))
+                stopping = asyncio.create_task(self._stopping.wait())
+                holding = asyncio.create_task(candidate.hold())
+                await asyncio.wait({receiving, committing, stopping, holding}, return_when=asyncio.FIRST_COMPLETED)
+                receiving.cancel()
+                drained = asyncio.create_task(inbox.drain())
+                if not holding.done():
+                    await asyncio.wait({drained, committing}, return_when=asyncio.FIRST_COMPLETED)
+                await ended(receiving, committing, stopping, holding, drained)
+            finally:
+                self.active = False
+                await loop.run_in_executor(commits, self._committing.end)
+
+
+async def ended(*tasks: asyncio.Task[object]) -> None:
+    """Cancel what still runs. Raises: the first error of any."""
+    for task in tasks:
+        task.cancel()
+    for end in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(end, Exception):
+            raise end

@@ -10,12 +10,19 @@ wakes up still believes that it holds the seat. The positions in the commits do.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
 import uuid
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from typing import Any, Self
+
+from azure.core.exceptions import AzureError
 
 from labkit.events.ownership import Ownership, OwnershipStore
+
+logger = logging.getLogger(__name__)
 
 SCOPE = "projection"
 """In place of the namespace: the SDK's own load balancing never looks there."""
@@ -69,3 +76,51 @@ class Seat:
         if there is not None:
             claim["etag"] = there["etag"]
         return bool(list(self._ownerships.claim_ownership([claim])))
+
+
+class Candidate:
+    """Who takes the seat of one hub and group and keeps it, beside an event loop that goes on; leaves it on exit.
+
+    Without a seat it is always held."""
+
+    def __init__(self, seat: Seat | None, hub: str, group: str) -> None:
+        self._seat, self._hub, self._group = seat, hub, group
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._seat is not None:
+            with suppress(AzureError):
+                await asyncio.to_thread(self._seat.leave, self._hub, self._group)
+
+    async def seated(self, stopping: asyncio.Event, beat: Callable[[], None], standing_by: Callable[[], None]) -> bool:
+        """Stand by until the seat is taken; False when told to stop before."""
+        while not stopping.is_set():
+            beat()
+            if self._seat is None or await self._takes(self._seat):
+                return True
+            standing_by()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), self._seat.lease_seconds / 3)
+        return False
+
+    async def hold(self) -> None:
+        """Renew the seat; return when it is another's, or could not be renewed for as long as it is respected."""
+        if self._seat is None:
+            await asyncio.Event().wait()
+            return
+        until = time.monotonic() + self._seat.lease_seconds
+        while time.monotonic() < until:
+            await asyncio.sleep(self._seat.lease_seconds / 3)
+            if await self._takes(self._seat):
+                until = time.monotonic() + self._seat.lease_seconds
+        logger.warning("the seat of %s is lost", self._hub)
+
+    async def _takes(self, seat: Seat) -> bool:
+        try:
+            async with asyncio.timeout(seat.lease_seconds):
+                return await asyncio.to_thread(seat.take, self._hub, self._group)
+        except (AzureError, TimeoutError) as error:
+            logger.info("the seat cannot be asked for: %r", error)
+            return False

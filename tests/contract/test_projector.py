@@ -10,6 +10,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from azure.core.exceptions import AzureError, ServiceRequestError, ServiceResponseError
+from azure.cosmos.exceptions import CosmosHttpResponseError
 
 from labkit.errors import NotYet
 from labkit.events.ids import order_day
@@ -269,3 +271,43 @@ def test_a_projector_whose_receiver_is_cut_off_goes_on_and_what_comes_twice_coun
     assert (twice.hits, cut.hits) == (3, 1)
     assert (projector.counters["applied"], projector.counters["dropped"]) == (12, 0)
     assert shop.tables() == folded(shop.history())
+
+
+def away(monkeypatch: pytest.MonkeyPatch, *errors: AzureError) -> list[AzureError]:
+    """What parking raises, one after the other, before it works; those that are left."""
+    park, left = ParkingLane.park, list(errors)
+
+    def parked(self: ParkingLane, *args: object) -> None:
+        if left:
+            raise left.pop()
+        park(self, *args)
+
+    monkeypatch.setattr(ParkingLane, "park", parked)
+    return left
+
+
+def test_a_projector_begins_again_when_a_service_was_out_of_reach(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = away(monkeypatch, ServiceRequestError("connection refused"), ServiceResponseError("connection reset"))
+    projector = shop.projector()
+    projector.wait_until_visible(shop.does(shop.created(1), PayOrder(shop.order(1))), PATIENCE_SECONDS)
+    assert left == []
+    assert projector.error is None
+    assert shop.tables() == folded(shop.history())
+
+
+def test_who_waits_is_told_that_a_service_is_out_of_reach(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    away(monkeypatch, *[ServiceRequestError("connection refused")] * 50)
+    token = shop.does(shop.created(1))
+    projector = shop.projector()
+    with pytest.raises(NotYet, match="a service is out of reach: connection refused"):
+        projector.wait_until_visible(token, 4.0)
+    projector.stop()
+    assert not projector.running
+
+
+def test_a_refusal_ends_the_projector(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    away(monkeypatch, CosmosHttpResponseError(status_code=403, message="not allowed"))
+    projector = shop.projector()
+    with pytest.raises(CosmosHttpResponseError, match="not allowed"):
+        projector.wait_until_visible(shop.does(shop.created(1)), PATIENCE_SECONDS)
+    assert not projector.running

@@ -1,0 +1,123 @@
+"""Committing: the loop of a running projector, what it does with each batch, and how waiters hear of it.
+
+Owns the lane as the projector knows it, the retries when another writer was faster, the query container's feed, the
+upkeep, the counts. Refuses to know where batches come from (`inbox`) and when a session begins and ends (`projector`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from datetime import UTC, datetime
+
+from deltalake.exceptions import CommitFailedError
+
+from labkit.events.ids import order_day
+from labkit.projections.folds import NOTHING, Arrival, Folded
+from labkit.projections.inbox import Inbox
+from labkit.projections.parking import ParkingLane
+from labkit.projections.projection import project
+from labkit.projections.query_container import QueryContainer, QueryFeed, missed_orders, opened
+from labkit.projections.read_store import ReadStore
+from labkit.projections.replay import settle
+from labkit.projections.upkeep import Kept, Upkeep, keep
+
+logger = logging.getLogger(__name__)
+
+CONFLICT_RETRIES = 5
+IDLE_SECONDS = 0.5
+"""The heart beats at least this often, and a waiter looks again at least this often."""
+
+
+class Committing:
+    """One store's batches, one after the other, on one thread. `turned` is notified after each; whoever holds
+    `between` sees no batch half done."""
+
+    def __init__(
+        self, store: ReadStore, parking: ParkingLane, upkeep: Upkeep | None, query_container: QueryContainer | None
+    ) -> None:
+        self.store = store
+        self.lane: dict[str, int] = {}
+        self.feed: QueryFeed | None = None
+        self.kept: list[Kept] = []
+        self.counts = {"applied": 0, "dropped": 0, "parked": 0, "commits": 0}
+        self.applied_after_seconds: deque[float] = deque(maxlen=10_000)
+        self.turned = threading.Condition()
+        self.between = threading.Lock()
+        self._parking = parking
+        self._upkeep = upkeep
+        self._query_container = query_container
+        self._hub = ""
+
+    def begin(self, hub: str, partitions: Sequence[str], first: Mapping[str, int]) -> dict[str, int]:
+        """A session begins, on the tables in use. Where it reads on in each hub partition: behind what every table
+        has, and the query container."""
+        self._hub, self.store, self.feed = hub, self.store.current(), None
+        self.lane = self._parking.firsts(hub)
+        begin = self.store.lowest(hub, partitions, first)
+        if self._query_container:
+            self.feed = opened(self._query_container, self.store, hub, begin)
+            begin = {part: min(number, self.feed.positions.get(part, NOTHING)) for part, number in begin.items()}
+            begin = {part: max(number, first.get(part, NOTHING)) for part, number in begin.items()}
+        return begin
+
+    def end(self) -> None:
+        """The session ends: what waits for the query container is written. Raises: the feed's error."""
+        if self.feed:
+            self.feed.close()
+
+    async def run(self, inbox: Inbox, thread: Executor, beat: Callable[[], None]) -> None:
+        """Commit what arrives, on this one thread, until the pointer names other tables."""
+        loop = asyncio.get_running_loop()
+        while await loop.run_in_executor(thread, self._still_in_use):
+            beat()
+            chunks = await inbox.gather(IDLE_SECONDS)
+            batch = [arrival for chunk in chunks for arrival in chunk.arrivals]
+            if batch:
+                await loop.run_in_executor(thread, self._commit, batch)
+                now, taken = datetime.now(UTC), (at for chunk in chunks for at in chunk.enqueued_at)
+                self.applied_after_seconds.extend((now - at).total_seconds() for at in taken if at)
+            inbox.done(chunks)
+        logger.info("the pointer has moved from %s", self.store.tables_url)
+
+    def _still_in_use(self) -> bool:
+        """Whether the pointer names the tables of this session; on a data lake that is a request."""
+        return self.store.current() is self.store
+
+    def _commit(self, batch: Sequence[Arrival]) -> None:
+        """All tables, the lane and the counts; upkeep if it is due."""
+        with self.between:
+            folded = self._project(batch)
+        self._offer(batch, folded)
+        for event in folded.parked:
+            if event.aggregate_id:
+                self.lane.setdefault(event.aggregate_id, event.arrival.sequence_number)
+        came = {"applied": folded.applied, "dropped": folded.dropped, "parked": len(folded.parked), "commits": 1}
+        with self.turned:
+            self.counts = {name: count + came[name] for name, count in self.counts.items()}
+            self.turned.notify_all()
+        if self._upkeep and self.counts["commits"] % self._upkeep.every_commits == 0:
+            self.kept = keep(self.store, self._upkeep)
+
+    def _offer(self, batch: Sequence[Arrival], folded: Folded) -> None:
+        """Have the query container follow: with the rows of this fold, and of the events that the tables had before."""
+        if self.feed is None:
+            return
+        missed = missed_orders(batch, folded.rows) if folded.applied < len(batch) else set()
+        rows = [*folded.rows.values(), *self.store.orders(missed, {order_day(order) for order in missed}).values()]
+        self.feed.offer(rows, {arrival.hub_partition: arrival.sequence_number for arrival in batch})
+
+    def _project(self, batch: Sequence[Arrival]) -> Folded:
+        """Project, and again on what another writer left behind when that one was faster."""
+        settle_here = functools.partial(settle, self._parking, self.store, self._hub)
+        for attempt in range(CONFLICT_RETRIES):
+            try:
+                return project(batch, self.store, self._parking, self._hub, self.lane, settle_here)
+            except CommitFailedError:
+                logger.info("another writer was faster, attempt %d of %d", attempt + 1, CONFLICT_RETRIES)
+        return project(batch, self.store, self._parking, self._hub, self.lane, settle_here)
