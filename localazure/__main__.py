@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from localazure.cosmos.consistency import LEVELS, SESSION
 from localazure.errors import LocalAzureError
 from localazure.eventhubs.emulator_config import WantedHub, read_config
 
@@ -29,6 +30,7 @@ def main() -> None:
 @click.option("--eventhubs-key", envvar="LOCALAZURE_EVENTHUBS_KEY", help="The key of RootManageSharedAccessKey.")
 @click.option("--bearer-token", envvar="LOCALAZURE_BEARER_TOKEN", help="Accept this bearer token beside the keys.")
 @click.option("--tls", is_flag=True, help="Speak TLS on both ports, with a certificate of the folder's own.")
+@click.option("--consistency", type=click.Choice(LEVELS), default=SESSION, help="Cosmos DB's default level.")
 @click.option("--ranges", type=click.IntRange(1, 256), help="Physical partitions per container.")
 @click.option("--hub", "hubs", multiple=True, metavar="NAME:PARTITIONS", help="Create this hub if it is not there.")
 @click.option("--idle-seconds", type=click.FloatRange(min=1), help="Stop when nobody used it for so long.")
@@ -40,6 +42,7 @@ def serve(
     eventhubs_key: str | None,
     bearer_token: str | None,
     tls: bool,
+    consistency: str,
     ranges: int | None,
     hubs: tuple[str, ...],
     idle_seconds: float | None,
@@ -59,6 +62,7 @@ def serve(
         hubs=tuple(_hub(text) for text in hubs),
         idle_seconds=idle_seconds,
         tls=tls,
+        consistency=consistency,
     )
 
     def announce(ready: Ready) -> None:

@@ -25,6 +25,7 @@ from filelock import FileLock, Timeout
 
 from localazure import keys as key_file
 from localazure import private_file
+from localazure.cosmos.consistency import SESSION
 from localazure.errors import FolderUnusable, LocalAzureError, NotAnswering, StartFailed
 from localazure.folder import LOCK_FILE, LOG_FILE, STARTING_LOCK_FILE, STATE_FILE, served
 from localazure.handle import ControlClient, LocalAzure
@@ -65,16 +66,27 @@ def start(
     eventhubs_port: int = 0,
     ranges: int | None = None,
     tls: bool = False,
+    bearer_token: str | None = None,
+    consistency: str = SESSION,
 ) -> LocalAzure:
     """Serve `data_dir` from a thread of this process until `close()`: a private server, for tests.
 
+    The options are those of `ServerOptions`.
     Raises: `AlreadyServing`, `PortBusy`, `FolderUnusable`, `DataDamaged`, `TlsUnavailable`.
     """
     from localazure.certificate import CERTIFICATE_FILE
     from localazure.server import ServerOptions
     from localazure.serving import serve
 
-    options = ServerOptions(Path(data_dir).resolve(), cosmos_port, eventhubs_port, ranges=ranges, tls=tls)
+    options = ServerOptions(
+        Path(data_dir).resolve(),
+        cosmos_port,
+        eventhubs_port,
+        ranges=ranges,
+        tls=tls,
+        bearer_token=bearer_token,
+        consistency=consistency,
+    )
     told = threading.Event()
     outcome: list[Ready | BaseException] = []
 

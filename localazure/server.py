@@ -29,6 +29,7 @@ from localazure.amqp_transport import Activity, AmqpTransport, receiving_room
 from localazure.certificate import server_context
 from localazure.control import create_control
 from localazure.cosmos.app import CosmosApp, CosmosKeys, create_app
+from localazure.cosmos.consistency import SESSION
 from localazure.errors import HubUnusable, PortBusy
 from localazure.eventgrid.app import create_app as create_topics
 from localazure.eventgrid.service import EventGrid
@@ -59,7 +60,8 @@ class Endpoints:
 class ServerOptions:
     """How one server is to run. Port 0: the former one if it is free, else any. `idle_seconds` None: never stops.
 
-    With `tls` all services speak TLS and nothing else; the control route stays plain.
+    With `tls` all services speak TLS and nothing else; the control route stays plain. `bearer_token` is accepted by
+    Cosmos DB and Event Hubs beside their keys. `consistency` is Cosmos DB's default level.
     """
 
     data_dir: Path
@@ -68,6 +70,7 @@ class ServerOptions:
     former: Endpoints | None = None
     ranges: int | None = None
     bearer_token: str | None = None
+    consistency: str = SESSION
     hubs: tuple[tuple[str, int], ...] = ()
     idle_seconds: float | None = None
     tls: bool = False
@@ -200,6 +203,7 @@ class Server:
             faults=self._faults,
             ranges=self._options.ranges,
             bearer_token=self._options.bearer_token,
+            consistency=self._options.consistency,
         )
 
     def _create_event_grid(self) -> EventGrid:

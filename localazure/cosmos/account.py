@@ -25,6 +25,7 @@ from localazure.cosmos import (
     writes,
 )
 from localazure.cosmos.catalog import Catalog
+from localazure.cosmos.consistency import SESSION, STRONG
 from localazure.cosmos.documents import Address, Conditions
 from localazure.cosmos.drafts import read_json
 from localazure.cosmos.errors import BadRequest, NotFound
@@ -45,10 +46,10 @@ FILE_NAME = "cosmos.sqlite"
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """What a reading request says of itself: its session token and consistency level, None where it does not."""
+    """What a reading request says of itself; `consistency` is the level it is served with."""
 
     session_token: str | None = None
-    consistency: str | None = None
+    consistency: str = SESSION
     in_second_region: bool = False
 
 
@@ -62,7 +63,7 @@ class Outcome:
 
 
 class Account:
-    """Raises: as `Journal`."""
+    """`consistency` is the account's default level. Raises: as `Journal`."""
 
     def __init__(
         self,
@@ -72,7 +73,9 @@ class Account:
         fixed_ranges: int | None,
         now: Callable[[], float],
         second_region_lag: Callable[[], float | None],
+        consistency: str = SESSION,
     ) -> None:
+        self.consistency = consistency
         schema = catalog_rows.SCHEMA + documents.SCHEMA + past.SCHEMA + uniques.SCHEMA + versions.SCHEMA
         self.store = Store(data_dir / FILE_NAME, schema, post, now)
         self.catalog = Catalog(self.store, fixed_ranges)
@@ -217,5 +220,7 @@ class Account:
 
     def _moment(self, reader: Reader) -> float | None:
         """Which past state this reader sees; None: the present."""
-        lag = self._second_region_lag() if reader.in_second_region else None
+        if not reader.in_second_region or reader.consistency == STRONG:
+            return None
+        lag = self._second_region_lag()
         return None if lag is None else self.store.now() - lag

@@ -21,14 +21,15 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
-from localazure.connection import cut
+from localazure.connection import connection_of, cut
 from localazure.cosmos import regions, rids, routes, wire
 from localazure.cosmos.account import Account
-from localazure.cosmos.auth import CosmosKeys, Gatekeeper
-from localazure.cosmos.catalog import DEFAULT_RU
+from localazure.cosmos.auth import Access, CosmosKeys, Gatekeeper
+from localazure.cosmos.consistency import LEVELS, SESSION, level_of
 from localazure.cosmos.endpoints import ResourceEndpoints
-from localazure.cosmos.errors import CosmosError, Forbidden, TooLarge, TooManyRequests
+from localazure.cosmos.errors import CosmosError, Forbidden, ForbiddenToTokens, TooLarge, TooManyRequests
 from localazure.cosmos.item_endpoints import ItemEndpoints
 from localazure.cosmos.queries import QueryRefused
 from localazure.cosmos.strikes import Crashed, Dropped, Place, Strikes
@@ -58,21 +59,40 @@ def create_app(
     faults: FaultBook,
     ranges: int | None = None,
     bearer_token: str | None = None,
+    consistency: str = SESSION,
     now: Callable[[], float] = time.time,
+    clock: Callable[[], float] = time.monotonic,
 ) -> CosmosApp:
     """The account kept in `data_dir`. `ranges`: physical partitions per container, instead of by throughput.
 
-    Raises: as `localazure.journal.Journal`; `ValueError` for keys that are not base64.
+    `consistency`: the account's default level, of `consistency.LEVELS`.
+    Raises: as `localazure.journal.Journal`; `ValueError` for keys that are not base64, or a level that does not exist.
     """
+    if consistency not in LEVELS:
+        raise ValueError(f"the consistency level {consistency!r} is not one of {', '.join(LEVELS)}")
     gatekeeper, strikes = Gatekeeper(keys, bearer_token), Strikes(faults)
-    account = Account(data_dir, post, fixed_ranges=ranges, now=now, second_region_lag=strikes.second_region_lag)
-    return CosmosApp(account, gatekeeper, strikes, now)
+    account = Account(
+        data_dir,
+        post,
+        fixed_ranges=ranges,
+        now=now,
+        second_region_lag=strikes.second_region_lag,
+        consistency=consistency,
+    )
+    return CosmosApp(account, gatekeeper, strikes, Throttle(clock), now)
 
 
 class CosmosApp:
     """An ASGI application; `close()` after the last request."""
 
-    def __init__(self, account: Account, gatekeeper: Gatekeeper, strikes: Strikes, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        account: Account,
+        gatekeeper: Gatekeeper,
+        strikes: Strikes,
+        throttle: Throttle,
+        now: Callable[[], float],
+    ) -> None:
         self._account = account
         self._gatekeeper = gatekeeper
         self._strikes = strikes
@@ -80,8 +100,9 @@ class CosmosApp:
         self._counts: Counter[str] = Counter()
         self._resources = ResourceEndpoints(account)
         self._items = ItemEndpoints(account)
-        self._throttle = Throttle()
-        self._under_way: set[Send] = set()
+        self._throttle = throttle
+        self._connections: WeakSet[asyncio.BaseTransport] = WeakSet()
+        self._life = object()
         self._begun = False
 
     def leave(self) -> None:
@@ -99,7 +120,8 @@ class CosmosApp:
         if scope["type"] != "http":
             raise RuntimeError(f"the account speaks HTTP, not {scope['type']}")
         request: Request | None = None
-        self._under_way.add(send)
+        connection = connection_of(send)
+        self._connections.add(connection)
         try:
             request = await _read_request(scope, receive)
             if request is None:
@@ -110,8 +132,8 @@ class CosmosApp:
         except QueryRefused as refusal:
             response = wire.query_refusal(refusal, request)
         except Dropped as drop:
-            for connection in self._crash() if isinstance(drop, Crashed) else (send,):
-                cut(connection)
+            for doomed in self._crash() if isinstance(drop, Crashed) else (connection,):
+                cut(doomed)
             await asyncio.sleep(0)
             return
         except sqlite3.Error as failure:
@@ -120,8 +142,6 @@ class CosmosApp:
         except Exception:
             logger.exception("a request to the Cosmos DB account failed: %s %s", scope["method"], scope["path"])
             response = wire.refusal(CosmosError("An unexpected error occurred in the embedded Azure."), request)
-        finally:
-            self._under_way.discard(send)
         await _send(response, request, send)
 
     async def _answer(self, request: Request) -> Response:
@@ -132,19 +152,31 @@ class CosmosApp:
         if not self._begun:
             self._begun = True
             self._account.resume()
-        if access == "read-only" and routes.changes_something(request.method, operation):
-            raise Forbidden(f"The read-only key does not allow {request.method} on this resource.")
-        place = self._place(request)
+        if access != "read-write" and routes.changes_something(request.method, operation):
+            self._refuse_change(access, operation, request)
+        if operation != "read_account":
+            level_of(request.headers.get("x-ms-consistency-level"), self._account.consistency)
+        place, life = self._place(request), self._life
         await self._strikes.before(operation, place)
+        if life is not self._life:
+            raise Dropped  # the process has crashed while this request was held
+        if routes.reads_documents(operation, request) and regions.is_second(request.headers.get("host", "")):
+            self._strikes.count_second_region()
         endpoint: Endpoint = getattr(self._items, operation, None) or getattr(self._resources, operation)
         if hasattr(self._items, operation) and self._strikes.enforces_throughput(place):
             response = await self._throttled(endpoint, request, place)
         else:
             response = await endpoint(request)
         self._strikes.after(operation, place)
-        if self._account.has_second_region and regions.is_second(request.headers.get("host", "")):
-            self._strikes.count_second_region()
         return response
+
+    def _refuse_change(self, access: Access, operation: str, request: Request) -> None:
+        """Raises: `Forbidden` for a change that a read-only key, or a bearer token, does not allow."""
+        what = f"{request.method} /{'/'.join(request.segments)}"
+        if access == "read-only":
+            raise Forbidden(f"The read-only key does not allow [{what}].")
+        if not hasattr(self._items, operation):
+            raise ForbiddenToTokens(f"The given request [{what}] cannot be authorized by AAD token in data plane.")
 
     def _place(self, request: Request) -> Place:
         """The names of what a request is about, also where its path has resource ids."""
@@ -156,24 +188,35 @@ class CosmosApp:
         return Place(database=database, container=container)
 
     async def _throttled(self, endpoint: Endpoint, request: Request, named: Place) -> Response:
-        """Raises: `TooManyRequests` where the physical partition has nothing left in this second."""
-        container, range_id = self._items.place_of(request)
-        offer = self._account.catalog.offer_of(container)
-        share = (offer.most_request_units if offer else DEFAULT_RU) / len(container.partitions)
+        """Charge the physical partitions that serve a request: the named one, else those its answer came from.
+
+        Only a read has no name for its partition, so a read may be done and then refused.
+        Raises: `TooManyRequests` where one of them has nothing left in this second; what the endpoint raises.
+        """
+        container, range_id = self._items.range_of(request)
+        owner, ru_per_second = self._account.catalog.budget_of(container)
+        budgets = self._throttle.of(owner, ru_per_second)
         try:
-            self._throttle.admit(container.rid, range_id, share)
+            if range_id is not None:
+                budgets.admit((range_id,))
+            response = await endpoint(request)
+            if range_id is None:
+                budgets.admit(response.range_ids)
         except TooManyRequests:
             self._strikes.count_throttled(named)
             raise
-        response = await endpoint(request)
-        self._throttle.spend(container.rid, range_id, share, response.charge)
+        except CosmosError as refusal:
+            budgets.spend((range_id,) if range_id is not None else (), refusal.charge)
+            raise
+        budgets.spend(response.range_ids if range_id is None else (range_id,), response.charge)
         return response
 
-    def _crash(self) -> tuple[Send, ...]:
+    def _crash(self) -> tuple[asyncio.BaseTransport, ...]:
         """Forget what is in memory, as if the process had died and come back; the connections that this cuts."""
+        self._life = object()
         self._throttle.forget()
         self._account.forget()
-        return tuple(self._under_way)
+        return tuple(self._connections)
 
 
 async def _read_request(scope: Scope, receive: Receive) -> Request | None:

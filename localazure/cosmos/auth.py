@@ -1,7 +1,7 @@
 """Who asks, and may they: the signature of a request against the account's keys.
 
-Owns: the string that is signed, the age a date may have, what the read-only key may not do, bearer tokens. Refuses to
-know: routes, what an operation does.
+Owns: the string that is signed, the age a date may have, which key or token stands for which access. Refuses to know:
+routes, what an operation does and hence what an access allows (`app`).
 
 How: HMAC-SHA256 over verb, resource type, resource link and date. The link is the decoded path of the resource (the
 parent's for a feed); where resources are named by resource id it is that id in lower case.
@@ -23,7 +23,7 @@ from urllib.parse import unquote
 
 from localazure.cosmos.errors import Forbidden, Unauthorized
 
-Access = Literal["read-write", "read-only"]
+Access = Literal["read-write", "read-only", "token"]
 
 MOST_SKEW_SECONDS = 15 * 60
 
@@ -90,7 +90,7 @@ class Gatekeeper:
         expected = self._bearer_token
         if expected is None or not hmac.compare_digest(expected.encode(), token.encode()):
             raise Unauthorized("The bearer token is not the one this account was started with.")
-        return "read-write"
+        return "token"
 
     def _check_date(self, date: str, now: float) -> None:
         seconds = self._dates.get(date)

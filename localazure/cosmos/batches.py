@@ -16,7 +16,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from localazure.cosmos import charges, steps
+from localazure.cosmos import steps
 from localazure.cosmos.documents import Conditions
 from localazure.cosmos.drafts import address_of, check_id, draft_of
 from localazure.cosmos.errors import BadRequest, CosmosError, TooLarge
@@ -65,7 +65,7 @@ def run(turn: Turn, batch: Sequence[Step]) -> list[Done]:
             done.append(step(turn))
         except CosmosError as refusal:
             results = [(FAILED_DEPENDENCY, 0.0)] * len(batch)
-            results[index] = (refusal.status, charges.NOT_FOUND_RU)
+            results[index] = (refusal.status, refusal.charge)
             raise BatchRefused(results, refusal.substatus) from refusal
     return done
 

@@ -101,6 +101,16 @@ class Catalog:
         """The container's own throughput, else its database's."""
         return self._offers.get(container.rid) or self._offers.get(container.database.rid)
 
+    def budget_of(self, container: Container) -> tuple[str, float]:
+        """Whose request units an operation uses up (resource id), and how many a physical partition has per second.
+
+        The containers that share their database's throughput lie in the same physical partitions.
+        """
+        offer = self.offer_of(container)
+        if offer is None:
+            return container.rid, DEFAULT_RU / len(container.partitions)
+        return offer.resource_rid, offer.most_request_units / len(container.partitions)
+
     # Writing.
 
     async def create_database(self, name: str, throughput: Mapping[str, Any] | None) -> Database:
@@ -125,7 +135,6 @@ class Catalog:
     async def delete_database(self, name: str) -> None:
         """With all its containers. Raises: `NotFound`."""
         database = self.database(name)
-        doomed = self.containers(database)
 
         def work(connection: sqlite3.Connection) -> None:
             if not connection.execute("DELETE FROM databases WHERE number = ?", (database.number,)).rowcount:
@@ -138,7 +147,7 @@ class Catalog:
         await self._store.write(work)
         self._databases.pop(database.name, None)
         self._offers.pop(database.rid, None)
-        for container in doomed:
+        for container in self.containers(database):  # also those that came while the deletion was on its way
             self._forget(container)
         self.sweep()
 
@@ -150,7 +159,7 @@ class Catalog:
         definition = resources.container_definition(wanted)
         if throughput is None and database.rid not in self._offers:
             throughput = resources.manual_throughput(DEFAULT_RU)
-        partitions = ranges.equal_slices(self._fixed_ranges or ranges.count_for(_most(throughput)))
+        partitions = self._partitions_of_new(database, throughput)
         etag, ts = rows.new_etag(), int(self._store.now())
 
         def work(connection: sqlite3.Connection) -> tuple[Container, Offer | None]:
@@ -162,7 +171,7 @@ class Catalog:
                 (database.number, definition["id"], json.dumps(definition), etag, ts, ranges.as_json(partitions)),
                 "container",
             )
-            connection.execute("INSERT INTO progress VALUES (?, 0)", (number,))
+            rows.begin_progress(connection, database, definition["id"], number)
             container = Container.make(number, database, definition, etag, ts, partitions)
             return container, rows.insert_offer(connection, container.rid, container.place.self_link, throughput, ts)
 
@@ -206,10 +215,11 @@ class Catalog:
         )
 
         def work(connection: sqlite3.Connection) -> None:
-            connection.execute(
+            if not connection.execute(
                 "UPDATE offers SET content = ?, etag = ?, ts = ? WHERE number = ?",
                 (json.dumps(new), offer.etag, offer.ts, offer.number),
-            )
+            ).rowcount:
+                raise NotFound("Resource Not Found: the offer does not exist.")
 
         await self._store.write(work)
         self._offers[offer.resource_rid] = offer
@@ -237,11 +247,21 @@ class Catalog:
             while remain:
                 remain = await self._store.write(work)
 
+    def _partitions_of_new(self, database: Database, throughput: Mapping[str, Any] | None) -> ranges.Partitions:
+        """As many as its own throughput needs; without one, those of the containers that share their database's."""
+        shared = self._offers.get(database.rid) if throughput is None else None
+        if shared is None:
+            return ranges.equal_slices(self._fixed_ranges or ranges.count_for(_most(throughput)))
+        for container in self.containers(database):
+            if self.offer_of(container) is shared:
+                return container.partitions
+        return ranges.equal_slices(self._fixed_ranges or ranges.count_for(shared.most_request_units))
+
     async def _split_for(self, offer: Offer) -> None:
-        """Split the container of `offer` into as many physical partitions as its throughput needs; never merge."""
+        """Split whatever has `offer` into as many physical partitions as its throughput needs; never merge."""
         wanted = self._fixed_ranges or ranges.count_for(offer.most_request_units)
         for container in list(self._containers.values()):
-            if container.rid == offer.resource_rid and len(container.partitions) < wanted:
+            if self.offer_of(container) is offer and len(container.partitions) < wanted:
                 await self._update(container, dict(container.definition), ranges.split_to(container.partitions, wanted))
 
     async def _update(self, current: Container, definition: dict[str, Any], partitions: ranges.Partitions) -> Container:

@@ -1,6 +1,9 @@
 """The catalog's rows: databases, containers and offers in SQLite.
 
 Owns: tables, uniqueness, what a deleted container leaves to be swept. Refuses to know: what is in memory (`catalog`).
+
+How: a container made anew under a name goes on counting where the old one ended, so that a client's old session token
+promises nothing that the new one has not reached.
 """
 
 from __future__ import annotations
@@ -28,7 +31,11 @@ CREATE TABLE IF NOT EXISTS offers (
     content TEXT NOT NULL, etag TEXT NOT NULL, ts INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS condemned (container INTEGER PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS reached (
+    database TEXT, container TEXT, lsn INTEGER NOT NULL, PRIMARY KEY (database, container)
+) WITHOUT ROWID;
 """
+"""`reached`: how far a deleted container had come, by its names."""
 
 
 def new_etag() -> str:
@@ -55,7 +62,20 @@ def insert_offer(
     return Offer(int(number or 0), rid, link, content, etag, ts)
 
 
+def begin_progress(connection: sqlite3.Connection, database: Database, name: str, number: int) -> None:
+    """The order of a new container begins."""
+    row = connection.execute(
+        "SELECT lsn FROM reached WHERE database = ? AND container = ?", (database.name, name)
+    ).fetchone()
+    connection.execute("INSERT INTO progress VALUES (?, ?)", (number, row[0] if row else 0))
+
+
 def delete_container(connection: sqlite3.Connection, database: Database, number: int) -> bool:
+    connection.execute(
+        "INSERT OR REPLACE INTO reached SELECT ?, c.name, p.lsn FROM containers AS c "
+        "JOIN progress AS p ON p.container = c.number WHERE c.number = ?",
+        (database.name, number),
+    )
     if not connection.execute("DELETE FROM containers WHERE number = ?", (number,)).rowcount:
         return False
     connection.execute("DELETE FROM progress WHERE container = ?", (number,))

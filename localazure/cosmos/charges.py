@@ -2,10 +2,12 @@
 
 Documented: point reads and point writes by item size, as Microsoft's table has them, with straight lines between its
 sizes and the smallest row below 1 KB; strong and bounded staleness double reads. A transactional batch costs the sum
-of its operations, a point read that finds nothing what the smallest read costs.
+of its operations.
 Estimates, stated as such (Azure publishes no formula): a query or feed page costs `PAGE_BASE_RU` and a tenth of a 1
-KB read for each KB it loaded; metadata costs `METADATA_RU`. Index policies lower the price of writes on Azure by
-amounts that are not documented, so they change nothing here. Lessons chart only the documented part.
+KB read for each KB it loaded; metadata costs `METADATA_RU`; an operation that is refused (404, 409, 412, 400), alone or
+in a batch, costs `REFUSED_RU`, whatever it would have cost; what is refused before it reaches its partition, a query
+plan among it, costs nothing. Index policies lower the price of writes on Azure by amounts that are not documented, so
+they change nothing here. Lessons chart only the documented part.
 
 Source: learn.microsoft.com/azure/cosmos-db/understand-request-unit-consumption
 """
@@ -35,15 +37,15 @@ SIZES = tuple(size * KB for size, _, _ in TABLE)
 READS = tuple(read for _, read, _ in TABLE)
 WRITES = tuple(write for _, _, write in TABLE)
 
-NOT_FOUND_RU = READS[0]
 METADATA_RU = 1.0
+REFUSED_RU = 1.0
 PAGE_BASE_RU = 2.0
-DOUBLED_READS = frozenset({"strong", "boundedstaleness"})
+DOUBLED_READS = frozenset({"Strong", "BoundedStaleness"})
 
 
 def point_read(size_bytes: int, consistency: str | None = None) -> float:
     charge = _interpolate(size_bytes, READS)
-    return round(charge * 2 if consistency is not None and consistency.lower() in DOUBLED_READS else charge, 2)
+    return round(charge * 2 if consistency in DOUBLED_READS else charge, 2)
 
 
 def point_write(size_bytes: int) -> float:

@@ -59,7 +59,7 @@ class ResourceEndpoints:
             ),
             "enableMultipleWriteLocations": False,
             "userReplicationPolicy": {"asyncReplication": False, "minReplicaSetSize": 1, "maxReplicasetSize": 1},
-            "userConsistencyPolicy": {"defaultConsistencyLevel": "Session"},
+            "userConsistencyPolicy": {"defaultConsistencyLevel": self._account.consistency},
             "systemReplicationPolicy": {"minReplicaSetSize": 1, "maxReplicasetSize": 1},
             "readPolicy": {"primaryReadCoefficient": 1, "secondaryReadCoefficient": 1},
             "queryEngineConfiguration": json.dumps(limits.ENGINE_LIMITS),

@@ -7,13 +7,19 @@ Source: learn.microsoft.com/rest/api/cosmos-db/http-status-codes-for-cosmosdb, t
 
 from __future__ import annotations
 
+from localazure.cosmos import charges
+
 
 class CosmosError(Exception):
-    """A request that is refused: `status`, `substatus` (0: none), `code` word, and what to wait before a retry."""
+    """A request that is refused: `status`, `substatus` (0: none), `code` word, its charge, what to wait before a retry.
+
+    What is refused before it reaches its physical partition is charged nothing.
+    """
 
     status = 500
     substatus = 0
     code = "InternalServerError"
+    charge = 0.0
 
     def __init__(self, message: str, *, retry_after_ms: float | None = None) -> None:
         super().__init__(message)
@@ -22,11 +28,11 @@ class CosmosError(Exception):
 
 
 class BadRequest(CosmosError):
-    status, code = 400, "BadRequest"
+    status, code, charge = 400, "BadRequest", charges.REFUSED_RU
 
 
 class PartitionKeyMismatch(BadRequest):
-    """The partition key of the header is not the document's."""
+    """The partition key of the header is not the document's, or has not the components of its definition."""
 
     substatus = 1001
 
@@ -34,7 +40,7 @@ class PartitionKeyMismatch(BadRequest):
 class ContainerRecreated(BadRequest):
     """The container of that name is not the one the client knows (its resource id differs)."""
 
-    substatus = 1024
+    substatus, charge = 1024, 0.0
 
 
 class Unauthorized(CosmosError):
@@ -45,14 +51,20 @@ class Forbidden(CosmosError):
     status, code = 403, "Forbidden"
 
 
+class ForbiddenToTokens(Forbidden):
+    """Databases, containers and throughput are not changed with a bearer token."""
+
+    substatus = 5300
+
+
 class NotFound(CosmosError):
-    status, code = 404, "NotFound"
+    status, code, charge = 404, "NotFound", charges.REFUSED_RU
 
 
 class OwnerNotFound(NotFound):
     """The database or container that the address names is not there."""
 
-    substatus = 1003
+    substatus, charge = 1003, 0.0
 
 
 class SessionNotAvailable(NotFound):
@@ -74,7 +86,7 @@ class RequestTimeout(CosmosError):
 
 
 class Conflict(CosmosError):
-    status, code = 409, "Conflict"
+    status, code, charge = 409, "Conflict", charges.REFUSED_RU
 
 
 class PartitionGone(CosmosError):
@@ -84,7 +96,7 @@ class PartitionGone(CosmosError):
 
 
 class PreconditionFailed(CosmosError):
-    status, code = 412, "PreconditionFailed"
+    status, code, charge = 412, "PreconditionFailed", charges.REFUSED_RU
 
 
 class TooLarge(CosmosError):

@@ -11,22 +11,21 @@ from email.utils import parsedate_to_datetime
 from localazure.cosmos import batches, charges, regions, sessions, steps
 from localazure.cosmos.account import Account, Outcome, Reader
 from localazure.cosmos.batches import BatchRefused
+from localazure.cosmos.consistency import level_of
 from localazure.cosmos.documents import Address, Conditions
 from localazure.cosmos.drafts import address_of, check_id, draft_of, read_json, read_object
 from localazure.cosmos.endpoints import find_container
-from localazure.cosmos.errors import BadRequest, PartitionGone
-from localazure.cosmos.feeds import DEFAULT_PAGE_ITEMS, Page, Slice
-from localazure.cosmos.partitioning import MAXIMUM, MINIMUM, KeyValues, canonical
+from localazure.cosmos.errors import BadRequest
+from localazure.cosmos.feeds import DEFAULT_PAGE_ITEMS, Page
 from localazure.cosmos.patching import patch
 from localazure.cosmos.queries import Scope
 from localazure.cosmos.ranges import partition_of
 from localazure.cosmos.resources import Container
 from localazure.cosmos.rids import addresses_by_rid
+from localazure.cosmos.slices import RANGE_HEADER, FeedPlace, key_of, range_of, ranges_in, slice_of
 from localazure.cosmos.texts import whole_number
 from localazure.cosmos.wire import Request, Response, feed_text
 
-KEY_HEADER = "x-ms-documentdb-partitionkey"
-RANGE_HEADER = "x-ms-documentdb-partitionkeyrangeid"
 LATEST_VERSION, ALL_VERSIONS = "incremental feed", "full-fidelity feed"
 MULTI_STATUS = 207
 UNSUPPORTED_ON_WRITES = {
@@ -34,8 +33,6 @@ UNSUPPORTED_ON_WRITES = {
     "x-ms-documentdb-post-trigger-include": "Triggers",
     "x-ms-indexing-directive": "Indexing directives",
 }
-AFTER_A_KEY = "!"
-"""Sorts below every hexadecimal digit: `key + AFTER_A_KEY` is the end of a slice that holds `key` alone."""
 
 
 class ItemEndpoints:
@@ -46,24 +43,24 @@ class ItemEndpoints:
 
     async def create(self, request: Request) -> Response:
         container = self._writable(request)
-        draft = draft_of(container, _key(container, request), read_json(request.body))
+        draft = draft_of(container, key_of(container, request), read_json(request.body))
         return await self._write(container, request, draft.address.epk, steps.create(draft))
 
     async def upsert(self, request: Request) -> Response:
         container = self._writable(request)
-        draft = draft_of(container, _key(container, request), read_json(request.body))
+        draft = draft_of(container, key_of(container, request), read_json(request.body))
         return await self._write(container, request, draft.address.epk, steps.upsert(draft, _conditions(request)))
 
     async def replace(self, request: Request) -> Response:
         container = self._writable(request)
-        draft = draft_of(container, _key(container, request), read_json(request.body))
+        draft = draft_of(container, key_of(container, request), read_json(request.body))
         step = steps.replace(self._id(container, request), draft, _conditions(request))
         return await self._write(container, request, draft.address.epk, step)
 
     async def patch(self, request: Request) -> Response:
         container = self._writable(request)
         address = self._address(container, request)
-        step = patch(container, _key(container, request), address.id, read_object(request.body), _conditions(request))
+        step = patch(container, key_of(container, request), address.id, read_object(request.body), _conditions(request))
         return await self._write(container, request, address.epk, step)
 
     async def delete(self, request: Request) -> Response:
@@ -74,7 +71,7 @@ class ItemEndpoints:
     async def read(self, request: Request) -> Response:
         container = find_container(self._account, request)
         address = self._address(container, request)
-        outcome = self._account.read_item(container, address, _conditions(request), _reader(request))
+        outcome = self._account.read_item(container, address, _conditions(request), self._reader(request))
         return _answer(container, outcome, minimal=False)
 
     async def batch(self, request: Request) -> Response:
@@ -83,11 +80,11 @@ class ItemEndpoints:
         if len(request.body) > batches.MOST_BYTES:
             raise batches.too_large(len(request.body))
         container = find_container(self._account, request)
-        key = _key(container, request)
+        key = key_of(container, request)
         try:
             done, range_id, lsn = await self._account.run_batch(container, key, request.body)
         except BatchRefused as refusal:
-            charge = sum(charge for _, charge in refusal.results)
+            charge = round(sum(charge for _, charge in refusal.results), 2)
             headers = {"x-ms-alt-content-path": container.path, "x-ms-item-count": str(len(refusal.results))}
             return Response(MULTI_STATUS, batches.refused_text(refusal), headers, charge)
         charge = round(sum(entry.charge for entry in done), 2)
@@ -98,7 +95,7 @@ class ItemEndpoints:
         container = find_container(self._account, request)
         if request.segments[-1].lower() != "partitionkeydelete":
             raise BadRequest(f"The operation {request.segments[-1]!r} is not supported by this account.")
-        key = _key(container, request)
+        key = key_of(container, request)
         if key is None or len(key) != len(container.key.paths):
             raise BadRequest("PartitionKey value must be supplied for this operation.")
         outcome = await self._account.delete_partition(container, key)
@@ -106,30 +103,33 @@ class ItemEndpoints:
 
     async def query(self, request: Request) -> Response:
         container = find_container(self._account, request)
-        reader = _reader(request)
+        reader = self._reader(request)
         lsn = self._account.lsn(container, reader)
         answer = await self._account.query(container, reader, request.headers, request.body)
-        charge = charges.page(answer.retrieved_bytes)
-        headers = {**_place(container, answer.range_id or container.partitions[0].id, lsn), **answer.headers}
-        return Response(200, answer.body, headers, charge)
+        if answer.range_id is None:  # a plan: the gateway's own work, which no partition does
+            return Response(200, answer.body, {**_place(container, container.partitions[0].id, lsn), **answer.headers})
+        headers = {**_place(container, answer.range_id, lsn), **answer.headers}
+        return Response(200, answer.body, headers, charges.page(answer.retrieved_bytes), (answer.range_id,))
 
     async def read_feed(self, request: Request) -> Response:
         container = find_container(self._account, request)
-        reader = _reader(request)
+        reader = self._reader(request)
         lsn = self._account.lsn(container, reader)
-        part, range_id = _slice(container, request)
-        scope = Scope(part.minimum, part.maximum)
+        place = FeedPlace.of(container, request)
+        now = place.parts[0]
         page = await self._account.living(
             container,
-            scope,
+            Scope(now.minimum, now.until),
             reader,
-            after=whole_number(request.headers.get("x-ms-continuation", "0"), "continuation"),
+            after=now.after,
             most_items=_most_items(request),
         )
+        range_id = partition_of(container.partitions, now.minimum).id
         headers = _place(container, range_id, lsn)
-        if page.more:
-            headers["x-ms-continuation"] = str(page.resume)
-        return _page(container, page, headers)
+        continuation = place.after_page(page.resume, page.more)
+        if continuation is not None:
+            headers["x-ms-continuation"] = continuation
+        return _page(container, page, headers, (range_id,))
 
     async def change_feed(self, request: Request) -> Response:
         """Documents after the continuation in if-none-match; 304 with an etag to go on from where there are none."""
@@ -137,27 +137,34 @@ class ItemEndpoints:
         mode = request.headers["a-im"].lower()
         if mode not in (LATEST_VERSION, ALL_VERSIONS):
             raise BadRequest(f"The change feed mode {mode!r} is not one of {LATEST_VERSION} and {ALL_VERSIONS}.")
-        reader = _reader(request)
+        reader = self._reader(request)
         lsn = self._account.lsn(container, reader)
-        part, range_id = _slice(container, request)
+        part = slice_of(container, request)
+        range_ids = ranges_in(container.partitions, part)
         after, since = _continuation(request, lsn), _since(request)
         most = _most_items(request)
         if mode == ALL_VERSIONS:
             page = await self._account.versions(container, part, after_lsn=after, most_items=most)
         else:
             page = await self._account.changes(container, part, reader, after_lsn=after, since=since, most_items=most)
-        headers = {**_place(container, range_id, lsn), "etag": f'"{page.resume}"'}
+        headers = {**_place(container, range_ids[0], lsn), "etag": f'"{page.resume}"'}
         if not page.bodies:
-            return Response(304, b"", headers, charges.page(0))
-        return _page(container, page, headers)
+            return Response(304, b"", headers, charges.page(0), range_ids)
+        return _page(container, page, headers, range_ids)
 
-    def place_of(self, request: Request) -> tuple[Container, str]:
-        """The container, and the id of the (first) physical partition that a request on documents concerns.
+    def range_of(self, request: Request) -> tuple[Container, str | None]:
+        """The container, and the id of the physical partition that a request names; None where its answer tells.
 
         Raises: as `find_container`, `PartitionGone`, `BadRequest`.
         """
         container = find_container(self._account, request)
-        return container, _slice(container, request)[1]
+        return container, range_of(container, request)
+
+    def _reader(self, request: Request) -> Reader:
+        """Raises: as `level_of`."""
+        headers = request.headers
+        level = level_of(headers.get("x-ms-consistency-level"), self._account.consistency)
+        return Reader(headers.get("x-ms-session-token"), level, regions.is_second(headers.get("host", "")))
 
     def _writable(self, request: Request) -> Container:
         """As `find_container`. Raises: `BadRequest` for what a write may ask on Azure and cannot have here."""
@@ -173,29 +180,15 @@ class ItemEndpoints:
         return check_id(request.segments[5])
 
     def _address(self, container: Container, request: Request) -> Address:
-        return address_of(container.key, _key(container, request), self._id(container, request))
+        return address_of(container.key, key_of(container, request), self._id(container, request))
 
     async def _write(self, container: Container, request: Request, epk: str, step: steps.Step) -> Response:
         outcome = await self._account.run(container, epk, step)
         return _answer(container, outcome, minimal=request.headers.get("prefer", "").lower() == "return=minimal")
 
 
-def _key(container: Container, request: Request) -> KeyValues | None:
-    header = request.headers.get(KEY_HEADER)
-    return None if header is None else container.key.of_header(header)
-
-
 def _conditions(request: Request) -> Conditions:
     return Conditions(request.headers.get("if-match"), request.headers.get("if-none-match"))
-
-
-def _reader(request: Request) -> Reader:
-    headers = request.headers
-    return Reader(
-        headers.get("x-ms-session-token"),
-        headers.get("x-ms-consistency-level"),
-        regions.is_second(headers.get("host", "")),
-    )
 
 
 def _most_items(request: Request) -> int:
@@ -204,28 +197,6 @@ def _most_items(request: Request) -> int:
     if wanted == 0 or wanted < -1:
         raise BadRequest(f"The page size {wanted} is neither -1 nor a positive number.")
     return 1 << 31 if wanted < 0 else wanted
-
-
-def _slice(container: Container, request: Request) -> tuple[Slice, str]:
-    """The part of the container that a feed request reads, and the id of the physical partition it is in.
-
-    Raises: `PartitionGone` where the range was split, or is not this container's.
-    """
-    headers = request.headers
-    key = _key(container, request)
-    if key is not None and len(key) == len(container.key.paths):
-        epk = container.key.effective_key(key)
-        return Slice(epk, epk + AFTER_A_KEY, canonical(key)), partition_of(container.partitions, epk).id
-    if key is not None:
-        prefix = container.key.effective_key(key)
-        return Slice(prefix, prefix + MAXIMUM), partition_of(container.partitions, prefix).id
-    range_id = headers.get(RANGE_HEADER)
-    part = next((part for part in container.partitions if part.id == range_id), None)
-    if range_id is not None and part is None:
-        raise PartitionGone(f"The partition key range {range_id} is gone; it was split.")
-    minimum = headers.get("x-ms-start-epk", part.minimum if part else MINIMUM).upper()
-    maximum = headers.get("x-ms-end-epk", part.maximum if part else MAXIMUM).upper()
-    return Slice(minimum, maximum), part.id if part else container.partitions[0].id
 
 
 def _continuation(request: Request, lsn: int) -> int:
@@ -269,7 +240,7 @@ def _answer(container: Container, outcome: Outcome, *, minimal: bool) -> Respons
     return Response(done.status, b"" if minimal else done.row.body, headers, done.charge)
 
 
-def _page(container: Container, page: Page, headers: Mapping[str, str]) -> Response:
+def _page(container: Container, page: Page, headers: Mapping[str, str], range_ids: tuple[str, ...]) -> Response:
     count = len(page.bodies)
     text = feed_text(container.rid, "Documents", page.bodies, count)
-    return Response(200, text, {**headers, "x-ms-item-count": str(count)}, charges.page(page.loaded_bytes))
+    return Response(200, text, {**headers, "x-ms-item-count": str(count)}, charges.page(page.loaded_bytes), range_ids)

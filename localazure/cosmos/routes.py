@@ -1,5 +1,8 @@
 """Every address the account answers, literally: method, path, the resource type that is signed, the endpoint's name.
 
+Owns: which address is which operation, what of it is signed, which operations change something, and the resource types
+that are refused. Refuses to know: what operations do, keys.
+
 Source: learn.microsoft.com/rest/api/cosmos-db/cosmosdb-resource-uri-syntax-for-rest
 """
 
@@ -20,7 +23,7 @@ DOCUMENT = CONTAINER + "/docs/{document}"
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`endpoint` is a method of `endpoints.Endpoints`; `resource_type` is what the signature names."""
+    """`endpoint` is a method of `ItemEndpoints` or `ResourceEndpoints`; `resource_type` is what the signature names."""
 
     method: str
     path: str
@@ -66,6 +69,7 @@ UNSUPPORTED = {
 """Resource types of Cosmos DB that are refused: path segment -> what to call it."""
 
 QUERY_OF_FEED = {"create_database": "query_databases", "create_container": "query_containers", "create": "query"}
+READING_DOCUMENTS = frozenset({"read", "query", "read_feed", "change_feed"})
 CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -117,6 +121,11 @@ def operation_of(route: Route, request: Request) -> str:
 def changes_something(method: str, operation: str) -> bool:
     """Whether the read-only key is not enough."""
     return method in CHANGING and not operation.startswith("query")
+
+
+def reads_documents(operation: str, request: Request) -> bool:
+    """Whether a replica answers, not the gateway alone."""
+    return operation in READING_DOCUMENTS and not request.flag("x-ms-cosmos-is-query-plan-request")
 
 
 def signed(route: Route, request: Request) -> Signed:

@@ -86,20 +86,31 @@ ROWS: tuple[Row, ...] = (
         "consistency.py::test_a_session_reads_its_own_writes_also_where_the_second_region_lags",
     ),
     _served(
+        "the account's default consistency level, and weaker ones by request",
+        "consistency.py::test_strong_and_bounded_staleness_reads_are_charged_twice",
+        "`serve --consistency`, Session without it; levels differ in charges and in the second region only",
+    ),
+    _refused(
+        "a consistency level stronger than the account's",
+        "consistency.py::test_a_level_stronger_than_the_accounts_is_400",
+        REFUSED_400,
+    ),
+    _served(
         "a second region that lags, when asked for",
         "consistency.py::test_an_eventual_reader_of_the_second_region_sees_the_past_and_then_the_present",
     ),
     _served(
         "throughput enforced, when asked for",
         "throughput.py::test_a_hot_partition_is_refused_while_the_other_one_still_writes",
-        "429 per physical partition; a database's shared throughput counts for each container alone",
+        "429 per physical partition; containers that share their database's throughput use it up together",
     ),
     _served("read-only keys", _ACCESS + "the_read_only_key_reads_and_queries_but_does_not_write"),
     _served("signatures and their dates", _ACCESS + "a_date_may_be_off_by_a_quarter_of_an_hour"),
     _served(
         "bearer tokens",
         _ACCESS + "a_bearer_token_is_accepted_where_the_server_was_started_with_it",
-        "one token, given at the start; the SDK sends it over TLS only",
+        "one token, given at the start, compared and not verified; 403/5300 for databases, containers and throughput. "
+        "The SDK sends it over TLS; over plain HTTP only with `enforce_https=False`, which not all its calls pass on",
     ),
     Row(
         "TLS, with a self-made certificate",

@@ -51,12 +51,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """`charge` in request units, also what throttling counts."""
+    """`charge` in request units, which throttling takes in equal parts from the physical partitions `range_ids`."""
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     charge: float = 0.0
+    range_ids: tuple[str, ...] = ()
 
 
 def json_response(status: int, content: Any, headers: Mapping[str, str], charge: float) -> Response:
@@ -74,7 +75,7 @@ def refusal(error: CosmosError, request: Request | None) -> Response:
     message = f"Message: {json.dumps({'Errors': [error.message]})}\r\nActivityId: {activity}"
     if request is not None:
         message += f", Request URI: /{'/'.join(request.segments)}"
-    headers = {"x-ms-request-charge": "1", "x-ms-activity-id": activity}
+    headers = {"x-ms-request-charge": f"{error.charge:g}", "x-ms-activity-id": activity}
     if error.substatus:
         headers["x-ms-substatus"] = str(error.substatus)
     if error.retry_after_ms is not None:
@@ -88,7 +89,7 @@ def query_refusal(error: QueryRefused, request: Request | None) -> Response:
     content = {"code": error.code, "message": f"{error.message}\r\nActivityId: {activity}"}
     if error.additional_error_info is not None:
         content["additionalErrorInfo"] = error.additional_error_info
-    headers = {"x-ms-request-charge": "1", "x-ms-activity-id": activity}
+    headers = {"x-ms-request-charge": "0", "x-ms-activity-id": activity}
     if error.substatus:
         headers["x-ms-substatus"] = str(error.substatus)
     return json_response(error.status, content, headers, 0.0)

@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
 
-from localazure.connection import cut
+from localazure.connection import connection_of, cut
 from localazure.eventgrid.events import MOST_BYTES, read
 from localazure.eventgrid.refusals import BadRequest, GridError, NotAllowed, NotFound, Refused, TooLarge, Unauthorized
 from localazure.eventgrid.service import EventGrid
@@ -53,7 +53,7 @@ def create_app(grid: EventGrid) -> Callable[[Scope, Receive, Send], Awaitable[No
         except GridError as refusal:
             status, body = refusal.status, refusal.body()
         except Dropped:
-            cut(send)
+            cut(connection_of(send))
             await asyncio.sleep(0)
             return
         except sqlite3.Error as failure:

@@ -7,21 +7,22 @@ import hashlib
 import hmac
 import http.client
 import json
-import os
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from azure.core.credentials import AccessToken
 from azure.cosmos import CosmosClient, PartitionKey
+from azure.cosmos.aio import CosmosClient as AsyncCosmosClient
 from azure.cosmos.exceptions import CosmosHttpResponseError
 
+import localazure
 from localazure.handle import LocalAzure
 
 MEGABYTE = 1024 * 1024
@@ -143,19 +144,82 @@ def test_a_date_that_is_no_date_is_401(azure: LocalAzure) -> None:
     assert call(azure.cosmos_port, "GET", "/", {"authorization": token, "x-ms-date": date})[0] == 401
 
 
-def test_a_bearer_token_is_accepted_where_the_server_was_started_with_it(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "localazure", "serve", "--data", str(tmp_path / "azure"), "--bearer-token", "t0k"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
-    try:
-        assert server.stdout is not None
-        port = int(json.loads(server.stdout.readline())["cosmos_endpoint"].rstrip("/").rpartition(":")[2])
-        # The SDK sends bearer tokens over TLS only, in this form (azure-cosmos, _auth_policy.py).
-        for token, expected in (("t0k", 200), ("other", 401), ("", 401)):
-            assert call(port, "GET", "/dbs", {"authorization": f"type=aad&ver=1.0&sig={token}"})[0] == expected
-    finally:
-        server.terminate()
-        server.wait(20)
+@dataclass
+class Token:
+    """A credential of azure-core with one fixed token."""
+
+    text: str
+
+    def get_token(self, *_: str, **__: Any) -> AccessToken:
+        return AccessToken(self.text, int(time.time()) + 3600)
+
+
+class AsyncToken(Token):
+    async def get_token(self, *_: str, **__: Any) -> AccessToken:  # type: ignore[override]
+        return super().get_token()
+
+    async def close(self) -> None: ...
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def token_azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAzure]:
+    """Started with the bearer token "t0k"; holds one item."""
+    with localazure.start(tmp_path_factory.mktemp("azure"), tls=True, bearer_token="t0k") as running:
+        secured = {"connection_verify": str(running.certificate)}
+        with CosmosClient.from_connection_string(running.cosmos_connection_string, **secured) as client:
+            container = client.create_database("d").create_container("items", PartitionKey("/pk"))
+            container.create_item({"id": "1", "pk": "a"})
+        yield running
+
+
+def with_token(azure: LocalAzure, text: str) -> CosmosClient:
+    return CosmosClient(azure.cosmos_endpoint, Token(text), connection_verify=str(azure.certificate))
+
+
+def test_a_bearer_token_is_accepted_where_the_server_was_started_with_it(token_azure: LocalAzure) -> None:
+    with with_token(token_azure, "t0k") as client:
+        container = client.get_database_client("d").get_container_client("items")
+        assert container.read_item("1", "a")["id"] == "1"
+        container.upsert_item({"id": "2", "pk": "a"})
+        assert sorted(container.query_items("SELECT VALUE c.id FROM c", partition_key="a")) == ["1", "2"]
+        container.delete_item("2", "a")
+    for other in ("other", "t0", "", "t0k0"):
+        with pytest.raises(CosmosHttpResponseError) as caught:
+            with_token(token_azure, other)
+        assert caught.value.status_code == 401
+
+
+async def test_the_asynchronous_client_sends_a_bearer_token_too(token_azure: LocalAzure) -> None:
+    secured = {"connection_verify": str(token_azure.certificate)}
+    async with AsyncCosmosClient(token_azure.cosmos_endpoint, AsyncToken("t0k"), **secured) as client:
+        container = client.get_database_client("d").get_container_client("items")
+        assert (await container.read_item("1", "a"))["id"] == "1"
+
+
+def test_a_bearer_token_comes_over_plain_http_where_the_client_is_told_to_send_it(tmp_path: Path) -> None:
+    with (
+        localazure.start(tmp_path / "azure", bearer_token="t0k") as azure,
+        CosmosClient(azure.cosmos_endpoint, Token("t0k"), enforce_https=False) as client,
+    ):
+        assert list(client.list_databases(enforce_https=False)) == []
+
+
+def test_a_bearer_token_makes_and_removes_no_containers(token_azure: LocalAzure) -> None:
+    with with_token(token_azure, "t0k") as client:
+        database = client.get_database_client("d")
+        assert [found["id"] for found in database.list_containers()] == ["items"]
+        for change in (
+            lambda: client.create_database("e"),
+            lambda: client.delete_database("d"),
+            lambda: database.create_container("more", PartitionKey("/pk")),
+            lambda: database.replace_container("items", PartitionKey("/pk"), default_ttl=5),
+            lambda: database.delete_container("items"),
+        ):
+            with pytest.raises(CosmosHttpResponseError) as caught:
+                change()
+            assert (caught.value.status_code, caught.value.sub_status) == (403, 5300)
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from azure.cosmos import ContainerProxy, CosmosClient, PartitionKey
-from azure.cosmos.exceptions import CosmosHttpResponseError
+from azure.cosmos.exceptions import CosmosHttpResponseError, CosmosResourceNotFoundError
 
+import localazure
 from localazure.handle import LocalAzure
 
-LAG_MS = 400
+LONG_MS, SHORT_MS = 60_000, 20
 SECOND = ["Local Second"]
 
 
@@ -54,45 +55,126 @@ def test_without_a_second_region_the_account_has_one(own_azure: LocalAzure) -> N
 def test_an_eventual_reader_of_the_second_region_sees_the_past_and_then_the_present(
     own_azure: LocalAzure, container: ContainerProxy
 ) -> None:
-    fault = own_azure.faults.cosmos.lag_second_region(LAG_MS)
     container.create_item({"id": "1", "pk": "a", "v": 1})
-    time.sleep(1.5 * LAG_MS / 1000)
+    fault = own_azure.faults.cosmos.lag_second_region(LONG_MS)
     behind = reader(own_azure, "Eventual")
-    assert behind.read_item("1", "a")["v"] == 1
     container.upsert_item({"id": "1", "pk": "a", "v": 2})
     container.create_item({"id": "2", "pk": "a"})
     assert behind.read_item("1", "a")["v"] == 1
     assert [item["id"] for item in behind.read_all_items()] == ["1"]
     assert list(behind.query_items("SELECT VALUE c.v FROM c", partition_key="a")) == [1]
     assert [item["v"] for item in behind.query_items_change_feed(start_time="Beginning")] == [1]
-    time.sleep(1.5 * LAG_MS / 1000)
+    assert fault.clear() == 5, "a read, a plain read, a query and two pages of the change feed"
+    fault = own_azure.faults.cosmos.lag_second_region(SHORT_MS)
+    reads = 1
+    while [item["id"] for item in behind.read_all_items()] != ["1", "2"]:
+        reads += 1
     assert behind.read_item("1", "a")["v"] == 2
-    assert [item["id"] for item in behind.read_all_items()] == ["1", "2"]
-    assert fault.clear() >= 5
+    assert fault.clear() == reads + 1
 
 
 def test_a_deleted_item_lives_on_in_the_second_region_for_a_moment(
     own_azure: LocalAzure, container: ContainerProxy
 ) -> None:
-    own_azure.faults.cosmos.lag_second_region(LAG_MS)
     container.create_item({"id": "1", "pk": "a"})
-    time.sleep(1.5 * LAG_MS / 1000)
+    fault = own_azure.faults.cosmos.lag_second_region(LONG_MS)
     behind = reader(own_azure, "Eventual")
-    behind.read_item("1", "a")
     container.delete_all_items_by_partition_key("a")
     assert behind.read_item("1", "a")["id"] == "1"
-    time.sleep(1.5 * LAG_MS / 1000)
-    with pytest.raises(CosmosHttpResponseError) as caught:
+    fault.clear()
+    own_azure.faults.cosmos.lag_second_region(SHORT_MS)
+    while list(behind.read_all_items()):
+        pass
+    with pytest.raises(CosmosResourceNotFoundError):
         behind.read_item("1", "a")
-    assert caught.value.status_code == 404
 
 
 def test_a_session_reads_its_own_writes_also_where_the_second_region_lags(own_azure: LocalAzure) -> None:
     with CosmosClient.from_connection_string(own_azure.cosmos_connection_string) as client:
         client.create_database("d").create_container("items", PartitionKey("/pk"))
-    fault = own_azure.faults.cosmos.lag_second_region(60_000)
+    fault = own_azure.faults.cosmos.lag_second_region(LONG_MS)
     session = reader(own_azure, "Session")
     for version in range(3):
         session.upsert_item({"id": "1", "pk": "a", "v": version})
         assert session.read_item("1", "a")["v"] == version
-    assert fault.clear() >= 3
+    assert fault.clear() == 3, "each read was tried there, refused with 404/1002, and answered by the first region"
+
+
+def test_only_reads_of_documents_count_as_reads_of_the_second_region(
+    own_azure: LocalAzure, container: ContainerProxy
+) -> None:
+    fault = own_azure.faults.cosmos.lag_second_region(LONG_MS)
+    behind = reader(own_azure, "Eventual")
+    behind.read()
+    assert list(behind.read_feed_ranges())
+    assert fault.hits == 0
+    with pytest.raises(CosmosHttpResponseError):
+        behind.read_item("none", "a")
+    assert fault.clear() == 1
+
+
+@pytest.mark.parametrize("level", ["Strong", "BoundedStaleness"])
+def test_a_level_stronger_than_the_accounts_is_400(azure: LocalAzure, fresh_name: str, level: str) -> None:
+    with CosmosClient.from_connection_string(azure.cosmos_connection_string) as client:
+        container = client.create_database(fresh_name).create_container("items", PartitionKey("/pk"))
+        container.create_item({"id": "1", "pk": "a"})
+
+        def items_of(level: str) -> ContainerProxy:
+            return client_of(azure, level).get_database_client(fresh_name).get_container_client("items")
+
+        for stronger in (
+            lambda: items_of(level).read_item("1", "a"),
+            lambda: list(items_of(level).query_items("SELECT * FROM c", partition_key="a")),
+            lambda: items_of(level).create_item({"id": "2", "pk": "a"}),
+            lambda: client_of(azure, level).create_database("other"),
+        ):
+            with pytest.raises(CosmosHttpResponseError) as caught:
+                stronger()
+            assert caught.value.status_code == 400
+            assert "not stronger than the service consistency level" in str(caught.value)
+        assert [item["id"] for item in container.read_all_items()] == ["1"]
+        client.delete_database(fresh_name)
+
+
+def client_of(azure: LocalAzure, level: str) -> CosmosClient:
+    return CosmosClient.from_connection_string(azure.cosmos_connection_string, consistency_level=level)
+
+
+@pytest.mark.parametrize(
+    ("default", "asked", "charge"),
+    [
+        ("Strong", None, "2.0"),
+        ("Strong", "Session", "1.0"),
+        ("Strong", "Eventual", "1.0"),
+        ("BoundedStaleness", None, "2.0"),
+        ("BoundedStaleness", "ConsistentPrefix", "1.0"),
+        ("Eventual", None, "1.0"),
+    ],
+)
+def test_strong_and_bounded_staleness_reads_are_charged_twice(
+    tmp_path: Path, default: str, asked: str | None, charge: str
+) -> None:
+    with localazure.start(tmp_path / "azure", consistency=default) as azure:
+        settings = {} if asked is None else {"consistency_level": asked}
+        with CosmosClient.from_connection_string(azure.cosmos_connection_string, **settings) as client:
+            policy = client.get_database_account().ConsistencyPolicy
+            assert policy == {"defaultConsistencyLevel": default}
+            container = client.create_database("d").create_container("items", PartitionKey("/pk"))
+            container.create_item({"id": "1", "pk": "a"})
+            container.read_item("1", "a")
+            assert container.client_connection.last_response_headers["x-ms-request-charge"] == charge
+
+
+def test_a_strong_reader_sees_the_present_in_the_second_region_too(tmp_path: Path) -> None:
+    with localazure.start(tmp_path / "azure", consistency="Strong") as azure:
+        with CosmosClient.from_connection_string(azure.cosmos_connection_string) as client:
+            container = client.create_database("d").create_container("items", PartitionKey("/pk"))
+            fault = azure.faults.cosmos.lag_second_region(LONG_MS)
+            container.create_item({"id": "1", "pk": "a"})
+        strong, eventual = reader(azure, "Strong"), reader(azure, "Eventual")
+        assert strong.read_item("1", "a")["id"] == "1"
+        assert [item["id"] for item in strong.query_items("SELECT * FROM c", partition_key="a")] == ["1"]
+        with pytest.raises(CosmosHttpResponseError) as caught:
+            eventual.read_item("1", "a")
+        assert caught.value.status_code == 404
+        assert fault.clear() == 3

@@ -179,14 +179,6 @@ def test_the_charge_follows_the_documented_table(container: ContainerProxy) -> N
         assert float(headers(container)["x-ms-request-charge"]) == pytest.approx(read_ru, rel=0.05)
 
 
-def test_strong_reads_are_charged_twice(azure: LocalAzure, container: ContainerProxy) -> None:
-    container.create_item({"id": "1", "pk": "a"})
-    with CosmosClient.from_connection_string(azure.cosmos_connection_string, consistency_level="Strong") as strong:
-        reader = strong.get_database_client(container.container_link.split("/")[1]).get_container_client("items")
-        reader.read_item("1", "a")
-        assert headers(reader)["x-ms-request-charge"] == "2.0"
-
-
 def test_a_write_can_do_without_its_payload(container: ContainerProxy) -> None:
     assert container.create_item({"id": "1", "pk": "a"}, no_response=True) == {}
     assert container.read_item("1", "a")["id"] == "1"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from azure.cosmos import ContainerProxy, CosmosClient, PartitionKey
@@ -67,17 +67,37 @@ def test_a_hot_partition_is_refused_while_the_other_one_still_writes(two_partiti
     container.upsert_item({"id": "hot again", "pk": hot})
 
 
-def test_after_the_time_told_the_partition_takes_the_next_write(two_partitions: LocalAzure) -> None:
+READS: dict[str, Callable[[ContainerProxy, str], Any]] = {
+    "query over all ranges": lambda container, _: list(
+        container.query_items("SELECT * FROM c", enable_cross_partition_query=True)
+    ),
+    "query of one key without saying so": lambda container, key: list(
+        container.query_items(
+            "SELECT * FROM c WHERE c.pk = @key",
+            parameters=[{"name": "@key", "value": key}],
+            enable_cross_partition_query=True,
+        )
+    ),
+    "plain read": lambda container, _: list(container.read_all_items()),
+    "change feed": lambda container, _: list(container.query_items_change_feed(start_time="Beginning")),
+}
+
+
+@pytest.mark.parametrize("what", READS)
+def test_reads_without_a_key_use_up_the_partition_that_holds_the_data(two_partitions: LocalAzure, what: str) -> None:
     container = impatient(two_partitions)
-    two_partitions.faults.cosmos.enforce_throughput()
+    cool, hot = keys_by_range(container)
+    container.upsert_item({"id": "large", "pk": hot, "text": "x" * 1_900_000})
+    fault = two_partitions.faults.cosmos.enforce_throughput(container="items")
     refusals: list[CosmosHttpResponseError] = []
     while not refusals:
         try:
-            container.upsert_item({"id": "1", "pk": "a"})
+            READS[what](container, hot)
         except CosmosHttpResponseError as refusal:
             refusals.append(refusal)
-    time.sleep(int(refusals[0].headers["x-ms-retry-after-ms"]) / 1000 + 0.05)
-    container.upsert_item({"id": "next", "pk": "a"})
+    assert refusals[0].status_code == 429
+    container.upsert_item({"id": "cool", "pk": cool})
+    assert fault.clear() == 1
 
 
 def test_a_patient_client_waits_as_told_and_loses_nothing(two_partitions: LocalAzure) -> None:

@@ -48,26 +48,36 @@ class Clock:
 
 def test_a_budget_is_used_up_and_fills_again_with_time() -> None:
     clock = Clock()
-    throttle = Throttle(clock)
+    budgets = Throttle(clock).of("c", 100.0)
     spent = 0.0
     while spent < 100:
-        throttle.admit("c", "0", 100.0)
-        throttle.spend("c", "0", 100.0, 4.95)
+        budgets.admit(["0"])
+        budgets.spend(["0"], 4.95)
         spent += 4.95
     with pytest.raises(TooManyRequests) as caught:
-        throttle.admit("c", "0", 100.0)
+        budgets.admit(["0"])
     assert (caught.value.status, caught.value.substatus) == (429, 3200)
     assert caught.value.retry_after_ms is not None
-    throttle.admit("c", "1", 100.0)
+    budgets.admit(["1"])
     clock.now += caught.value.retry_after_ms / 1000
-    throttle.admit("c", "0", 100.0)
+    budgets.admit(["0"])
 
 
 def test_an_idle_partition_saves_up_one_second_at_most() -> None:
     clock = Clock()
-    throttle = Throttle(clock)
-    throttle.spend("c", "0", 100.0, 50.0)
+    budgets = Throttle(clock).of("c", 100.0)
+    budgets.spend(["0"], 50.0)
     clock.now += 3600
-    throttle.spend("c", "0", 100.0, 101.0)
+    budgets.spend(["0"], 101.0)
     with pytest.raises(TooManyRequests):
-        throttle.admit("c", "0", 100.0)
+        budgets.admit(["0"])
+
+
+def test_what_several_partitions_served_is_taken_from_each_in_equal_parts() -> None:
+    throttle = Throttle(Clock())
+    throttle.of("c", 100.0).spend(["0", "1"], 150.0)
+    throttle.of("c", 100.0).admit(["0", "1"])
+    throttle.of("c", 100.0).spend(["1"], 25.0)
+    throttle.of("c", 100.0).admit(["0"])
+    with pytest.raises(TooManyRequests):
+        throttle.of("c", 100.0).admit(["0", "1"])

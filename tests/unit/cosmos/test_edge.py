@@ -1,0 +1,73 @@
+"""The account's edge: crashes, races of the catalog, who may do what, below the SDK and without sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+ITEMS = "/dbs/d/colls/items"
+CONTAINER = {"id": "items", "partitionKey": {"paths": ["/pk"], "kind": "Hash", "version": 2}}
+
+
+def test_a_crash_ends_the_writes_that_a_delay_holds_and_cuts_every_connection(front: Any) -> None:
+    front.container()
+    idle, held, crashing = front.line(), front.line(), front.line()
+
+    async def scene() -> list[int]:
+        first = await front.ask(idle, "GET", ITEMS)
+        front.faults.arm("cosmos", "delay", 1, {"operation": "create"}, {"milliseconds": 50})
+        front.faults.arm("cosmos", "crash", 1, {"operation": "read_container", "after_commit": False}, {})
+        write = asyncio.create_task(front.ask(held, "POST", f"{ITEMS}/docs", {"id": "1", "pk": "a"}, key='"a"'))
+        await asyncio.sleep(0)  # the write goes as far as its delay
+        assert front.faults.report()[0]["hits"] == 1
+        crash = await front.ask(crashing, "GET", ITEMS)
+        return [first.status, crash.status, (await write).status]
+
+    assert front.loop.run_until_complete(scene()) == [200, 0, 0]
+    assert (idle.closed, held.closed, crashing.closed) == (True, True, True)
+    front.faults.clear()
+    assert front.call("GET", f"{ITEMS}/docs").content["Documents"] == []
+
+
+def test_a_container_that_comes_while_its_database_goes_is_gone_with_it(front: Any) -> None:
+    async def race() -> list[int]:
+        calls = [("POST", "/dbs/d/colls", CONTAINER), ("DELETE", "/dbs/d", None), ("POST", "/dbs", {"id": "d"})]
+        answers = await asyncio.gather(*(front.ask(front.line(), method, path, body) for method, path, body in calls))
+        return [answer.status for answer in answers]
+
+    assert front.loop.run_until_complete(race()) == [201, 204, 201]
+    assert front.call("GET", "/dbs/d/colls").content["DocumentCollections"] == []
+    assert front.call("GET", ITEMS).status == 404
+    assert front.call("POST", "/dbs/d/colls", CONTAINER).status == 201
+
+
+def test_an_offer_that_is_replaced_while_its_container_goes_is_gone_with_it(front: Any) -> None:
+    front.container()
+    offer = front.call("GET", "/offers").content["Offers"][0]
+    offer["content"]["offerThroughput"] = 800
+
+    async def race() -> list[int]:
+        calls = [("DELETE", ITEMS, None), ("PUT", f"/offers/{offer['id']}", offer)]
+        answers = await asyncio.gather(*(front.ask(front.line(), method, path, body) for method, path, body in calls))
+        return [answer.status for answer in answers]
+
+    assert front.loop.run_until_complete(race()) == [204, 404]
+    assert front.call("GET", "/offers").content["Offers"] == []
+
+
+def test_a_container_made_anew_goes_on_counting_where_the_old_one_ended(front: Any) -> None:
+    front.container()
+    for id in "123":
+        answer = front.call("POST", f"{ITEMS}/docs", {"id": id, "pk": "a"}, key='"a"')
+    token = {"x_ms_session_token": answer.headers["x-ms-session-token"]}
+    for again in range(2):
+        assert front.call("DELETE", ITEMS if again else "/dbs/d").status == 204
+        front.call("POST", "/dbs", {"id": "d"})
+        front.container()
+        gone = front.call("GET", f"{ITEMS}/docs/1", key='"a"', **token)
+        assert (gone.status, gone.headers.get("x-ms-substatus")) == (404, None)
+        assert front.call("GET", f"{ITEMS}/docs", **token).content["Documents"] == []
+    assert front.call("POST", f"{ITEMS}/docs", {"id": "4", "pk": "a"}, key='"a"').headers["lsn"] == "4"
+    front.container("never there before")
+    other = front.call("POST", "/dbs/d/colls/never there before/docs", {"id": "1", "pk": "a"}, key='"a"')
+    assert other.headers["lsn"] == "1"
