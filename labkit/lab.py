@@ -37,6 +37,7 @@ from labkit.errors import LabError
 from labkit.settings import Role, Target
 
 if TYPE_CHECKING:
+    from azure.eventgrid import EventGridPublisherClient
     from starlette.types import ASGIApp
 
     from labkit.serving import Serving
@@ -55,6 +56,7 @@ CONTAINERS: Mapping[str, str] = {
     "query-model": "/customerId",
     "relay-state": "/id",
     "ownership": "/scope",
+    "alerts": "/alertId",
 }
 """Container -> partition key path. All of them let single documents expire, none expires by default."""
 
@@ -109,7 +111,8 @@ class Lab:
 
         Raises: `LocalOnly` on Azure, saying how to provoke the same there.
         """
-        return self._target.faults().within(database=self._target.database or self._name, hub=self.hub)
+        database = self._target.database or self._name
+        return self._target.faults().within(database=database, hub=self.hub, topic=self._name)
 
     def database(self, role: str) -> DatabaseProxy:
         """The notebook's database, through a client with the role's key; one client per role."""
@@ -145,6 +148,26 @@ class Lab:
         connection = self._target.event_hubs_for(settings.the_role(role), "listen")
         return AsyncEventHubConsumerClient.from_connection_string(connection, group, eventhub_name=self.hub, **options)
 
+    def publisher(self) -> EventGridPublisherClient:
+        """A new client for the topic that alerts go to: this lab's own, or the one that the environment names.
+
+        Raises: `SettingsError` on Azure if it names none.
+        """
+        from azure.core.credentials import AzureKeyCredential
+        from azure.eventgrid import EventGridPublisherClient
+
+        topic = self._target.topic(self._name)
+        client = EventGridPublisherClient(topic.endpoint, AzureKeyCredential(topic.key))
+        self._closers.append(client.close)
+        return client
+
+    def subscribe(self, url: str, name: str = "webhook", **policy: object) -> None:
+        """Have this webhook get what is published from now on (`policy`: see `LocalAzure.subscribe_webhook`).
+
+        Raises: `LocalOnly` on Azure, saying how it is done there.
+        """
+        self._target.topic(self._name).subscribe(name, url, policy)
+
     def serve(self, app: ASGIApp) -> Serving:
         """This app on the loopback interface, until its `stop` or `close` here."""
         from labkit.serving import Serving
@@ -170,6 +193,7 @@ class Lab:
                 stack.callback(self._delete_containers)
                 if self._target.hub is None:
                     stack.callback(self._target.delete_hub, self.hub)
+                    stack.callback(self._target.delete_topic, self._name)
             for closer in self._closers:
                 stack.callback(closer)
 
@@ -199,6 +223,7 @@ class Lab:
                 self.database(Role.COMMAND)
                 self._cosmos[Role.COMMAND].delete_database(name)
             self._target.delete_hub(name)
+            self._target.delete_topic(name)
         except (AzureError, RuntimeError) as error:
             log.warning("lab %s was left behind, and cannot be deleted yet: %r", name, error)
             return False

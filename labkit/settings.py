@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from localazure.daemon import Running
     from localazure.faults import Faults
 
+TOPIC_ENDPOINT = "EVENTGRID_TOPIC_ENDPOINT"
+TOPIC_KEY = "EVENTGRID_TOPIC_KEY"
+"""Optional, both or none: the Event Grid topic that alerts are published to; its schema is CloudEvents 1.0."""
 COSMOS = "COSMOS_CONNECTION"
 COSMOS_READ_ONLY = "COSMOS_READONLY_CONNECTION"
 SEND = "EVENTHUB_SEND_CONNECTION"
@@ -82,6 +85,15 @@ def the_role(name: str) -> Role:
 
 
 @dataclass(frozen=True, slots=True)
+class Topic:
+    """Where alerts are published, and how a webhook is subscribed: (name, URL, how it is served)."""
+
+    endpoint: str
+    key: str = field(repr=False)
+    subscribe: Callable[[str, str, Mapping[str, object]], None]
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """One Azure: its connection strings (never shown), and what only one of the two kinds can do."""
 
@@ -100,6 +112,9 @@ class Target:
     delete_hub: Callable[[str], None]
     faults: Callable[[], Faults]
     detach: Callable[[], None]
+    topic: Callable[[str], Topic]
+    """The topic of this name, made if this Azure makes topics."""
+    delete_topic: Callable[[str], None]
     owners: Path | None = None
     """Where open labs are noted, so that the next one deletes what a killed process left; None: nowhere."""
 
@@ -152,6 +167,9 @@ def azure_of(environ: Mapping[str, str]) -> Target | None:
             f"for Azure, set {' and '.join(missing)} too ({SEND_AND_LISTEN} serves for sending and listening); "
             "for the embedded Azure, set none of them"
         )
+    topic = environ.get(TOPIC_ENDPOINT, ""), environ.get(TOPIC_KEY, "")
+    if any(topic) and not all(topic):
+        raise SettingsError(f"{TOPIC_ENDPOINT} and {TOPIC_KEY} belong together: set both, or none of them")
     for name, parts in PARTS.items():
         must_be_a_connection_string(name if environ.get(name) else SEND_AND_LISTEN, found[name], parts)
     return Target(
@@ -167,7 +185,16 @@ def azure_of(environ: Mapping[str, str]) -> Target | None:
         delete_hub=lambda name: None,
         faults=_no_faults,
         detach=lambda: None,
+        topic=lambda name: _topic_on_azure(*topic),
+        delete_topic=lambda name: None,
     )
+
+
+def _topic_on_azure(endpoint: str, key: str) -> Topic:
+    """Raises: `SettingsError` if the environment names none."""
+    if not endpoint:
+        raise SettingsError(f"for alerts on Azure, set {TOPIC_ENDPOINT} and {TOPIC_KEY} to those of a topic")
+    return Topic(endpoint, key, lambda name, url, policy: _no_webhooks())
 
 
 def must_be_a_connection_string(name: str, value: str, parts: Mapping[str, str]) -> None:
@@ -196,7 +223,18 @@ def embedded(azure: LocalAzure, tables: Path) -> Target:
         delete_hub=lambda name: azure.delete_event_hub(name) if name in azure.event_hub_names() else None,
         faults=lambda: azure.faults,
         detach=lambda: None,
+        topic=lambda name: _topic_here(azure, name),
+        delete_topic=lambda name: azure.delete_topic(name) if name in azure.topic_names() else None,
     )
+
+
+def _topic_here(azure: LocalAzure, name: str) -> Topic:
+    azure.create_topic(name)
+
+    def subscribe(subscription: str, url: str, policy: Mapping[str, object]) -> None:
+        azure.subscribe_webhook(name, subscription, url, **policy)
+
+    return Topic(azure.topic_endpoint(name), azure.topic_key(name), subscribe)
 
 
 def data_dir(environ: Mapping[str, str]) -> Path:
@@ -241,6 +279,13 @@ def spare_loopback_the_proxy() -> None:
     for name in ("NO_PROXY", "no_proxy"):
         listed = [host for host in os.environ.get(name, "").split(",") if host]
         os.environ[name] = ",".join([*listed, *(host for host in LOOPBACK if host not in listed)])
+
+
+def _no_webhooks() -> NoReturn:
+    raise LocalOnly(
+        "on Azure a subscription belongs to the topic's resource: give the webhook an https address that Azure can "
+        "reach, and make it with `az eventgrid event-subscription create --event-delivery-schema cloudeventschemav1_0`"
+    )
 
 
 def _no_faults() -> NoReturn:

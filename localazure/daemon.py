@@ -158,7 +158,7 @@ def status(data_dir: Path | str) -> Running | None:
         control = ControlClient(int(state["control_port"]), str(state["control_token"]))
         answer = control("GET", "/health")
         ports = int(state["cosmos_port"]), int(state["eventhubs_port"])
-        tls, grid_port = state.get("tls") is True, int(state["eventgrid_port"])
+        tls, grid_port = state.get("tls") is True, int(state.get("eventgrid_port", 0))
         return Running(int(answer["pid"]), *ports, control, tls, grid_port)
     except (OSError, ValueError, KeyError, TypeError, LocalAzureError):
         return None

@@ -100,7 +100,7 @@ class Alert:
 
     @property
     def event_id(self) -> str:
-        return f"{self.alert_id}/{self.what}"
+        return f"{self.alert_id}.{self.what}"
 
 
 def step(rule: Rule, state: State, value: float | None, now: datetime) -> State:
@@ -170,4 +170,4 @@ def _told(rule: Rule, before: State, after: State, value: float | None, now: dat
     began_at = after.began_at or before.began_at
     assert began_at is not None
     what: Literal["fired", "resolved"] = "fired" if after.phase in active else "resolved"
-    return Alert(f"{rule.name}/{began_at.isoformat()}", rule.name, what, now, began_at, value, rule.above)
+    return Alert(f"{rule.name}@{began_at.isoformat()}", rule.name, what, now, began_at, value, rule.above)

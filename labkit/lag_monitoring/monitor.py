@@ -53,7 +53,8 @@ class LagMonitor:
     `open_consumer` makes a new asyncio consumer client of the monitor's consumer group. `first` says what was in the
     hub before the lab was opened (`lab.start_positions`). `projector_beat` gives the projector's last sign of life in
     seconds since 1970: `lambda: projector.heartbeat`, or `sources.seat_beat` where it runs in another process.
-    With a `history` the samples go there too, and those of earlier monitors are there from the beginning.
+    `on_sample` is told of each sample (`alerter.observe`) and must not wait. With a `history` the samples go there too,
+    and those of earlier monitors are there from the beginning.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class LagMonitor:
         first: Mapping[str, int] | None = None,
         projector_beat: Callable[[], float] | None = None,
         history: LagHistory | None = None,
+        on_sample: Callable[[LagSample], None] | None = None,
         interval_seconds: float = INTERVAL_SECONDS,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -81,6 +83,7 @@ class LagMonitor:
         self._interval_seconds = interval_seconds
         self._now = now
         self._history = history
+        self._on_sample = on_sample
         self._samples = deque(history.samples() if history else (), SAMPLES_IN_MEMORY)
         self._unwritten: list[LagSample] = []
         self._next_append = 0.0
@@ -212,6 +215,8 @@ class LagMonitor:
             self._samples.append(sample)
             self._sampled.notify_all()
         self._unwritten.append(sample)
+        if self._on_sample is not None:
+            self._on_sample(sample)
         if time.monotonic() >= self._next_append:
             await asyncio.to_thread(self._append)
             self._next_append = time.monotonic() + APPEND_SECONDS

@@ -1,0 +1,134 @@
+"""`Alerter`: how an alert leaves the process, as a CloudEvent published to an Event Grid topic.
+
+Owns the thread between the monitor and the topic: samples come in by `observe`, what `alerts` makes of them goes out in
+its order, and what could not be published is kept and tried again. Refuses to know when an alert begins, who is told.
+
+Killed between alert and publication, nothing is forgotten: give the kept samples as `history` to the next one. It folds
+them, and publishes the newest alert of each rule again, under the same id; the receiver knows it by that.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from itertools import islice
+
+from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.messaging import CloudEvent
+from azure.eventgrid import EventGridPublisherClient
+
+from labkit.errors import NotYet
+from labkit.events.relay import pause_seconds
+from labkit.lag_monitoring.alerts import Alert, Alerts
+from labkit.lag_monitoring.measures import LagSample
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 1.0
+MOST_IN_A_REQUEST = 500
+"""Each has some 500 bytes; a request to a topic has at most 1 MB."""
+HOPELESS_STATUS = frozenset({400, 401, 403, 404, 413})
+"""Answers of a topic that publishing again does not change."""
+
+
+def to_cloud_event(alert: Alert, source: str) -> CloudEvent[dict[str, object]]:
+    """`source` and id together name the event, however often it is published."""
+    told: dict[str, object] = {"alertId": alert.alert_id, "rule": alert.rule, "what": alert.what, "above": alert.above}
+    seen = None if alert.value is None else round(alert.value, 3)
+    data = {**told, "value": seen, "at": alert.at.isoformat(), "beganAt": alert.began_at.isoformat()}
+    kind = f"lab.alert.{alert.what}"
+    return CloudEvent(source, kind, id=alert.event_id, subject=alert.rule, time=alert.at, data=data)
+
+
+class Alerter:
+    """`start` and `stop` it; `observe` is called by the monitor and never waits."""
+
+    def __init__(
+        self,
+        publisher: EventGridPublisherClient,
+        alerts: Alerts,
+        *,
+        source: str = "/lab",
+        history: Iterable[LagSample] = (),
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.error: BaseException | None = None
+        self.published: list[Alert] = []
+        self.failures = 0
+        """Attempts to publish that were tried again."""
+        self._publisher = publisher
+        self._alerts = alerts
+        self._source = source
+        self._now = now
+        self._samples: queue.SimpleQueue[LagSample | None] = queue.SimpleQueue()
+        newest = {alert.rule: alert for sample in history for alert in alerts.observe(sample)}
+        self._unpublished = deque(sorted(newest.values(), key=lambda alert: alert.at))
+        self._thread: threading.Thread | None = None
+
+    def observe(self, sample: LagSample) -> None:
+        """Look at this sample, on the alerter's own thread."""
+        self._samples.put(sample)
+
+    def start(self) -> None:
+        """Begin to publish. Starting a running one does nothing."""
+        if self._thread is None:
+            self.error = None
+            self._thread = threading.Thread(target=self._run, name="alerter", daemon=True)
+            self._thread.start()
+
+    def stop(self, timeout_seconds: float = 30.0) -> None:
+        """Look at what has been observed, try once more to publish, end. Raises: `NotYet` if that takes longer."""
+        if self._thread is None:
+            return
+        self._samples.put(None)
+        self._thread.join(timeout_seconds)
+        if self._thread.is_alive():
+            raise NotYet(f"the alerter did not end within {timeout_seconds} s")
+        self._thread = None
+
+    def _run(self) -> None:
+        failed, next_try, going = 0, 0.0, True
+        try:
+            while going:
+                left = next_try - time.monotonic() if self._unpublished else TICK_SECONDS
+                going = self._look(min(max(left, 0.0), TICK_SECONDS))
+                if self._unpublished and (time.monotonic() >= next_try or not going):
+                    pause = self._publish(failed + 1)
+                    failed, next_try = failed + 1 if pause else 0, time.monotonic() + pause
+        except BaseException as error:
+            log.exception("the alerter ends")
+            self.error = error
+
+    def _look(self, seconds: float) -> bool:
+        """Take one sample in, or let a moment pass; False when told to stop."""
+        try:
+            sample = self._samples.get(timeout=seconds)
+        except queue.Empty:
+            self._unpublished.extend(self._alerts.tick(self._now()))
+            return True
+        if sample is not None:
+            self._unpublished.extend(self._alerts.observe(sample))
+        return sample is not None
+
+    def _publish(self, attempt: int) -> float:
+        """What waits, in one request; how long to wait before the next try if it failed, else 0.
+
+        Raises: what no other try can change.
+        """
+        waiting = list(islice(self._unpublished, MOST_IN_A_REQUEST))
+        try:
+            self._publisher.send([to_cloud_event(alert, self._source) for alert in waiting], retry_total=0)
+        except AzureError as error:
+            if isinstance(error, HttpResponseError) and error.status_code in HOPELESS_STATUS:
+                raise
+            self.failures += 1
+            log.warning("%d alerts could not be published: %r", len(waiting), error)
+            return pause_seconds(error, attempt)
+        for _ in waiting:
+            self.published.append(self._unpublished.popleft())
+        return 0.0
