@@ -1,7 +1,8 @@
 """What both HTTP APIs are made of: a FastAPI app whose every refusal is a problem, and a page that needs no network.
 
-Owns: the limit of a body, the handlers that turn errors into problems, `GET /openapi.json`, and `GET /docs`, a plain
-page made from it (FastAPI's own loads its scripts from elsewhere). Refuses to know: routes, and what they ask.
+Owns: the limit of a body, HEAD, how headers are told, the handlers that turn errors into problems, `/openapi.json`, and
+`/docs`, a plain page made from it (FastAPI's own loads its scripts from elsewhere). Refuses to know: routes, and what
+they ask.
 
 A body is read whole, up to its limit, before any route sees it, so that memory is bounded and an answer never waits
 for the end of a body that is too long. What the HTTP server itself refuses (a request that is no HTTP) never gets here.
@@ -11,11 +12,12 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from azure.core.exceptions import AzureError
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Header, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
@@ -84,6 +86,23 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": ProblemDetails, "description": "Refused"} for status in (*statuses, 429, 502, 503)}
 
 
+class HeadAsGet:
+    """HEAD is answered as GET would be, without the body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self.app(scope, receive, send)
+            return
+
+        async def without_body(message: Message) -> None:
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        await self.app({**scope, "method": "GET"}, receive, without_body)
+
+
 class BodyLimit:
     """Hands on requests with their whole body, if it is not longer than it may be."""
 
@@ -111,6 +130,23 @@ class BodyLimit:
             return whole.pop() if whole else await receive()
 
         await self.app(scope, replay, send)
+
+
+def whole(pattern: re.Pattern[str]) -> str:
+    """The pattern for JSON Schema: of the whole text, and with digits that every dialect takes for ASCII."""
+    return "^(?:" + pattern.pattern.replace(r"\d", "[0-9]") + ")$"
+
+
+def told(name: str, description: str, form: re.Pattern[str]) -> Any:
+    """A header whose form the document tells; it is checked where the refusal can say more."""
+    return Header(alias=name, description=description, json_schema_extra={"pattern": whole(form)})
+
+
+def told_once(request: Request, *names: str) -> None:
+    """Raises: `Problem` for a header that comes more than once: which of them is meant?"""
+    for name in names:
+        if len(request.headers.getlist(name)) > 1:
+            raise Problem("bad-header", f"{name} is told more than once.")
 
 
 def answering(problem_of: Callable[[Any], Problem]) -> Callable[[Request, Exception], Awaitable[Response]]:

@@ -56,6 +56,7 @@ class Problem(Exception):
         status: int | None = None,
         headers: Mapping[str, str] | None = None,
         errors: Sequence[Mapping[str, str]] = (),
+        more: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(detail)
         self.code = code
@@ -63,6 +64,7 @@ class Problem(Exception):
         self.headers = dict(headers or {})
         self.detail = detail
         self.errors = list(errors)[:ERRORS_AT_MOST]
+        self.more = dict(more or {})
 
     def response(self) -> Response:
         body: dict[str, Any] = {
@@ -74,7 +76,7 @@ class Problem(Exception):
         }
         if self.errors:
             body["errors"] = self.errors
-        text = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+        text = json.dumps(body | self.more, ensure_ascii=False).encode("utf-8", "replace")
         return Response(text, self.status, self.headers, MEDIA_TYPE)
 
 

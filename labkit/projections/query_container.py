@@ -20,6 +20,7 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from azure.cosmos import ContainerProxy
@@ -38,6 +39,10 @@ BATCH_OPERATIONS = 100
 ATTEMPTS = 5
 ROOM_ROWS = 20_000
 """Rows that may wait to be written; then the projector waits."""
+OF_CUSTOMER = """
+SELECT c.id AS orderId, c.customerId, c.status, c.itemCount, c.total, c.createdAt, c.updatedAt, c.version, c.createdDay
+FROM c WHERE c.id > @after ORDER BY c.id OFFSET 0 LIMIT @many
+"""
 THERE = "SELECT c.id, c.version, c._etag FROM c WHERE ARRAY_CONTAINS(@ids, c.id)"
 
 
@@ -64,11 +69,29 @@ class QueryContainer:
 
     def positions(self, hub: str) -> dict[str, int] | None:
         """Hub partition -> the last sequence number whose order is here; None if the hub was never followed."""
+        positions, written_at = self.came_to(hub)
+        return None if written_at is None else {part: int(number) for part, number in positions.items()}
+
+    def came_to(self, hub: str) -> tuple[dict[str, int], datetime | None]:
+        """As `positions`, and when they were written, to the second: all rows up to there were in the container then.
+        Nothing and None if the hub was never followed."""
         try:
             found = self._container.read_item(f"positions-{hub}", partition_key=POSITIONS_OF)
         except CosmosResourceNotFoundError:
-            return None
-        return {part: int(number) for part, number in found["positions"].items()}
+            return {}, None
+        return found["positions"], datetime.fromtimestamp(found["_ts"], UTC)
+
+    def orders_of(self, customer_id: str, after: str = "", how_many: int = 100) -> list[dict[str, Any]]:
+        """A customer's orders by id, those that follow `after`. A query in one logical partition."""
+        parameters: list[dict[str, Any]] = [{"name": "@after", "value": after}, {"name": "@many", "value": how_many}]
+        return list(self._container.query_items(OF_CUSTOMER, parameters=parameters, partition_key=customer_id))
+
+    def version_of(self, customer_id: str, order_id: str) -> int:
+        """The version of this order there; 0 if this customer has none of this id."""
+        try:
+            return int(self._container.read_item(order_id, partition_key=customer_id)["version"])
+        except CosmosResourceNotFoundError:
+            return 0
 
     def save(self, hub: str, positions: Mapping[str, int]) -> None:
         """All rows up to here are written."""

@@ -16,7 +16,7 @@ from datetime import date
 
 import pandas as pd
 
-from labkit.events.ids import order_day
+from labkit.events.ids import CUSTOMER_ID, order_day
 from labkit.read_queries.synapse import Answer, FilesRead, Synapse
 from labkit.read_queries.tables import Days
 
@@ -54,13 +54,33 @@ ORDER BY day
 """
 DERIVED_METRICS = """OPENROWSET(BULK 'daily_order_metrics/', DATA_SOURCE = 'read_store', FORMAT = 'DELTA')
     WITH (
-        day DATE,
-        orders BIGINT,
-        cancelled BIGINT,
-        revenue DECIMAL(38, 2),
-        average_order_value DECIMAL(18, 2),
+        day DATE, orders BIGINT, cancelled BIGINT, revenue DECIMAL(38, 2), average_order_value DECIMAL(18, 2),
         distinct_customers BIGINT
     ) AS m"""
+
+VERSION_OF_ORDER = """
+SELECT o.version
+FROM OPENROWSET(BULK 'orders/', DATA_SOURCE = 'read_store', FORMAT = 'DELTA')
+    WITH (order_id VARCHAR(128) COLLATE Latin1_General_100_BIN2_UTF8, version BIGINT, created_day DATE) AS o
+WHERE o.created_day = @day AND o.order_id = @id
+"""
+VERSION_OF_CUSTOMER = """
+SELECT c.version
+FROM OPENROWSET(BULK 'customers/', DATA_SOURCE = 'read_store', FORMAT = 'DELTA')
+    WITH (customer_id VARCHAR(128) COLLATE Latin1_General_100_BIN2_UTF8, version BIGINT) AS c
+WHERE c.customer_id = @id
+"""
+
+
+def version_of(aggregate_id: str) -> Question:
+    """The version that `orders` or `customers` shows of it, or no row; for who waits for a write.
+
+    Raises: `ValueError` for an order whose day is in no calendar.
+    """
+    if CUSTOMER_ID.fullmatch(aggregate_id):
+        return Question(VERSION_OF_CUSTOMER, {"id": aggregate_id})
+    day = order_day(aggregate_id)
+    return Question(VERSION_OF_ORDER, {"day": day, "id": aggregate_id}, (day, day))
 
 
 def order_summary(order_id: str) -> Question:

@@ -25,25 +25,10 @@ from labkit.read_queries.rowsets import Finding, OutsideSubset, Rowset, take_row
 from labkit.read_queries.rules import CAST_TYPES, RULES, is_rounded_average
 
 FUNCTIONS = frozenset({"AVG", "SUM", "COUNT_BIG", "MIN", "MAX", "ROUND", "CAST", "COALESCE"})
-NOT_FOREIGN = frozenset(
-    {
-        "COUNT",
-        "IN",
-        "ON",
-        "AND",
-        "OR",
-        "NOT",
-        "WHEN",
-        "THEN",
-        "ELSE",
-        "WHERE",
-        "BETWEEN",
-        "AS",
-        "HAVING",
-        "FROM",
-        "SELECT",
-    }
-)
+NOT_FOREIGN = frozenset((
+    "COUNT", "IN", "ON", "AND", "OR", "NOT", "WHEN", "THEN", "ELSE", "WHERE", "BETWEEN", "AS", "HAVING", "FROM",
+    "SELECT",
+))  # fmt: skip
 """Words that a parenthesis may follow without a foreign function being called. COUNT has a rule of its own."""
 NODES: tuple[type[exp.Expr], ...] = (
     exp.Select, exp.From, exp.Join, exp.Where, exp.Group, exp.Having, exp.Order, exp.Ordered, exp.Offset, exp.Fetch,

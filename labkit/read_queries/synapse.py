@@ -28,7 +28,6 @@ from typing import Any
 
 import duckdb
 import pandas as pd
-import pyarrow as pa
 import sqlglot
 from deltalake.exceptions import DeltaError
 from sqlglot import exp
@@ -61,12 +60,13 @@ class FilesRead:
 class Answer:
     """Rows, and of each table they come from: its version, and how far that had come."""
 
-    rows: pa.Table
+    rows: Any
+    """An Arrow table."""
     versions: Mapping[str, int]
     positions: Mapping[str, Mapping[str, int]]
     """Table -> hub partition -> the last sequence number in it."""
-    as_of: dt.datetime
-    """The earliest of the tables' last commits: nothing that happened later is in this answer."""
+    as_of: dt.datetime | None
+    """The earliest of the tables' last commits: nothing that happened later is in this answer. None: not known."""
 
     def frame(self) -> pd.DataFrame:
         """Typed by Arrow: decimals stay decimals, days are days. What the answer rests on is in `attrs`."""
@@ -137,11 +137,15 @@ class Synapse:
             try:
                 tables = self._tables.now(question.tables)
                 return self._run(question, tables, dict(parameters or {}), days)
-            except (duckdb.IOException, DeltaError):
+            except (duckdb.IOException, DeltaError, TableMissing):
                 if attempt == ATTEMPTS:
                     raise
                 self._tables.forget()
         raise AssertionError("unreachable")
+
+    def positions(self, table: str) -> Mapping[str, int]:
+        """Hub partition -> the last sequence number that this table has now. Raises: `TableMissing`."""
+        return self._tables.now([table])[table].positions
 
     def files_read(
         self,

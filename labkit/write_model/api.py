@@ -29,7 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from labkit.events.ids import CUSTOMER_ID, ORDER_ID
-from labkit.http_api import new_api, refusals
+from labkit.http_api import new_api, refusals, told, told_once, whole
 from labkit.problems import RETRY_AFTER_SECONDS, Problem
 from labkit.write_model import orders
 from labkit.write_model.handler import Accepted, CommandHandler, Context
@@ -58,13 +58,9 @@ KEY_MISSING: Final = (
 )
 LONGEST_ID: Final = 200
 CORRELATION: Final = re.compile(rf"[\x21-\x7e]{{1,{LONGEST_ID}}}", re.ASCII)
-IF_MATCH: Final = re.compile(r'\*|"([1-9][0-9]{0,17})"', re.ASCII)
+IF_MATCH: Final = re.compile(r'\*|"([1-9][0-9]{0,17})(?:\.0)?"', re.ASCII)
+"""`.0` ends the ETag that the query side gives an order while its customer's name is not known."""
 TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
-
-
-def whole(pattern: re.Pattern[str]) -> str:
-    """The pattern for JSON Schema: of the whole text, and with digits that every dialect takes for ASCII."""
-    return "^(?:" + pattern.pattern.replace(r"\d", "[0-9]") + ")$"
 
 
 OrderId = Annotated[str, Field(pattern=whole(ORDER_ID), examples=["order-20260105-0001"])]
@@ -133,24 +129,12 @@ ANSWER_HEADERS: Final = {
 }
 
 
-def told_once(request: Request, *names: str) -> None:
-    """Raises: `Problem` for a header that comes more than once: which of them is meant?"""
-    for name in names:
-        if len(request.headers.getlist(name)) > 1:
-            raise Problem("bad-header", f"{name} is told more than once.")
-
-
 def only_json(request: Request) -> None:
     """Raises: `Problem` for a body of another kind. Whether there has to be one is judged elsewhere."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     without_body = not kind and request.headers.get("content-length", "0") == "0"
     if kind != "application/json" and not without_body:
         raise Problem("unsupported-media-type", "A body is application/json.", headers={"Accept": "application/json"})
-
-
-def told(name: str, description: str, form: re.Pattern[str]) -> Any:
-    """A header whose form the document tells; it is checked below, where the refusal can say more."""
-    return Header(alias=name, description=description, json_schema_extra={"pattern": whole(form)})
 
 
 async def context_of(

@@ -1,0 +1,107 @@
+"""Read your own writes: is the version that a token names in what will answer, and how long to wait for it.
+
+Owns: the look at each read model, and the waiting. Between two looks no thread is held, and only so many may wait.
+Refuses to know: what is asked afterwards.
+
+Known gap: a replay of parked events moves no position, so the day's figures may follow such an order a moment later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Callable
+from typing import Final
+
+from starlette.concurrency import run_in_threadpool
+
+from labkit.events.ids import CUSTOMER_ID, ORDER_ID, parse_token
+from labkit.problems import RETRY_AFTER_SECONDS, Problem
+from labkit.projections.query_container import QueryContainer
+from labkit.projections.read_store import DAILY_ORDER_METRICS
+from labkit.read_queries import questions
+from labkit.read_queries.synapse import Answer, Synapse
+
+WAIT_AT_MOST_SECONDS: Final = 5.0
+WAITING_AT_MOST: Final = 100
+LOOK_AGAIN_SECONDS: Final = (0.02, 0.25)
+"""The first pause between two looks, and the longest."""
+TOKEN: Final = re.compile(rf"(?:{ORDER_ID.pattern}|{CUSTOMER_ID.pattern})@[1-9][0-9]{{0,17}}", re.ASCII)
+
+Look = Callable[[str, int], bool]
+"""Aggregate id and version -> whether the read model shows that version or a later one."""
+
+
+class Waiting:
+    """Those who wait in one app; asked from its event loop alone."""
+
+    def __init__(self, at_most_seconds: float) -> None:
+        self.at_most_seconds = at_most_seconds
+        self._how_many = 0
+
+    async def until_visible(self, token: str, visible: Look) -> bool:
+        """Whether the write became visible in time. Raises: `Problem` for what is no token, or when too many wait."""
+        if TOKEN.fullmatch(token) is None:
+            raise Problem("bad-header", "If-Version-At-Least is the Version-Token of a command's answer.")
+        if self._how_many >= WAITING_AT_MOST:
+            again = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+            raise Problem("busy", f"{WAITING_AT_MOST} requests wait for their writes already.", headers=again)
+        aggregate_id, version = parse_token(token)
+        pause, longest = LOOK_AGAIN_SECONDS
+        until = time.monotonic() + self.at_most_seconds
+        self._how_many += 1
+        try:
+            while not await run_in_threadpool(visible, aggregate_id, version):
+                left = until - time.monotonic()
+                if left <= 0:
+                    return False
+                await asyncio.sleep(min(pause, left))
+                pause = min(pause * 1.5, longest)
+            return True
+        finally:
+            self._how_many -= 1
+
+
+def in_tables(synapse: Synapse) -> Look:
+    def visible(aggregate_id: str, version: int) -> bool:
+        return _shows(_version_in(synapse, aggregate_id), version)
+
+    return visible
+
+
+def in_figures(synapse: Synapse) -> Look:
+    """The figures are committed after the orders: they have to come as far as the orders were when they showed it."""
+    wanted: dict[str, int] = {}
+
+    def visible(aggregate_id: str, version: int) -> bool:
+        if not wanted:
+            there = _version_in(synapse, aggregate_id)
+            if not _shows(there, version):
+                return False
+            (ends,) = there.positions.values()
+            wanted.update(ends)
+        ends = synapse.positions(DAILY_ORDER_METRICS.name)
+        return all(ends[part] >= number for part, number in wanted.items())
+
+    return visible
+
+
+def in_query_container(container: QueryContainer, customer_id: str) -> Look:
+    def visible(aggregate_id: str, version: int) -> bool:
+        if ORDER_ID.fullmatch(aggregate_id) is None:
+            raise Problem("bad-header", "This answer shows orders, and the token is not of an order.")
+        return container.version_of(customer_id, aggregate_id) >= version
+
+    return visible
+
+
+def _version_in(synapse: Synapse, aggregate_id: str) -> Answer:
+    try:
+        return questions.version_of(aggregate_id).answer(synapse)
+    except ValueError:
+        raise Problem("bad-header", "If-Version-At-Least names a day that no calendar has.") from None
+
+
+def _shows(answer: Answer, version: int) -> bool:
+    return any(there >= version for there in answer.rows["version"].to_pylist())
