@@ -13,7 +13,7 @@ from tests.notebooks.test_notebook_files import NAMES
 
 EXERCISES_AT_LEAST = {
     "01_write_model": 4,
-    "02_events": 2,
+    "02_events": 4,
     "03_projections": 4,
     "04_read_queries": 2,
     "05_lag_monitoring": 2,
