@@ -1,16 +1,24 @@
 """Seeded traffic: the same seed gives the same customers, orders and commands, in the same order, on every machine.
 
-Owns what the shop's day looks like. Refuses to know how a command is carried out, and time: the day is given.
+Owns what the shop's day looks like, and how fast it comes (`steady`, `burst`, `ramp`; `hot_share` is a hot customer).
+Refuses to know how a command is carried out; the day is given.
 
 Each order lives its own life (created, perhaps changed, perhaps paid, shipped or cancelled); the lives are interleaved
 as they would be in a shop, and each keeps its own order. All of these commands are accepted by the domain.
-Known gap: no pacing yet; commands are sent as fast as the system takes them.
+
+`drive` is an open loop: each command is due at its moment, whether or not those before it have been answered. A slow
+system gets the same load and a growing queue, not less load; and a command's time counts from when it was due, so that
+waiting in that queue counts, too.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -105,3 +113,69 @@ def _step(waiting: list[list[Command]], rng: random.Random) -> Iterator[Command]
     if rest:
         waiting.insert(at, rest)
     yield command
+
+
+Rate = Callable[[float], float]
+"""Commands per second, at so many seconds after the beginning."""
+
+
+def steady(per_s: float) -> Rate:
+    return lambda second: per_s
+
+
+def ramp(from_per_s: float, to_per_s: float, lasts_s: float) -> Rate:
+    return lambda second: from_per_s + (to_per_s - from_per_s) * min(second / lasts_s, 1.0)
+
+
+def burst(per_s: float, peak_per_s: float, begins_s: float, lasts_s: float) -> Rate:
+    return lambda second: peak_per_s if begins_s <= second < begins_s + lasts_s else per_s
+
+
+def due_seconds(rate: Rate, lasts_s: float) -> Iterator[float]:
+    """When each command is due, in seconds after the beginning."""
+    second = 0.0
+    while second < lasts_s:
+        yield second
+        second += 1 / rate(second)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One command and what came of it; times in seconds after the beginning."""
+
+    command: Command
+    due_s: float
+    began_s: float
+    ended_s: float
+    outcome: object
+
+    @property
+    def latency_s(self) -> float:
+        return self.ended_s - self.due_s
+
+
+def drive(
+    commands: Iterable[tuple[Command, Context]],
+    due: Iterable[float],
+    carry_out: Callable[[Command, Context], object],
+    lanes: int = 16,
+) -> list[Sent]:
+    """Send each command when it is due; what came of each, in that order. The commands of one aggregate keep theirs.
+
+    Raises: what `carry_out` raises, after all have been sent.
+    """
+    began = time.monotonic()
+
+    def send(command: Command, context: Context, due_s: float) -> Sent:
+        begun = time.monotonic()
+        outcome = carry_out(command, context)
+        return Sent(command, due_s, begun - began, time.monotonic() - began, outcome)
+
+    with ExitStack() as stack:
+        pools = [stack.enter_context(ThreadPoolExecutor(1, f"lane-{number}")) for number in range(lanes)]
+        sending = []
+        for due_s, (command, context) in zip(due, commands, strict=False):
+            time.sleep(max(began + due_s - time.monotonic(), 0))
+            lane = pools[zlib.crc32(command.aggregate_id.encode()) % lanes]
+            sending.append(lane.submit(send, command, context, due_s))
+    return [one.result() for one in sending]

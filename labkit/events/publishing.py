@@ -11,6 +11,7 @@ Not known here: where the documents come from, and what is remembered of them (`
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from typing import Any, TypeVar
 
 from azure.eventhub import EventData, EventDataBatch, EventHubProducerClient
 
+from labkit import tracing
 from labkit.errors import LabError
 from labkit.events import ids
 from labkit.events.envelope import as_written
@@ -50,10 +52,13 @@ class Publisher:
     def publish(self, documents: Iterable[Mapping[str, Any]]) -> int:
         """Send the events among these documents; all of them are acknowledged on return. Raises: `EventTooLarge`."""
         events = [document for document in documents if document.get("kind") == "event"]
+        began = time.time()
         for batch in one_ahead(self._batches(events)):
             self._producer.send_batch(batch)
             self.batches_sent += 1
             self.published_events += len(batch)
+        for event in events if tracing.is_on() else ():
+            tracing.record("relay", event["metadata"].get("traceparent", ""), began, time.time())
         return len(events)
 
     def _batches(self, events: Sequence[Mapping[str, Any]]) -> Iterator[EventDataBatch]:

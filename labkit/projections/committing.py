@@ -10,16 +10,18 @@ import asyncio
 import functools
 import logging
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from datetime import UTC, datetime
 
 from deltalake.exceptions import CommitFailedError
 
+from labkit import tracing
 from labkit.events.ids import order_day
 from labkit.projections.folds import NOTHING, Arrival, Folded
-from labkit.projections.inbox import Inbox
+from labkit.projections.inbox import Chunk, Inbox
 from labkit.projections.parking import ParkingLane
 from labkit.projections.projection import project
 from labkit.projections.query_container import QueryContainer, QueryFeed, missed_orders, opened
@@ -79,7 +81,9 @@ class Committing:
             chunks = await inbox.gather(IDLE_SECONDS)
             batch = [arrival for chunk in chunks for arrival in chunk.arrivals]
             if batch:
+                began = time.time()
                 await loop.run_in_executor(thread, self._commit, batch)
+                trace(chunks if tracing.is_on() else (), began)
                 now, taken = datetime.now(UTC), (at for chunk in chunks for at in chunk.enqueued_at)
                 self.applied_after_seconds.extend((now - at).total_seconds() for at in taken if at)
             inbox.done(chunks)
@@ -121,3 +125,15 @@ class Committing:
             except CommitFailedError:
                 logger.info("another writer was faster, attempt %d of %d", attempt + 1, CONFLICT_RETRIES)
         return project(batch, self.store, self._parking, self._hub, self.lane, settle_here)
+
+
+def trace(chunks: Iterable[Chunk], began: float) -> None:
+    """Where the time of each traced event went, up to a commit that began at `began` and has just ended."""
+    ended = time.time()
+    for chunk in chunks:
+        for arrival, enqueued_at in zip(chunk.arrivals, chunk.enqueued_at, strict=True):
+            parent = tracing.parent_in(arrival.body)
+            taken = enqueued_at.timestamp() if enqueued_at else chunk.received_at
+            steps = ("hub", taken, chunk.received_at), ("projector", chunk.received_at, began), ("commit", began, ended)
+            for name, since, until in steps:
+                tracing.record(name, parent, since, until)

@@ -14,7 +14,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import cast
 
@@ -37,6 +37,7 @@ class Chunk:
 
     arrivals: Sequence[Arrival] = ()
     enqueued_at: Sequence[datetime | None] = ()
+    received_at: float = field(default_factory=time.time)
 
 
 def arrival_of(hub_partition: str, event: EventData) -> Arrival:

@@ -19,7 +19,7 @@ Source: learn.microsoft.com/azure/architecture/databases/guide/transactional-out
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import reduce
 from typing import Any
@@ -28,6 +28,7 @@ import msgspec
 from azure.cosmos import ContainerProxy
 from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpResponseError, CosmosResourceNotFoundError
 
+from labkit import tracing
 from labkit.clock import Clock
 from labkit.events import ids
 from labkit.events.envelope import AGGREGATE_TYPES, CATALOGUE, EventEnvelope, from_document, to_document
@@ -136,7 +137,9 @@ class CommandHandler:
     attempts: int = ATTEMPTS
 
     def handle(self, command: Command, context: Context) -> Accepted | Refused:
-        return handle(self.write_model, self.clock, command, context, self.attempts)
+        with tracing.span(type(command).__name__, context.traceparent) as here:
+            told = replace(context, traceparent=here) if tracing.is_on() else context
+            return handle(self.write_model, self.clock, command, told, self.attempts)
 
 
 def handle(
@@ -189,7 +192,8 @@ def stale(loaded: Loaded, context: Context) -> Refusal | None:
 def write(write_model: ContainerProxy, aggregate_id: str, operations: Transaction, bill: Bill) -> bool:
     """Whether the whole batch is on disk; False if another writer was faster, and nothing of it is."""
     try:
-        result = write_model.execute_item_batch(operations, partition_key=aggregate_id)
+        with tracing.span("transactional batch"):
+            result = write_model.execute_item_batch(operations, partition_key=aggregate_id)
     except (CosmosBatchOperationError, CosmosHttpResponseError) as error:
         if error.status_code not in CONFLICTS:
             raise

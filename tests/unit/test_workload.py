@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import itertools
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 
 import pytest
 
 from labkit.events.ids import order_day
-from labkit.workload import Workload
-from labkit.write_model.orders import CreateOrder, Refusal, RegisterCustomer, State, decide, evolve
+from labkit.workload import Workload, burst, drive, due_seconds, ramp, steady
+from labkit.write_model.handler import Context
+from labkit.write_model.orders import Command, CreateOrder, Refusal, RegisterCustomer, State, decide, evolve
 
 DAY = date(2026, 1, 5)
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -57,3 +61,44 @@ def test_a_hot_customer_takes_its_share_and_some_customers_stay_unregistered() -
     assert 180 <= takers["customer-001"] <= 260
     registered = {command.customer_id for command in commands if isinstance(command, RegisterCustomer)}
     assert set(takers) - registered == {"customer-010"}
+
+
+def test_each_shape_gives_as_many_commands_as_its_area() -> None:
+    assert list(due_seconds(steady(4), 1)) == [0, 0.25, 0.5, 0.75]
+    ramped = list(due_seconds(ramp(10, 30, 10), 10))
+    assert len(ramped) == pytest.approx(200, abs=3)
+    assert sum(second < 5 for second in ramped) == pytest.approx(75, abs=3)
+    bursting = list(due_seconds(burst(10, 100, begins_s=2, lasts_s=1), 5))
+    assert sum(2 <= second < 3 for second in bursting) == pytest.approx(100, abs=2)
+    assert len(bursting) == pytest.approx(140, abs=3)
+
+
+def test_a_slow_system_does_not_slow_the_load() -> None:
+    all_due = threading.Event()
+
+    def due() -> Iterator[float]:
+        yield from due_seconds(steady(1_000), 0.05)
+        all_due.set()
+
+    def stuck(command: Command, context: Context) -> None:
+        assert all_due.wait(20), "the next command waited for the answer to this one"
+
+    sent = drive(Workload(7, DAY).commands(), due(), stuck, lanes=2)
+    assert len(sent) == 50
+    assert all(one.latency_s >= one.ended_s - one.began_s for one in sent)
+    assert sent[-1].latency_s > sent[-1].ended_s - sent[-1].began_s, "the time in the queue counts"
+
+
+def test_the_commands_of_one_aggregate_keep_their_order_and_an_error_is_not_lost() -> None:
+    seen: dict[str, list[str]] = defaultdict(list)
+
+    def carry_out(command: Command, context: Context) -> None:
+        seen[command.aggregate_id].append(context.idempotency_key)
+
+    commands = list(Workload(7, DAY, orders=60).commands())
+    sent = drive(commands, itertools.repeat(0.0), carry_out, lanes=8)
+    assert len(sent) == len(commands)
+    for name, keys in seen.items():
+        assert keys == [context.idempotency_key for command, context in commands if command.aggregate_id == name]
+    with pytest.raises(ZeroDivisionError):
+        drive(commands, [0.0, 0.0], lambda command, context: 1 // 0)
