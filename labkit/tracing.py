@@ -3,9 +3,9 @@
 Owns: switching traces on, and how a span is told its parent. Refuses to know what is traced.
 
 A parent is a `traceparent` (W3C Trace Context), which travels in the event's envelope: the spans of one order are
-made by several processes, and belong together by that text alone. Off, nothing of OpenTelemetry is imported, and a span costs
-one comparison. On Azure, `APPLICATIONINSIGHTS_CONNECTION_STRING` and the package `azure-monitor-opentelemetry` send the
-spans to Application Insights.
+made by several processes, and belong together by that text alone. Off, nothing of OpenTelemetry's implementation is
+imported, and a span costs one comparison. On Azure, `APPLICATIONINSIGHTS_CONNECTION_STRING` and the package
+`azure-monitor-opentelemetry` send the spans to Application Insights.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ def test_the_envelope_carries_the_span_of_the_command_and_each_order_has_a_trace
         "SELECT * FROM c WHERE c.kind = 'event'", enable_cross_partition_query=True
     )
     told = {from_document(one).metadata["traceparent"].rpartition("-")[0] for one in stored}
-    made = {one.context for one in spans.get_finished_spans() if one.name == "CreateOrder"}
+    made = [one.context for one in spans.get_finished_spans() if one.name == "CreateOrder"]
     assert told == {f"00-{context.trace_id:032x}-{context.span_id:016x}" for context in made}
     assert len({text.split("-")[1] for text in told}) == 2
 
