@@ -104,9 +104,10 @@ ROWS: tuple[Row, ...] = (
     ),
     _refused("user-defined functions", "a_user_defined_function_is_refused", "400 SC2040"),
     _refused(
-        "spatial, vector and full-text functions, DATETIMEFORMAT",
+        "spatial, vector and full-text functions",
         "a_function_that_is_not_served_is_refused_as_an_unknown_one",
-        "400 SC2005",
+        "400 SC2005: ST_AREA, ST_DISTANCE, ST_INTERSECTS, ST_ISVALID, ST_ISVALIDDETAILED, ST_WITHIN, VectorDistance, "
+        "FullTextContains, FullTextContainsAll, FullTextContainsAny, FullTextScore, RRF",
     ),
     _refused("ORDER BY RANK", "order_by_rank_is_refused", "400 SC1001"),
 )

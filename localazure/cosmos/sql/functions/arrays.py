@@ -3,7 +3,8 @@
 Owns: their meaning; a wrong type gives undefined. Refuses to know: evaluation.
 
 Source: learn.microsoft.com/azure/cosmos-db/nosql/query/array-concat and its neighbours array-contains,
-array-contains-all, array-contains-any, array-length, array-slice, choose, objecttoarray, setintersect, setunion
+array-contains-all, array-contains-any, array-length, array-slice, choose, objecttoarray, setdifference, setequal,
+setintersect, setunion
 """
 
 from __future__ import annotations
@@ -90,6 +91,19 @@ def set_intersect(first: Value, second: Value) -> Value:
     return _distinct([value for value in first if identity_key(value) in common])
 
 
+def set_difference(first: Value, second: Value) -> Value:
+    if type(first) is not list or type(second) is not list:
+        return UNDEFINED
+    taken = {identity_key(value) for value in second}
+    return _distinct([value for value in first if identity_key(value) not in taken])
+
+
+def set_equal(first: Value, second: Value) -> Value:
+    if type(first) is not list or type(second) is not list:
+        return UNDEFINED
+    return set(map(identity_key, first)) == set(map(identity_key, second))
+
+
 def set_union(first: Value, second: Value) -> Value:
     if type(first) is not list or type(second) is not list:
         return UNDEFINED
@@ -134,6 +148,8 @@ FUNCTIONS: Final = {
     "ARRAY_SUM": Function(1, 1, _folded(AGGREGATES["SUM"])),
     "CHOOSE": Function(2, None, choose, defined=False),
     "OBJECTTOARRAY": Function(1, 3, object_to_array),
+    "SETDIFFERENCE": Function(2, 2, set_difference),
+    "SETEQUAL": Function(2, 2, set_equal),
     "SETINTERSECT": Function(2, 2, set_intersect),
     "SETUNION": Function(2, 2, set_union),
 }

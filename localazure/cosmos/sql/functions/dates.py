@@ -7,8 +7,8 @@ How: a point in time is a whole number of nanoseconds since 1970. Text that is n
 and a result outside the years 1 to 9999 give undefined.
 
 Source: learn.microsoft.com/azure/cosmos-db/nosql/query/datetimeadd and its neighbours datetimebin, datetimediff,
-datetimefromparts, datetimepart, datetimetoticks, datetimetotimestamp, getcurrentdatetime, getcurrentticks,
-getcurrenttimestamp, tickstodatetime, timestamptodatetime
+datetimeformat, datetimefromparts, datetimepart, datetimetoticks, datetimetotimestamp, getcurrentdatetime,
+getcurrentticks, getcurrenttimestamp, tickstodatetime, timestamptodatetime
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import Final
 
+from localazure.cosmos.sql.errors import SqlRefused
 from localazure.cosmos.sql.functions.signature import Function
 from localazure.cosmos.sql.values import UNDEFINED, Value, is_number, whole
 
@@ -49,6 +50,17 @@ _NAMES: Final = {
     "microsecond": ("microsecond", "mcs"),
     "nanosecond": ("nanosecond", "ns"),
 }
+# What a pattern of DATETIMEFORMAT is made of, and where each of it stands in a written time.
+_SPECIFIER: Final = re.compile(r"\\.|d+|f+|F+|g+|h+|H+|K|m+|M+|s+|t+|y+|z+", re.DOTALL)
+_PLACES: Final = {
+    "yyyy": slice(0, 4),
+    "MM": slice(5, 7),
+    "dd": slice(8, 10),
+    "HH": slice(11, 13),
+    "mm": slice(14, 16),
+    "ss": slice(17, 19),
+}
+_FRACTION_DIGITS: Final = 7
 _PARTS: Final = {name: part for part, names in _NAMES.items() for name in names}
 
 
@@ -151,6 +163,32 @@ def part_of(part_name: Value, text: Value) -> Value:
     return within % _SECOND // _SPANS[part]
 
 
+def format_(text: Value, pattern: Value) -> Value:
+    """The time written after a pattern of `yyyy`, `MM`, `dd`, `HH`, `mm`, `ss`, `f` to `fffffff` and the same in `F`.
+
+    A character after a backslash stands for itself, and so do all that no pattern of dates is made of. `F` leaves out
+    the zeros at the end. Raises: SqlRefused for the patterns of dates that the page does not show (`M`, `MMM`, `tt`).
+    """
+    point = read(text)
+    if point is None or type(pattern) is not str:
+        return UNDEFINED
+    written = str(write(point))
+    return _SPECIFIER.sub(lambda found: _specified(found, written), pattern)
+
+
+def _specified(found: re.Match[str], written: str) -> str:
+    """`written`: the time as YYYY-MM-DDThh:mm:ss.fffffffZ."""
+    specifier = found.group()
+    if specifier[0] == "\\":
+        return specifier[1:]
+    if specifier in _PLACES:
+        return written[_PLACES[specifier]]
+    if specifier[0] in "fF" and len(specifier) <= _FRACTION_DIGITS:
+        digits = written[20 : 20 + len(specifier)]
+        return digits if specifier[0] == "f" else digits.rstrip("0")
+    raise SqlRefused("SC2060", f"The format specifier '{specifier}' of DATETIMEFORMAT is not supported.")
+
+
 def _of_text(convert: Callable[[int], int]) -> Callable[[Value], Value]:
     return lambda text: UNDEFINED if (point := read(text)) is None else convert(point)
 
@@ -167,6 +205,7 @@ FUNCTIONS: Final = {
     "DATETIMEADD": Function(3, 3, add),
     "DATETIMEBIN": Function(2, 4, bin_),
     "DATETIMEDIFF": Function(3, 3, difference),
+    "DATETIMEFORMAT": Function(2, 2, format_),
     "DATETIMEFROMPARTS": Function(3, 7, from_parts),
     "DATETIMEPART": Function(2, 2, part_of),
     "DAY": Function(1, 1, lambda text: part_of("day", text)),
