@@ -422,12 +422,11 @@ def test_parameters_that_cannot_be_are_refused(orders: ContainerProxy, parameter
     [
         "SELECT VALUE " + "(" * 5_000 + "1" + ")" * 5_000,
         "SELECT VALUE " + "[" * 5_000 + "]" * 5_000,
-        "SELECT VALUE " + " + ".join(["1"] * 50_000),
         "SELECT VALUE 1 FROM c WHERE " + " AND ".join(["true"] * 3_000),
         "SELECT VALUE 1" + " " * 262_144,
         "SELECT * FROM c WHERE c.id IN (" + ", ".join(["1"] * 16_001) + ")",
     ],
-    ids=["parentheses", "arrays", "sum", "conjunction", "length", "list"],
+    ids=["parentheses", "arrays", "conjunction", "length", "list"],
 )
 def test_a_query_beyond_the_limits_is_refused_and_not_an_error_of_the_server(
     orders: ContainerProxy, query: str
@@ -438,12 +437,18 @@ def test_a_query_beyond_the_limits_is_refused_and_not_an_error_of_the_server(
 @pytest.mark.parametrize(
     "call",
     [
+        "ST_AREA(c.place)",
         "ST_DISTANCE(c.place, c.place)",
+        "ST_INTERSECTS(c.place, c.place)",
+        "ST_ISVALID(c.place)",
+        "ST_ISVALIDDETAILED(c.place)",
+        "ST_WITHIN(c.place, c.place)",
         "VECTORDISTANCE(c.vector, [1])",
         "FULLTEXTCONTAINS(c.note, 'gift')",
+        "FULLTEXTCONTAINSALL(c.note, 'gift')",
+        "FULLTEXTCONTAINSANY(c.note, 'gift')",
         "FULLTEXTSCORE(c.note, 'gift')",
         "RRF(1, 2)",
-        "DATETIMEFORMAT(c.id, 'yyyy')",
     ],
 )
 def test_a_function_that_is_not_served_is_refused_as_an_unknown_one(orders: ContainerProxy, call: str) -> None:

@@ -16,9 +16,10 @@ from typing import TypeAlias
 import msgspec
 
 from localazure.cosmos.sql import rules
+from localazure.cosmos.sql.closures import from_slot
 from localazure.cosmos.sql.errors import SqlRefused
 from localazure.cosmos.sql.execution import CompiledQuery, Rows, Select
-from localazure.cosmos.sql.expressions import ExpressionCompiler, from_slot
+from localazure.cosmos.sql.expressions import ExpressionCompiler
 from localazure.cosmos.sql.scope import (
     DOCUMENTS,
     SORTS_UNDEFINED,

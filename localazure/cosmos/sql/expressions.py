@@ -17,6 +17,7 @@ from typing import TypeAlias
 
 from localazure.cosmos.sql import operators
 from localazure.cosmos.sql.aggregates import AGGREGATES
+from localazure.cosmos.sql.closures import CHAINED, from_slot, indexed, negated, property_of, property_of_slot
 from localazure.cosmos.sql.errors import SqlRefused
 from localazure.cosmos.sql.functions import CLOCK_FUNCTIONS, WATCHED_FUNCTIONS, function_named
 from localazure.cosmos.sql.scope import STARTED, WATCH, Environment, Evaluate, Grouping, Scope
@@ -38,8 +39,9 @@ from localazure.cosmos.sql.tree import (
     Unary,
     chain,
 )
-from localazure.cosmos.sql.values import UNDEFINED, Value, same, whole
+from localazure.cosmos.sql.values import UNDEFINED, Value, same
 
+Operation: TypeAlias = Callable[[Value, Value], Value]
 CompileSubquery: TypeAlias = Callable[[Subquery, Scope], Evaluate]
 
 
@@ -89,9 +91,9 @@ class ExpressionCompiler:
         if isinstance(node.index, Literal) and isinstance(node.index.value, str):
             name = node.index.value
             if isinstance(node.source, Identifier) and scope.grouping is None:
-                return _property_of_slot(scope.resolve(node.source), name)
-            return _property(self.compile(node.source, scope), name)
-        return _indexed(self.compile(node.source, scope), self.compile(node.index, scope))
+                return property_of_slot(scope.resolve(node.source), name)
+            return property_of(self.compile(node.source, scope), name)
+        return indexed(self.compile(node.source, scope), self.compile(node.index, scope))
 
     def _unary(self, node: Unary, scope: Scope) -> Evaluate:
         operation = operators.UNARY[node.operator]
@@ -99,15 +101,36 @@ class ExpressionCompiler:
         return lambda env: operation(operand(env))
 
     def _binary(self, node: Binary, scope: Scope) -> Evaluate:
-        if node.operator in ("AND", "OR"):
-            tests = [self.compile(operand, scope) for operand in chain(node, node.operator)]
-            return _all(tests) if node.operator == "AND" else _any(tests)
-        left = self.compile(node.left, scope)
+        if node.operator in CHAINED:
+            return CHAINED[node.operator]([self.compile(operand, scope) for operand in chain(node, node.operator)])
         right = self.compile(node.right, scope)
-        if node.operator == "??":
-            return lambda env: right(env) if (value := left(env)) is UNDEFINED else value
         operation = operators.BINARY[node.operator]
-        return lambda env: operation(left(env), right(env))
+        if not self._is_plain(node.left, scope):
+            left = self.compile(node.left, scope)
+            return lambda env: operation(left(env), right(env))
+        first, steps = self._steps(node.left, scope)
+        steps.append((operation, right))
+
+        def one_after_another(env: Environment) -> Value:
+            value = first(env)
+            for apply, operand in steps:
+                value = apply(value, operand(env))
+            return value
+
+        return one_after_another
+
+    def _is_plain(self, node: Expression, scope: Scope) -> bool:
+        """Whether it is an operation of two operands that are both evaluated. Among groups it may be a group's key."""
+        return isinstance(node, Binary) and node.operator not in CHAINED and scope.grouping is None
+
+    def _steps(self, node: Expression, scope: Scope) -> tuple[Evaluate, list[tuple[Operation, Evaluate]]]:
+        """What begins a long chain like `1 + 2 - 3 ...`, and what follows; without recursion, which would not reach."""
+        steps: list[tuple[Operation, Evaluate]] = []
+        while self._is_plain(node, scope):
+            assert isinstance(node, Binary)
+            steps.append((operators.BINARY[node.operator], self.compile(node.right, scope)))
+            node = node.left
+        return self.compile(node, scope), steps[::-1]
 
     def _between(self, node: Between, scope: Scope) -> Evaluate:
         subject, low, high = (self.compile(part, scope) for part in (node.subject, node.low, node.high))
@@ -115,7 +138,7 @@ class ExpressionCompiler:
         def within(env: Environment) -> Value:
             return operators.between(subject(env), low(env), high(env))
 
-        return _negated(within) if node.negated else within
+        return negated(within) if node.negated else within
 
     def _in(self, node: In, scope: Scope) -> Evaluate:
         subject = self.compile(node.subject, scope)
@@ -127,7 +150,7 @@ class ExpressionCompiler:
                 return UNDEFINED
             return any(same(value, other) for item in items if (other := item(env)) is not UNDEFINED)
 
-        return _negated(contained) if node.negated else contained
+        return negated(contained) if node.negated else contained
 
     def _like(self, node: Like, scope: Scope) -> Evaluate:
         subject, pattern = self.compile(node.subject, scope), self.compile(node.pattern, scope)
@@ -136,7 +159,7 @@ class ExpressionCompiler:
         def matches(env: Environment) -> Value:
             return operators.like(subject(env), pattern(env), escape(env))
 
-        return _negated(matches) if node.negated else matches
+        return negated(matches) if node.negated else matches
 
     def _conditional(self, node: Conditional, scope: Scope) -> Evaluate:
         condition, then, otherwise = (self.compile(part, scope) for part in (node.condition, node.then, node.otherwise))
@@ -195,73 +218,3 @@ def _not_grouped(node: Identifier, grouping: Grouping) -> SqlRefused:
         node.span.start,
         node.span.end,
     )
-
-
-def from_slot(slot: int) -> Evaluate:
-    return lambda env: env[slot]
-
-
-def _property_of_slot(slot: int, name: str) -> Evaluate:
-    def read(env: Environment) -> Value:
-        value = env[slot]
-        return value.get(name, UNDEFINED) if type(value) is dict else UNDEFINED
-
-    return read
-
-
-def _property(source: Evaluate, name: str) -> Evaluate:
-    def read(env: Environment) -> Value:
-        value = source(env)
-        return value.get(name, UNDEFINED) if type(value) is dict else UNDEFINED
-
-    return read
-
-
-def _indexed(source: Evaluate, index: Evaluate) -> Evaluate:
-    def read(env: Environment) -> Value:
-        value, at = source(env), index(env)
-        if type(value) is dict and type(at) is str:
-            return value.get(at, UNDEFINED)
-        if type(at) is float and whole(at) == at:
-            at = int(at)
-        if type(value) is list and type(at) is int and 0 <= at < len(value):
-            return value[at]
-        return UNDEFINED
-
-    return read
-
-
-def _all(tests: list[Evaluate]) -> Evaluate:
-    """AND over all tests: false at the first false, undefined if one is no boolean."""
-
-    def every(env: Environment) -> Value:
-        result: Value = True
-        for test in tests:
-            found = test(env)
-            if found is False:
-                return False
-            if found is not True:
-                result = UNDEFINED
-        return result
-
-    return every
-
-
-def _any(tests: list[Evaluate]) -> Evaluate:
-    """OR over all tests: true at the first true, undefined if one is no boolean."""
-
-    def some(env: Environment) -> Value:
-        result: Value = False
-        for test in tests:
-            found = test(env)
-            if found is True:
-                return True
-            if found is not False:
-                result = UNDEFINED
-        return result
-
-    return some
-
-
-def _negated(test: Evaluate) -> Evaluate:
-    return lambda env: operators.logical_not(test(env))

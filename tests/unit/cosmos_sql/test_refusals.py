@@ -103,4 +103,10 @@ def test_nesting_is_served_to_its_limit_and_refused_beyond() -> None:
 def test_long_chains_are_served() -> None:
     assert evaluate(f"SELECT VALUE {' AND '.join(['true'] * 2000)}", []) == [True]
     assert evaluate(f"SELECT VALUE {' OR '.join(['false'] * 2000)}", []) == [False]
+    assert evaluate(f"SELECT VALUE {' + '.join(['1'] * 65_000)}", []) == [65_000]
+    assert evaluate(f"SELECT VALUE {' - '.join(['1'] * 600)} * 2 + 1", []) == [1 - 598 - 2 + 1]
+    assert evaluate(f"SELECT VALUE LENGTH({' || '.join(['c.s'] * 600)}) FROM c", [{"s": "ab"}]) == [1200]
+    assert evaluate(f"SELECT VALUE {'c.gone ?? ' * 600} c.s FROM c", [{"s": "ab"}]) == ["ab"]
+    grouped = "SELECT c.n + 1 + 2 AS k, COUNT(1) AS many FROM c GROUP BY c.n + 1"
+    assert evaluate(grouped, [{"n": 1}, {"n": 1}]) == [{"k": 4, "many": 2}]
     assert evaluate(f"SELECT VALUE 7 IN ({', '.join(map(str, range(16_000)))})", []) == [True]
