@@ -26,8 +26,9 @@ class Place:
     """How far a query has come.
 
     `minimum`: start of the range being read. `after`: the last document used up (None: none yet); `row`: results of
-    the next one that are given already. `skipped`, `taken`: counted for OFFSET, LIMIT and TOP. `last`: the ORDER BY
-    values of the last result given, each in a list that is empty for undefined, when sorted.
+    the next one that are given already. `skipped`, `taken`: counted for OFFSET, LIMIT and TOP. `last`: when sorted, the
+    ORDER BY values of the last result given, each in a list that is empty for undefined; the `place_key`s of the last
+    result of DISTINCT or GROUP BY.
 
     `until`: end of that range when the token was written. If the range has been split since, each part goes on after
     the same document: the parts up to `split_until` after `split_after`.
@@ -74,7 +75,7 @@ def digest(query: str, parameters: Any) -> int:
 
 def write(place: Place, query_digest: int) -> str:
     state = {"q": query_digest, **{name: value for name, value in asdict(place).items() if value not in (None, 0, "")}}
-    raw = json.dumps(state, separators=(",", ":"), ensure_ascii=False).encode()
+    raw = json.dumps(state, separators=(",", ":")).encode()
     token = base64.urlsafe_b64encode(zlib.compress(raw)).decode("ascii")
     return json.dumps({"token": token, "range": {"min": place.minimum, "max": place.until}}, separators=(",", ":"))
 
@@ -99,6 +100,7 @@ def _checked(place: Place) -> Place:
     texts_fit = all(isinstance(text, str) for text in (place.minimum, place.until, place.split_until))
     counts_fit = all(type(count) is int and count >= 0 for count in counts)
     after_fits = all(after is None or _is_position(after) for after in (place.after, place.split_after))
-    if not (texts_fit and counts_fit and after_fits and isinstance(place.last, list | None)):
+    last_fits = place.last is None or (isinstance(place.last, list) and all(type(key) is list for key in place.last))
+    if not (texts_fit and counts_fit and after_fits and last_fits):
         raise InvalidContinuation("the token's fields do not fit")
     return place

@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from localazure.cosmos import continuations, pages
+from localazure.cosmos.page_documents import Target
 from localazure.cosmos.queried import KeyRange, QueriedContainer
 from localazure.cosmos.queries import QueryAnswer, QueryRefused, bad_request
 from localazure.cosmos.query_requests import is_true, item_limit, read_body, read_key
@@ -93,7 +94,7 @@ def _targets(
     text: str,
     parameters: Mapping[str, Any],
     headers: Mapping[str, str],
-) -> list[pages.Target]:
+) -> list[Target]:
     """The ranges to read, in order. Raises: QueryRefused for what the gateway does not serve."""
     ranges = container.ranges()
     range_id = headers.get("x-ms-documentdb-partitionkeyrangeid")
@@ -110,12 +111,12 @@ def _targets(
         )
     _refuse_what_the_client_must_combine(container, query, text, parameters)
     if not query.tree.sources:
-        return [pages.Target(ranges[0].id, ranges[0].minimum, ranges[0].maximum)]
+        return [Target(ranges[0].id, ranges[0].minimum, ranges[0].maximum)]
     if pinned is not None:
         found = {target.id: target for target in (_key_target(container, ranges, key) for key in pinned)}
         wanted = [part for part in ranges if part.id in found]
-        return [pages.Target(part.id, part.minimum, part.maximum) for part in wanted]
-    return [pages.Target(part.id, part.minimum, part.maximum) for part in ranges]
+        return [Target(part.id, part.minimum, part.maximum) for part in wanted]
+    return [Target(part.id, part.minimum, part.maximum) for part in ranges]
 
 
 def _refuse_what_the_client_must_combine(
@@ -137,22 +138,22 @@ def _refuse_what_the_client_must_combine(
         )
 
 
-def _range_target(ranges: Sequence[KeyRange], range_id: str, headers: Mapping[str, str]) -> pages.Target:
+def _range_target(ranges: Sequence[KeyRange], range_id: str, headers: Mapping[str, str]) -> Target:
     wanted = range_id.rpartition(",")[2]
     for part in ranges:
         if part.id == wanted:
             low = max(part.minimum, headers.get("x-ms-start-epk") or part.minimum)
             high = min(part.maximum, headers.get("x-ms-end-epk") or part.maximum)
-            return pages.Target(part.id, low, high)
+            return Target(part.id, low, high)
     raise QueryRefused(410, "Gone", "The requested partition key range is gone.", substatus=PARTITION_KEY_RANGE_GONE)
 
 
-def _key_target(container: QueriedContainer, ranges: Sequence[KeyRange], key: tuple[Any, ...]) -> pages.Target:
+def _key_target(container: QueriedContainer, ranges: Sequence[KeyRange], key: tuple[Any, ...]) -> Target:
     effective = container.effective_key(key)
     part = next(part for part in reversed(ranges) if part.minimum <= effective)
     if len(key) < len(container.partition_key_paths):
-        return pages.Target(part.id, effective, effective + "FF")
-    return pages.Target(part.id, effective, effective, key)
+        return Target(part.id, effective, effective + "FF")
+    return Target(part.id, effective, effective, key)
 
 
 # Answers
@@ -180,7 +181,9 @@ def _plan_of(
 ) -> dict[str, Any]:
     keys = plan.key_values(query.tree, container.partition_key_paths, parameters)
     ranges = [{"min": "", "max": "FF", "isMinInclusive": True, "isMaxInclusive": False}]
-    if keys is not None:
+    if not query.tree.sources:
+        ranges[0]["max"] = container.ranges()[0].maximum
+    elif keys is not None:
         points = sorted({container.effective_key(key) for key in keys})
         ranges = [{"min": at, "max": at, "isMinInclusive": True, "isMaxInclusive": True} for at in points]
     return {

@@ -3,8 +3,9 @@
 Owns: how many results a page takes (items, 4 MB), TOP, OFFSET and LIMIT across pages, query metrics. Refuses to know:
 the gateway's rules and answers (`queries`), the meaning of queries (`sql`), the form of tokens (`continuations`).
 
-How: three ways. A streaming query goes on after the last document used up. A sorted one sorts again and goes on after
-the last result given. All others (aggregates, groups, DISTINCT) run again and skip what was given. A page reads one
+How: four ways. A streaming query goes on after the last document used up. A sorted one sorts again and goes on after
+the last result given. DISTINCT and GROUP BY, which promise no order, run again in the order of their results' keys and
+go on after the last of them. All others (a fold in FROM) run again and skip as many as were given. A page reads one
 range; what was counted (skipped, taken) travels in the token.
 
 Source: learn.microsoft.com/azure/cosmos-db/nosql/query/pagination,
@@ -15,20 +16,20 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from typing import Any, Final, TypedDict
+from typing import Any, Final
 
 import msgspec
 
 from localazure.cosmos import continuations
 from localazure.cosmos.continuations import Place
-from localazure.cosmos.queried import Prefilter, QueriedContainer, Scope, Stored
-from localazure.cosmos.sql import CompiledQuery, NonFiniteResult, OutOfTime, Watch, limits, ordering, prefilter
+from localazure.cosmos.page_documents import Reader, Target
+from localazure.cosmos.queried import QueriedContainer
+from localazure.cosmos.sql import CompiledQuery, NonFiniteResult, OutOfTime, Watch, limits, ordering, rules
 from localazure.cosmos.sql.execution import Execution, OrderedRow
-from localazure.cosmos.sql.values import UNDEFINED, Value, is_finite, order_key, read_json
+from localazure.cosmos.sql.values import UNDEFINED, Value, identity_key, is_finite, order_key, place_key
 
 LARGEST_PAGE_BYTES: Final = 4 * 1024 * 1024
 
@@ -43,31 +44,6 @@ def _encode(query: CompiledQuery, value: Value) -> bytes:
         return _encode_json(value)
     except UnicodeEncodeError:  # half a surrogate pair
         return json.dumps(value, separators=(",", ":"), default=lambda undefined: None).encode()
-
-
-@lru_cache(maxsize=256)
-def _decoder(reads: frozenset[str] | None) -> Callable[[bytes], Value]:
-    """JSON text -> document; with `reads` only those properties of it, which spares making the others."""
-    kind = Any if reads is None else TypedDict("Read", dict.fromkeys(reads, Any), total=False)  # type: ignore[operator]
-    fast = msgspec.json.Decoder(kind).decode
-
-    def decode(raw: bytes) -> Value:
-        try:
-            return fast(raw)
-        except msgspec.DecodeError:  # half a surrogate pair, escaped, or a number beyond what it reads
-            return read_json(raw)
-
-    return decode
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A range, or the part of it, that a request reads; `key` for one partition key value."""
-
-    id: str
-    minimum: str
-    maximum: str
-    key: tuple[Any, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +100,16 @@ def fill(
     page = Page(targets[at].id)
     sorts_undefined = ordering.sorts_undefined(query.tree, container.indexing_policy)
     execution = query.start(request.parameters, sorts_undefined=sorts_undefined, watch=watch)
-    with closing(_Reader(container, query, request.parameters, targets[at], page, watch)) as reader:
+    with closing(Reader(container, query, request.parameters, targets[at], watch)) as reader:
         if query.streaming:
             following = _stream(query, execution, reader, page, request.most_items, place)
         elif query.ordered:
             following = _sorted(query, execution, reader, page, request.most_items, place)
+        elif query.keyed:
+            following = _keyed(query, execution, reader, page, request.most_items, place)
         else:
             following = _repeated(query, execution, reader, page, request.most_items, place)
+        page.retrieved_documents, page.retrieved_bytes = reader.count, reader.bytes
     if following is _RANGE_DONE and at + 1 < len(targets):
         following = place.next(targets[at + 1].minimum, targets[at + 1].maximum)
     if following is not None and following is not _RANGE_DONE:
@@ -154,57 +133,8 @@ def _where(targets: list[Target], place: Place | None) -> tuple[int, Place]:
 _RANGE_DONE: Final = Place(minimum="-")
 
 
-class _Reader:
-    """The documents of one target, counted into the page as they are read.
-
-    To be closed: a scan left open would keep its connection at the state it saw.
-    """
-
-    def __init__(
-        self,
-        container: QueriedContainer,
-        query: CompiledQuery,
-        parameters: dict[str, Value],
-        target: Target,
-        page: Page,
-        watch: Watch,
-    ) -> None:
-        self.watch = watch
-        self._container = container
-        settled = container.partition_key_paths if target.key is not None else ()
-        self._filter = prefilter.of(query.tree, parameters, settled)
-        self.decode = _decoder(query.reads)
-        self._target = target
-        self._page = page
-        self.positions: list[str] = []
-        self._scan: Iterator[Stored] = iter(())
-
-    def close(self) -> None:
-        if isinstance(self._scan, Generator):
-            self._scan.close()
-
-    def stored(self, after: str | None) -> Iterator[tuple[str, bytes]]:
-        target, page = self._target, self._page
-        condition = Prefilter(*self._filter) if self._filter is not None else None
-        scope = Scope(target.minimum, target.maximum, target.key)
-        self._scan = self._container.scan(scope, after, condition)
-        for position, body in self._scan:
-            self.watch.tick()
-            raw = body.encode() if isinstance(body, str) else body
-            page.retrieved_documents += 1
-            page.retrieved_bytes += len(raw)
-            yield position, raw
-
-    def documents(self) -> Iterator[Value]:
-        """All of them, decoded; `positions` tells where each was."""
-        decode = self.decode
-        for position, raw in self.stored(None):
-            self.positions.append(position)
-            yield decode(raw)
-
-
 def _stream(
-    query: CompiledQuery, execution: Execution, reader: _Reader, page: Page, most_items: int | None, place: Place
+    query: CompiledQuery, execution: Execution, reader: Reader, page: Page, most_items: int | None, place: Place
 ) -> Place | None:
     """A page whose time is over ends where it is, once it has come any further than the one before."""
     watch, reached = reader.watch, [place]
@@ -219,7 +149,7 @@ def _stream(
 def _streamed(
     query: CompiledQuery,
     execution: Execution,
-    reader: _Reader,
+    reader: Reader,
     page: Page,
     most_items: int | None,
     reached: list[Place],
@@ -248,16 +178,20 @@ def _streamed(
 
 
 def _sorted(
-    query: CompiledQuery, execution: Execution, reader: _Reader, page: Page, most_items: int | None, place: Place
+    query: CompiledQuery, execution: Execution, reader: Reader, page: Page, most_items: int | None, place: Place
 ) -> Place | None:
     skip, most = execution.bounds()
     rows = execution.ordered(reader.documents())
+    is_after = _after_last(execution.directions, reader.positions, place)
+    if query.tree.distinct:
+        found = _first_of_each(execution.projected(rows), _known(query, place))
+        found = (pair for pair in found if is_after(pair[0]))
+    else:
+        found = execution.projected(filter(is_after, rows))
     if place.last is not None:
-        is_after = _after_last(execution.directions, reader.positions, place)
-        rows = [row for row in rows if is_after(row)]
         skip = 0
     taken, last = place.taken, None
-    for row, value in execution.projected(rows):
+    for row, value in found:
         if skip > 0:
             skip -= 1
             continue
@@ -275,7 +209,9 @@ def _sorted(
 
 def _after_last(directions: list[bool], positions: list[str], place: Place) -> Callable[[OrderedRow], bool]:
     """Whether a result comes after the one that `place` names, which need not exist any more."""
-    wanted = [order_key(held[0] if held else UNDEFINED) for held in place.last or []]
+    if place.last is None:
+        return lambda result: True
+    wanted = [order_key(held[0] if held else UNDEFINED) for held in place.last]
     last = (int(place.after or 0), place.row)
 
     def is_after(result: OrderedRow) -> bool:
@@ -289,8 +225,49 @@ def _after_last(directions: list[bool], positions: list[str], place: Place) -> C
     return is_after
 
 
+def _known(query: CompiledQuery, place: Place) -> set[Any]:
+    """The last result given, where ORDER BY tells it: another item may still hold it."""
+    if place.last is None or not rules.orders_its_results(query.tree):
+        return set()
+    return {identity_key(held[0] if held else UNDEFINED) for held in place.last}
+
+
+def _first_of_each(found: Iterator[tuple[OrderedRow, Value]], known: set[Any]) -> Iterator[tuple[OrderedRow, Value]]:
+    """DISTINCT over what ORDER BY sorted."""
+    for row, value in found:
+        identity = identity_key(value)
+        if identity not in known:
+            known.add(identity)
+            yield row, value
+
+
+def _keyed(
+    query: CompiledQuery, execution: Execution, reader: Reader, page: Page, most_items: int | None, place: Place
+) -> Place | None:
+    """In the order of what tells the results apart, so that the next page goes on after the last one given.
+
+    Nothing is lost or given twice when items come and go between two pages.
+    """
+    skip, most = execution.bounds()
+    found = [(tuple(map(place_key, key)), value) for key, value in execution.keyed(reader.documents())]
+    found.sort(key=lambda pair: pair[0])
+    if place.last is not None:
+        last = tuple(map(tuple, place.last))
+        try:
+            found, skip = [pair for pair in found if pair[0] > last], 0
+        except TypeError as error:
+            raise continuations.InvalidContinuation("the token's keys are none of this query") from error
+    end = None if most is None else skip + most - place.taken
+    for at, (_, value) in enumerate(found[skip:end], skip):
+        item = _encode(query, value)
+        if page.items and page.is_full(most_items, len(item)):
+            return replace(place, taken=place.taken + len(page.items), last=[list(key) for key in found[at - 1][0]])
+        page.add(item)
+    return _RANGE_DONE
+
+
 def _repeated(
-    query: CompiledQuery, execution: Execution, reader: _Reader, page: Page, most_items: int | None, place: Place
+    query: CompiledQuery, execution: Execution, reader: Reader, page: Page, most_items: int | None, place: Place
 ) -> Place | None:
     for at, result in enumerate(execution.results(reader.documents())):
         if at < place.taken:

@@ -144,8 +144,20 @@ def test_subqueries_see_the_item_around_them(orders: ContainerProxy) -> None:
     assert within(orders, query) == [{"id": id, "many": ["p1", "p2"], "three": True, "pieces": 6} for id in wanted]
 
 
-def test_a_query_without_from_gives_one_result_over_all_ranges(orders: ContainerProxy) -> None:
-    assert across(orders, "SELECT 1 AS one, 'a' || 'b' AS two") == [{"one": 1, "two": "ab"}]
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        ("SELECT 1 AS one, 'a' || 'b' AS two", {"one": 1, "two": "ab"}),
+        ("SELECT VALUE COUNT(1)", 1),
+        ("SELECT VALUE SUM(2)", 2),
+        ("SELECT DISTINCT VALUE RAND() < 2", True),
+        ("SELECT TOP 3 VALUE 1", 1),
+        ("SELECT VALUE 1 OFFSET 0 LIMIT 3", 1),
+        ("SELECT VALUE 1 + 1 WHERE true", 2),
+    ],
+)
+def test_a_query_without_from_gives_one_result_over_all_ranges(orders: ContainerProxy, query: str, wanted: Any) -> None:
+    assert across(orders, query) == [wanted]
 
 
 # Several ranges, merged by the SDK

@@ -42,13 +42,16 @@ def compile_query(tree: Query) -> CompiledQuery:
     select = _QueryCompiler().select(tree, Scope(slots), container=True)
     folded = select.grouping is not None
     whole_document = _is_whole_document(tree)
-    streaming = bool(tree.sources) and not (folded or select.order or select.distinct)
+    streaming = bool(tree.sources) and not (
+        folded or select.order or select.distinct or rules.folds_the_container(tree)
+    )
     return CompiledQuery(
         tree,
         select,
         slots,
         streaming=streaming,
-        ordered=bool(select.order) and not select.distinct and not folded,
+        ordered=bool(select.order) and not folded,
+        keyed=(bool(tree.group_by) or select.distinct) and not select.order,
         whole_document=streaming and whole_document,
         computes=rules.computes(tree),
         reads=rules.properties_read(

@@ -70,7 +70,8 @@ class Select:
     def unsorted(self, env: Environment) -> Iterator[Value]:
         """The defined results before ORDER BY, DISTINCT and the counts."""
         if self.grouping is not None:
-            yield from self._folded(env, self.grouping)
+            for _, result in self._folded(env, self.grouping):
+                yield result
             return
         project = self.project
         for _ in self.kept(env):
@@ -78,7 +79,14 @@ class Select:
             if value is not UNDEFINED:
                 yield value
 
-    def _folded(self, env: Environment, grouping: Grouping) -> Iterator[Value]:
+    def keyed(self, env: Environment) -> Iterator[tuple[list[Value], Value]]:
+        """The results of DISTINCT or GROUP BY before the counts, each with the values that no other has."""
+        if self.grouping is not None and not self.distinct:
+            return self._folded(env, self.grouping)
+        return (([value], value) for value in _distinct(self.unsorted(env)))
+
+    def _folded(self, env: Environment, grouping: Grouping) -> Iterator[tuple[list[Value], Value]]:
+        """The groups' results, each with the values of its keys."""
         makers = [make for _, make, _ in grouping.aggregates]
         groups: dict[Any, tuple[list[Value], list[Accumulator]]] = {}
         if not grouping.keys:
@@ -93,7 +101,7 @@ class Select:
                 env[slot] = accumulator.result()
             result = self.project(env)
             if result is not UNDEFINED:
-                yield result
+                yield values, result
 
     def _fold_all(self, env: Environment, grouping: Grouping, accumulators: list[Accumulator]) -> None:
         pairs = [
@@ -180,7 +188,8 @@ class Select:
 class CompiledQuery:
     """A query ready to run any number of times, over any documents, with any parameters.
 
-    `streaming`: each document gives its results by itself. `ordered`: sorted by ORDER BY, without DISTINCT.
+    `streaming`: each document gives its results by itself. `ordered`: sorted by ORDER BY, without folding. `keyed`: by
+    DISTINCT or GROUP BY no two results are the same, and no ORDER BY sorts them.
     `whole_document`: the result of a row is the document itself. `computes`: results may hold computed numbers.
     `reads`: the only properties of a document it looks at (for `whole_document`: that WHERE looks at); None: any.
     """
@@ -190,6 +199,7 @@ class CompiledQuery:
     slots: Slots
     streaming: bool
     ordered: bool
+    keyed: bool
     whole_document: bool
     computes: bool
     reads: frozenset[str] | None
@@ -245,6 +255,11 @@ class Execution:
     def projected(self, rows: Iterable[OrderedRow]) -> Iterator[tuple[OrderedRow, Value]]:
         """The defined results of sorted rows, made when they are asked for."""
         return self._select.projected(self._env, rows)
+
+    def keyed(self, documents: Iterable[Value]) -> Iterator[tuple[list[Value], Value]]:
+        """The results of a keyed query before TOP, OFFSET and LIMIT, each with the values that no other has."""
+        self._feed(documents)
+        return self._select.keyed(self._env)
 
     def results(self, documents: Iterable[Value]) -> Iterator[Value]:
         """Everything the query gives over all documents."""

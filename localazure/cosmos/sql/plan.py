@@ -46,21 +46,16 @@ _AGGREGATE_NAMES: Final = {
 
 
 def needs_plan(tree: Query) -> bool:
-    """Whether the gateway cannot serve the query over several ranges by itself."""
-    return bool(
+    """Whether the gateway cannot serve the query over several ranges by itself. Without FROM one range says it all."""
+    return bool(tree.sources) and bool(
         tree.top is not None
         or tree.offset is not None
         or tree.distinct
         or tree.order_by
         or tree.group_by
         or rules.aggregates_of(tree)
-        or _folds_the_container(tree)
+        or rules.folds_the_container(tree)
     )
-
-
-def _folds_the_container(tree: Query) -> bool:
-    """Whether FROM draws from a query that needs all ranges together: `FROM (SELECT COUNT(1) AS n FROM c) x`."""
-    return any(isinstance(source.origin, Query) and needs_plan(source.origin) for source in tree.sources[:1])
 
 
 def has_bare_aggregate(tree: Query) -> bool:
@@ -77,7 +72,7 @@ def features(tree: Query) -> list[str]:
         "GroupBy": bool(tree.group_by),
         "MultipleAggregates": len(aggregates) > 1,
         "MultipleOrderBy": len(tree.order_by) > 1,
-        "NonValueAggregate": (bool(aggregates) and not tree.value) or _folds_the_container(tree),
+        "NonValueAggregate": (bool(aggregates) and not tree.value) or rules.folds_the_container(tree),
         "OffsetAndLimit": tree.offset is not None,
         "OrderBy": len(tree.order_by) == 1,
         "Top": tree.top is not None,
@@ -124,8 +119,7 @@ def _distinct_type(tree: Query) -> str:
     """
     if not tree.distinct:
         return "None"
-    keys = [item.expression for item in tree.order_by]
-    return "Ordered" if tree.value and keys == [tree.items[0].expression] else "Unordered"
+    return "Ordered" if rules.orders_its_results(tree) else "Unordered"
 
 
 def _aggregate_aliases(tree: Query) -> dict[str, str | None]:

@@ -117,6 +117,27 @@ def is_the_container(tree: Query) -> bool:
     return len(tree.sources) == 1 and not tree.sources[0].iterates and isinstance(tree.sources[0].origin, Identifier)
 
 
+def folds_the_container(tree: Query) -> bool:
+    """Whether FROM draws from a query over all documents together: `FROM (SELECT COUNT(1) AS n FROM c) x`."""
+    inner = tree.sources[0].origin if tree.sources else None
+    if not isinstance(inner, Query):
+        return False
+    counted = inner.top is not None or inner.offset is not None
+    return bool(
+        counted
+        or inner.distinct
+        or inner.order_by
+        or inner.group_by
+        or aggregates_of(inner)
+        or folds_the_container(inner)
+    )
+
+
+def orders_its_results(tree: Query) -> bool:
+    """Whether ORDER BY sorts by the results themselves, so that equal ones are neighbours."""
+    return tree.value and [item.expression for item in tree.order_by] == [tree.items[0].expression]
+
+
 def specified_twice(name: str, span: Span) -> SqlRefused:
     message = f"Object creation error, property name '{name}' specified more than once."
     return SqlRefused("SC2022", message, span.start, span.end)

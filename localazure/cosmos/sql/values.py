@@ -15,6 +15,7 @@ github.com/Azure/azure-cosmos-dotnet-v3 (tests, Query/OfflineEngine/ScalarExpres
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from typing import Any, Final
@@ -38,6 +39,7 @@ Value = Any  # JSON as a decoder gives it, or UNDEFINED
 _RANK: Final[dict[type, int]] = {Undefined: 0, type(None): 1, bool: 2, int: 4, float: 4, str: 5, list: 6, dict: 7}
 _LARGEST_EXACT: Final = 2**53
 _LARGEST_INTEGER: Final = 2**63
+_LONGEST_PLACE: Final = 200  # characters
 _MOST_DIGITS: Final = 400  # more than the largest double has
 
 
@@ -156,6 +158,19 @@ def identity_key(value: Value) -> Any:
     if kind is int or kind is float:
         return (4, value)
     return (_RANK[kind], canonical(value))
+
+
+def place_key(value: Value) -> tuple[Any, ...]:
+    """What results of DISTINCT and GROUP BY are put in order by: `order_key` in JSON's types, and of bounded size."""
+    place = _RANK[type(value)]
+    if place <= 1:
+        return (place,)
+    if place <= 4:
+        return (place, value)
+    text = value if place == 5 else canonical(value)
+    if len(text) <= _LONGEST_PLACE:
+        return (place, text, "")
+    return (place, text[:_LONGEST_PLACE], hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest())
 
 
 def canonical(value: Value) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from localazure.cosmos import continuations
 from localazure.cosmos.queries import KeyRange, Prefilter, QueryRefused, Scope, Stored, answer_query
 
 KEYS = [f"{number * 37 % 64:02X}" for number in range(64)]
@@ -157,3 +158,106 @@ def test_a_header_that_cannot_be_is_refused(headers: dict[str, str], words: str)
 def test_a_body_that_is_no_query_is_refused(body: bytes) -> None:
     with pytest.raises(QueryRefused, match="The request payload is invalid"):
         answer_query(Splitting(), {"x-ms-documentdb-partitionkey": '["00"]'}, body)
+
+
+def test_the_plan_of_a_query_without_from_names_the_first_range_only() -> None:
+    headers = {
+        "x-ms-cosmos-is-query-plan-request": "True",
+        "x-ms-cosmos-supported-query-features": "Aggregate, Distinct, OrderBy, Top, OffsetAndLimit",
+    }
+    for query, most in (("SELECT VALUE COUNT(1)", "20"), ("SELECT VALUE COUNT(1) FROM c", "FF")):
+        answer = answer_query(Splitting(), headers, json.dumps({"query": query}).encode())
+        (part,) = json.loads(answer.body)["queryRanges"]
+        assert (part["min"], part["max"]) == ("", most)
+
+
+class Shrinking(Splitting):
+    """One range of documents that come and go between pages; a document's position is its number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bounds = ["", "FF"]
+        words = ["b", "a", 2, "b", None, 10, "x" * 300, "x" * 300 + "y", True, [1], {"k": 1}, "a"]
+        self.documents = {str(at): {"id": f"{at:02}", "pk": "00", "w": word} for at, word in enumerate(words)} | {
+            "99": {"id": "99", "pk": "00"}
+        }
+
+    def scan(self, scope: Scope, after: str | None, prefilter: Prefilter | None) -> Iterator[Stored]:
+        for at, document in list(self.documents.items()):
+            if after is None or int(at) > int(after):
+                yield Stored(at, json.dumps(document))
+
+    def whole(self, query: str) -> list[Any]:
+        body = json.dumps({"query": query}).encode()
+        answer = answer_query(self, {"x-ms-documentdb-partitionkey": '["00"]', "x-ms-max-item-count": "-1"}, body)
+        found: list[Any] = json.loads(answer.body)["Documents"]
+        return found
+
+
+ONE_PARTITION = {"x-ms-documentdb-partitionkey": '["00"]', "x-ms-max-item-count": "1"}
+KEYED = [
+    "SELECT DISTINCT VALUE c.w FROM c",
+    "SELECT DISTINCT c.w FROM c",
+    "SELECT c.w FROM c GROUP BY c.w",
+    "SELECT VALUE COUNT(1) FROM c GROUP BY c.w, c.pk",
+    "SELECT DISTINCT VALUE c.w FROM c ORDER BY c.w",
+    "SELECT DISTINCT VALUE c.w FROM c ORDER BY c.w DESC",
+    "SELECT DISTINCT VALUE c.w FROM c ORDER BY c.id",
+    "SELECT DISTINCT TOP 4 VALUE c.w FROM c",
+    "SELECT DISTINCT VALUE c.w FROM c OFFSET 2 LIMIT 3",
+    "SELECT c.w, COUNT(1) AS n FROM c GROUP BY c.w OFFSET 1 LIMIT 4",
+]
+
+
+@pytest.mark.parametrize("query", KEYED)
+def test_pages_of_one_result_make_the_same_whole(query: str) -> None:
+    container = Shrinking()
+    found = [item for page in pages(container, query, ONE_PARTITION) for item in page]
+    assert found == container.whole(query)
+    assert len(found) > 2
+
+
+@pytest.mark.parametrize("query", [query for query in KEYED if "TOP" not in query and "OFFSET" not in query])
+@pytest.mark.parametrize("before", range(8))
+def test_what_is_deleted_between_two_pages_takes_no_other_result_along(query: str, before: int) -> None:
+    """After each page the first item that holds what was just given goes: as the source of its result or its group."""
+    container = Shrinking()
+    whole = [json.dumps(item) for item in container.whole(query)]
+    found: list[str] = []
+    for number, page in enumerate(pages(container, query, ONE_PARTITION)):
+        found += [json.dumps(item) for item in page]
+        if number == before:
+            gone = next(at for at, held in container.documents.items() if held.get("w") == "b")
+            del container.documents[gone]
+    left = {json.dumps(item) for item in container.whole(query)}
+    assert left <= set(found) | left - set(whole)
+    if "COUNT" not in query and "c.id" not in query:
+        assert len(found) == len(set(found)), "a result came twice"
+        assert left <= set(found) <= set(whole)
+
+
+def test_a_token_with_keys_of_another_kind_is_refused() -> None:
+    container = Shrinking()
+    body = json.dumps({"query": KEYED[0]}).encode()
+    for last in ([[5, 1]], [["x"]], [3]):
+        token = continuations.write(continuations.Place("", "FF", last=last), continuations.digest(KEYED[0], {}))
+        with pytest.raises(QueryRefused, match="Invalid Continuation Token"):
+            answer_query(container, {**ONE_PARTITION, "x-ms-continuation": token}, body)
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        ("SELECT VALUE x.n FROM (SELECT COUNT(1) AS n FROM c) x", [13]),
+        ("SELECT VALUE x FROM (SELECT TOP 2 VALUE c.id FROM c) x", ["00", "01"]),
+        ("SELECT VALUE x FROM (SELECT VALUE c.id FROM c ORDER BY c.id DESC OFFSET 1 LIMIT 2) x", ["11", "10"]),
+        ("SELECT VALUE x FROM (SELECT DISTINCT VALUE c.pk FROM c) x", ["00"]),
+        ("SELECT VALUE x.p FROM (SELECT c.pk AS p, MAX(c.id) AS m FROM c GROUP BY c.pk) x", ["00"]),
+        ("SELECT VALUE x FROM (SELECT VALUE y FROM (SELECT TOP 1 VALUE c.id FROM c) y) x", ["00"]),
+        ("SELECT VALUE x.w FROM (SELECT c.w FROM c WHERE c.w = 2) x", [2]),
+    ],
+)
+def test_a_query_in_from_is_over_all_items_together(query: str, wanted: list[Any]) -> None:
+    container = Shrinking()
+    assert container.whole(query) == wanted
+    assert [item for page in pages(container, query, ONE_PARTITION) for item in page] == wanted
