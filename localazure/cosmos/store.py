@@ -96,6 +96,8 @@ class Store:
             if self.is_leaving():
                 raise ServiceUnavailable("The embedded Azure is being stopped.") from error
             raise
+        except StopIteration as error:  # a future takes it for its own end, and nobody would be told
+            raise RuntimeError("a read ended with StopIteration") from error
 
     def leave(self) -> None:
         """Let long reads stop where they are: nobody will wait for them."""

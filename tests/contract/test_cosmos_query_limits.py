@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from azure.cosmos import ContainerProxy, CosmosClient, PartitionKey
+from azure.cosmos.aio import CosmosClient as AsyncCosmosClient
 from azure.cosmos.exceptions import CosmosHttpResponseError
 
 import localazure
-from localazure.cosmos import gateway
+from localazure.cosmos import account, gateway
 from localazure.cosmos.sql import Watch, limits
 from localazure.handle import LocalAzure
 
@@ -100,3 +101,72 @@ def test_a_stop_ends_the_queries_that_are_under_way(tmp_path: Path, monkeypatch:
     assert watches[0].is_cancelled()
     assert watches[0].left() > 0, "the query went on until its own time was over"
     thread.join(60)
+
+
+SERVED = {
+    "nesting": f"SELECT VALUE {'(' * 126}c.id{')' * 126} FROM c",
+    "length": "SELECT VALUE c.id FROM c" + " " * (limits.LONGEST_QUERY_CHARACTERS - 24),
+    "conditions": f"SELECT VALUE c.id FROM c WHERE {' AND '.join(['true'] * (limits.MOST_ANDS + 1))}",
+    "list": f"SELECT VALUE c.id FROM c WHERE c.id IN ({', '.join(map(repr, map(str, range(limits.MOST_IN_ITEMS))))})",
+    "joins": "SELECT VALUE c.id FROM c" + " JOIN (SELECT 1)" * limits.MOST_JOINS,
+}
+REFUSED = {
+    "parentheses": (f"SELECT VALUE {'(' * 5_000}1{')' * 5_000} FROM c", "depth of nesting"),
+    "subqueries": (f"SELECT VALUE {'(SELECT VALUE ' * 200}1{')' * 200} FROM c", "depth of nesting"),
+    "negations": (f"SELECT VALUE {'NOT ' * 5_000} true FROM c", "depth of nesting"),
+    "conditionals": (f"SELECT VALUE {'true ? 1 : ' * 5_000} 1 FROM c", "depth of nesting"),
+    "path": (f"SELECT VALUE c{'.a' * 5_000} FROM c", "depth of nesting"),
+    "length": ("SELECT VALUE c.id FROM c" + " " * (limits.LONGEST_QUERY_CHARACTERS - 23), "maximum limit"),
+    "conditions": (f"SELECT VALUE 1 FROM c WHERE {' OR '.join(['true'] * (limits.MOST_ORS + 2))}", "maximum number"),
+    "list": (f"SELECT VALUE 1 FROM c WHERE 1 IN ({'1, ' * limits.MOST_IN_ITEMS}1)", "maximum number"),
+    "joins": ("SELECT VALUE c.id FROM c" + " JOIN (SELECT 1)" * (limits.MOST_JOINS + 1), "maximum number"),
+}
+TARGETS = [{"partition_key": "x"}, {"enable_cross_partition_query": True}]
+PARAMETERS = [{"name": f"@p{number}", "value": number} for number in range(10_000)]
+
+
+@pytest.mark.parametrize("name", SERVED)
+def test_a_query_at_a_limit_is_served(texts: ContainerProxy, name: str) -> None:
+    for target in TARGETS:
+        assert list(texts.query_items(SERVED[name], **target)) == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_query_beyond_a_limit_is_refused(texts: ContainerProxy, name: str) -> None:
+    query, words = REFUSED[name]
+    for target in TARGETS:
+        with pytest.raises(CosmosHttpResponseError, match=words) as caught:
+            list(texts.query_items(query, **target))
+        assert caught.value.status_code == 400
+
+
+def test_so_many_parameters_are_served_and_more_refused(texts: ContainerProxy) -> None:
+    query = "SELECT VALUE c.id FROM c WHERE @p1 = 1"
+    for target in TARGETS:
+        most = PARAMETERS[: limits.MOST_PARAMETERS]
+        assert list(texts.query_items(query, parameters=most, **target)) == ["0", "1", "2"]
+        for more in (limits.MOST_PARAMETERS + 1, 10_000):
+            with pytest.raises(CosmosHttpResponseError, match="the most a query may have is 8000"):
+                list(texts.query_items(query, parameters=PARAMETERS[:more], **target))
+
+
+async def test_the_asynchronous_client_meets_the_same_limits(azure: LocalAzure, texts: ContainerProxy) -> None:
+    async with AsyncCosmosClient.from_connection_string(azure.cosmos_connection_string) as client:
+        container = client.get_database_client(texts.container_link.split("/")[1]).get_container_client(texts.id)
+        for query in SERVED.values():
+            assert [item async for item in container.query_items(query)] == ["0", "1", "2"]
+        for query, words in REFUSED.values():
+            with pytest.raises(CosmosHttpResponseError, match=words):
+                _ = [item async for item in container.query_items(query)]
+        with pytest.raises(CosmosHttpResponseError, match="the most a query may have is 8000"):
+            _ = [item async for item in container.query_items("SELECT * FROM c", parameters=PARAMETERS)]
+
+
+def test_a_failure_of_the_engine_is_told_and_no_one_waits_for_it(
+    texts: ContainerProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise StopIteration
+
+    monkeypatch.setattr(account, "answer_query", fail)
+    assert status_of(lambda: list(texts.query_items("SELECT * FROM c", partition_key="x", read_timeout=20))) == 500

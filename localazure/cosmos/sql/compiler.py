@@ -94,7 +94,9 @@ class _QueryCompiler:
             return None
         grouping = Grouping()
         for key in tree.group_by:
-            grouping.keys.append((key, scope.slots.new(), self._expressions.compile(key, scope)))
+            slot = scope.slots.new()
+            grouping.keys.append((key, slot, self._expressions.compile(key, scope)))
+            grouping.slot_of_key.setdefault(key, slot)
         return grouping
 
     # FROM
@@ -141,8 +143,7 @@ class _QueryCompiler:
 
     def _projection(self, tree: Query, scope: Scope) -> Evaluate:
         if tree.star:
-            only = next(iter(scope.aliases.values()))
-            return lambda env: env[only]
+            return from_slot(scope.bound[0])
         if tree.value:
             return self._expressions.compile(tree.items[0].expression, scope)
         names = rules.result_names(tree)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections import Counter
 from typing import Final
 
 from localazure.cosmos.sql.reader import TokenReader
@@ -223,9 +224,9 @@ class ExpressionReader(TokenReader):
             while self._accept(","):
                 properties.append(self._property())
             self.expect("}")
-        names = [name for name, _ in properties]
+        counts = Counter(name for name, _ in properties)
         for name, value in properties:
-            if names.count(name) > 1:
+            if counts[name] > 1:
                 raise specified_twice(name, value.span)
         return ObjectOf(tuple(properties), self._span(start))
 

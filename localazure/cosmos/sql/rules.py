@@ -77,7 +77,7 @@ def result_names(tree: Query) -> list[str]:
 
     Raises: SqlRefused SC2022 when two items have one name.
     """
-    names: list[str] = []
+    names: dict[str, None] = {}
     unnamed = 0
     for item in tree.items:
         name = item.alias if item.alias is not None else path_name(item.expression)
@@ -86,8 +86,8 @@ def result_names(tree: Query) -> list[str]:
             name = f"${unnamed}"
         if name in names:
             raise specified_twice(name, item.alias_span or item.span)
-        names.append(name)
-    return names
+        names[name] = None
+    return list(names)
 
 
 def properties_read(tree: Query) -> frozenset[str] | None:

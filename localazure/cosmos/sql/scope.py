@@ -59,11 +59,10 @@ class Grouping:
     keys: list[tuple[Expression, int, Evaluate]] = field(default_factory=list)
     aggregates: list[tuple[int, type[Accumulator], Evaluate]] = field(default_factory=list)
 
+    slot_of_key: dict[Expression, int] = field(default_factory=dict)
+
     def slot_of(self, expression: Expression) -> int | None:
-        for key, slot, _ in self.keys:
-            if key == expression:
-                return slot
-        return None
+        return self.slot_of_key.get(expression)
 
 
 @dataclass(slots=True)

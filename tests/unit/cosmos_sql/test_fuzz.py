@@ -151,7 +151,11 @@ class Generator:
                 names.append(f"t{at}")
         make = lambda: self.expression(depth, names)  # noqa: E731
         where = f" WHERE {make()}" if self.chance(0.5) else ""
-        source = f" FROM {self.pick(['c', 'root c', 'c AS c'])}{joins}{where}"
+        origins = ["c", "root c", "c AS c", "(SELECT * FROM c) c", "(SELECT DISTINCT VALUE x FROM x) c"]
+        source = f" FROM {self.pick(origins)}{joins}{where}"
+        if self.chance(0.02):
+            source = f" FROM ({self.query(depth - 1) if depth > 1 else 'SELECT * FROM c'})"
+            make = lambda: self.pick(LITERALS)  # noqa: E731
         if self.chance(0.2):
             return self.folded(make, source)
         item = lambda: f"{make()} AS n{self._random.randrange(1000)}"  # noqa: E731

@@ -261,3 +261,29 @@ def test_a_query_in_from_is_over_all_items_together(query: str, wanted: list[Any
     container = Shrinking()
     assert container.whole(query) == wanted
     assert [item for page in pages(container, query, ONE_PARTITION) for item in page] == wanted
+
+
+@pytest.mark.parametrize(
+    ("query", "size", "read", "given"),
+    [
+        ("SELECT VALUE c.id FROM c", "-1", 13, 13),
+        ("SELECT VALUE c.id FROM c WHERE c.w = 'b'", "-1", 13, 2),
+        ("SELECT VALUE c.id FROM c", "3", 4, 3),
+        ("SELECT TOP 2 VALUE c.id FROM c", "-1", 3, 2),
+        ("SELECT VALUE COUNT(1) FROM c", "-1", 13, 1),
+        ("SELECT DISTINCT VALUE c.w FROM c", "4", 13, 4),
+        ("SELECT VALUE x FROM c JOIN x IN (SELECT VALUE [1, 2])", "-1", 13, 26),
+        ("SELECT VALUE 1", "-1", 0, 1),
+        ("SELECT VALUE 1 FROM c WHERE false", "-1", 13, 0),
+    ],
+)
+def test_query_metrics_are_those_of_what_was_read(query: str, size: str, read: int, given: int) -> None:
+    container = Shrinking()
+    headers = {**ONE_PARTITION, "x-ms-max-item-count": size, "x-ms-documentdb-populatequerymetrics": "True"}
+    answer = answer_query(container, headers, json.dumps({"query": query}).encode())
+    metrics = dict(pair.split("=") for pair in answer.headers["x-ms-documentdb-query-metrics"].split(";"))
+    texts = [json.dumps(document) for document in container.documents.values()][:read]
+    assert int(metrics["retrievedDocumentCount"]) == answer.retrieved_documents == read
+    assert int(metrics["retrievedDocumentSize"]) == answer.retrieved_bytes == sum(map(len, texts))
+    assert int(metrics["outputDocumentCount"]) == given
+    assert metrics["indexUtilizationRatio"] == f"{min(given / read, 1) if read else 1:.2f}"

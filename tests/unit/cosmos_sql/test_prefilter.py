@@ -70,6 +70,11 @@ def test_a_document_found_in_a_list_is_let_through(document: Any, items: list[An
         ("c.a.b = 'x' AND c.id = 'y'", ('id IN (?) AND json_extract(body, \'$."a"."b"\') IN (?)', ("y", "x"))),
         ("c.kind IN ('a', 'b')", ("json_extract(body, '$.\"kind\"') IN (?, ?)", ("a", "b"))),
         ("10 < c.n", ("json_extract(body, '$.\"n\"') >= ?", (10 - 1e-8,))),
+        ("c.n >= 10", ("json_extract(body, '$.\"n\"') >= ?", (10 - 1e-8,))),
+        ("c.n <= 10", ("json_extract(body, '$.\"n\"') <= ?", (10 + 1e-8,))),
+        ("c.n < -10", ("json_extract(body, '$.\"n\"') <= ?", (-10 + 1e-8,))),
+        ("10 >= c.n", ("json_extract(body, '$.\"n\"') <= ?", (10 + 1e-8,))),
+        ("10 = c.n", ("json_extract(body, '$.\"n\"') BETWEEN ? AND ?", (10 - 1e-8, 10 + 1e-8))),
         ("c.pk = 'settled'", None),
         ("c.a = null", None),
         ("c.a = true", None),
@@ -85,6 +90,23 @@ def test_a_document_found_in_a_list_is_let_through(document: Any, items: list[An
 def test_only_what_sqlite_means_alike_is_handed_on(where: str, condition: Any) -> None:
     tree = parse(f"SELECT c.id FROM c JOIN t IN c.tags WHERE {where}")
     assert prefilter.of(tree, {}, ["/pk"]) == condition
+
+
+@pytest.mark.parametrize(
+    ("test", "near", "far"),
+    [
+        ("<= 10", 10, 10.1),
+        ("< 10", 9, 10.1),
+        (">= 10", 10, 9.9),
+        ("> 10", 11, 9.9),
+        ("= 10", 10, 9.9),
+        ("= 'x'", "x", "y"),
+    ],
+)
+def test_what_a_comparison_cannot_select_is_left_out(test: str, near: Any, far: Any) -> None:
+    condition = prefilter.of(parse(f"SELECT * FROM c WHERE c.a {test}"), {})
+    assert let_through(condition, {"id": "1", "a": near})
+    assert not let_through(condition, {"id": "1", "a": far})
 
 
 def test_the_path_of_an_iterated_array_is_not_the_item_s() -> None:

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 
-from localazure.cosmos.sql import SqlRefused, evaluate
+from localazure.cosmos.sql import SqlRefused, evaluate, limits, parse
 from localazure.cosmos.sql.limits import DEEPEST_NESTING
 
 REFUSED = [
@@ -110,3 +111,44 @@ def test_long_chains_are_served() -> None:
     grouped = "SELECT c.n + 1 + 2 AS k, COUNT(1) AS many FROM c GROUP BY c.n + 1"
     assert evaluate(grouped, [{"n": 1}, {"n": 1}]) == [{"k": 4, "many": 2}]
     assert evaluate(f"SELECT VALUE 7 IN ({', '.join(map(str, range(16_000)))})", []) == [True]
+
+
+def test_all_of_a_query_in_from_needs_no_alias() -> None:
+    assert evaluate("SELECT * FROM (SELECT * FROM c)", [{"id": "1"}]) == [{"id": "1"}]
+    assert evaluate("SELECT * FROM (SELECT VALUE x FROM x IN c.a)", [{"a": [1, 2]}]) == [1, 2]
+    assert evaluate(f"SELECT * FROM {'(SELECT * FROM ' * 50}c{')' * 50}", [{"id": "1"}]) == [{"id": "1"}]
+
+
+def test_thousands_of_properties_are_told_apart() -> None:
+    names = [f"k{at}" for at in range(5_000)]
+    wanted = {name: at for at, name in enumerate(names)}
+    assert evaluate(f"SELECT {', '.join(f'{at} AS {name}' for name, at in wanted.items())}", []) == [wanted]
+    assert evaluate(f"SELECT VALUE {{{', '.join(f'{name}: {at}' for name, at in wanted.items())}}}", []) == [wanted]
+    keys = ", ".join(f"c.{name}" for name in names)
+    assert evaluate(f"SELECT {keys} FROM c GROUP BY {keys}", [wanted]) == [wanted]
+
+
+LIMITS = [
+    # (a query of so many, the limit, code)
+    (lambda count: "SELECT 1" + " " * (count - 8), limits.LONGEST_QUERY_CHARACTERS, "SC3020"),
+    (lambda count: "SELECT VALUE 1 FROM c" + " JOIN (SELECT 1)" * count, limits.MOST_JOINS, "SC3002"),
+    (lambda count: "SELECT VALUE true" + " AND true" * count, limits.MOST_ANDS, "SC3003"),
+    (lambda count: "SELECT VALUE true" + " OR true" * count, limits.MOST_ORS, "SC3004"),
+    (lambda count: f"SELECT VALUE 1 IN ({', '.join(['1'] * count)})", limits.MOST_IN_ITEMS, "SC3006"),
+    (lambda count: f"SELECT VALUE {'[' * (count - 2)}1{']' * (count - 2)}", limits.DEEPEST_NESTING, "SC3007"),
+    (lambda count: "SELECT " + ", ".join(["udf.f(1)"] * count), limits.MOST_USER_DEFINED_FUNCTIONS, "SC3005"),
+]
+
+
+@pytest.mark.parametrize(("query", "limit", "code"), LIMITS, ids=[code for _, _, code in LIMITS])
+def test_a_limit_is_reached_and_not_passed(query: Callable[[int], str], limit: int, code: str) -> None:
+    parse(query(limit))
+    with pytest.raises(SqlRefused) as caught:
+        parse(query(limit + 1))
+    assert caught.value.code == code
+
+
+def test_joins_and_conditions_of_subqueries_count_too() -> None:
+    for part in (" JOIN (SELECT 1)" * 6, " WHERE true" + " AND true" * 1_001):
+        with pytest.raises(SqlRefused, match="exceeded the maximum number"):
+            parse(f"SELECT (SELECT VALUE 1 FROM c{part}) AS a, (SELECT VALUE 1 FROM c{part}) AS b FROM c")
