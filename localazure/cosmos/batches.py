@@ -48,8 +48,9 @@ def steps_of(container: Container, key: KeyValues | None, operations: Any) -> li
         raise BadRequest("Batch request has no operations.")
     if len(operations) > MOST_OPERATIONS:
         raise BadRequest(f"Batch request has more operations than what is supported: {MOST_OPERATIONS}.")
-    if key is None or len(key) != len(container.key.paths):
+    if key is None:
         raise BadRequest("PartitionKey value must be supplied for this operation.")
+    container.key.check_full(key)
     return [_deferring(container, key, operation) for operation in operations]
 
 

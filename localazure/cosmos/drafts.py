@@ -3,6 +3,8 @@
 Owns: reading JSON strictly, what a document must have (id, key, a bounded size and depth), its stored text. Refuses
 to know: rows, HTTP.
 
+How: numbers are stored as doubles, so an integer beyond 2**53 comes back as the double next to it.
+
 Source: learn.microsoft.com/azure/cosmos-db/concepts-limits#per-item-limits (2 MB as UTF-8, 128 levels, id of 1,023
 bytes)
 """
@@ -10,6 +12,8 @@ bytes)
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -18,6 +22,7 @@ from localazure.cosmos.documents import Address, Draft
 from localazure.cosmos.errors import BadRequest, PartitionKeyMismatch, TooLarge
 from localazure.cosmos.partitioning import KeyDefinition, KeyValues, canonical
 from localazure.cosmos.resources import Container
+from localazure.cosmos.sql.values import number
 from localazure.cosmos.texts import is_unicode
 
 MOST_ITEM_BYTES = 2 * 1024 * 1024
@@ -31,15 +36,27 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
+def _integer(digits: str) -> float:
+    """Raises: `ValueError` for one that no double holds, as `json` does for NaN."""
+    value = number(int(digits))
+    if math.isinf(value):
+        raise ValueError(f"{digits[:20]}... is beyond the numbers of JSON that are stored, which are doubles")
+    return value
+
+
 _READER = json.JSONDecoder(parse_constant=_refuse_constant)
+_READER_OF_LARGE_NUMBERS = json.JSONDecoder(parse_constant=_refuse_constant, parse_int=_integer)
+_LARGE_NUMBER = re.compile(rb"\d{16}")
+"""Only a number of so many digits can differ from its double."""
 _WRITER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 _ESCAPING_WRITER = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False)
 
 
 def read_json(body: bytes) -> Any:
-    """Raises: `BadRequest` for what is not JSON in UTF-8, or is nested too deeply to be read."""
+    """Raises: `BadRequest` for what is not JSON in UTF-8, is nested too deeply to be read, or holds no double."""
+    reader = _READER_OF_LARGE_NUMBERS if _LARGE_NUMBER.search(body) else _READER
     try:
-        return _READER.decode(body.decode("utf-8-sig"))
+        return reader.decode(body.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"The request body is not valid JSON: {str(error)[:200]}") from error
 
@@ -74,9 +91,10 @@ def draft_of(container: Container, given: KeyValues | None, document: Any) -> Dr
 
 
 def address_of(key: KeyDefinition, given: KeyValues | None, id: str) -> Address:
-    """Raises: `BadRequest` without a full key."""
-    if given is None or len(given) != len(key.paths):
+    """Raises: `BadRequest` without a key, `PartitionKeyMismatch` for a part of one."""
+    if given is None:
         raise BadRequest("PartitionKey value must be supplied for this operation.")
+    key.check_full(given)
     return Address(key.effective_key(given), canonical(given), id)
 
 

@@ -96,8 +96,9 @@ class ItemEndpoints:
         if request.segments[-1].lower() != "partitionkeydelete":
             raise BadRequest(f"The operation {request.segments[-1]!r} is not supported by this account.")
         key = key_of(container, request)
-        if key is None or len(key) != len(container.key.paths):
+        if key is None:
             raise BadRequest("PartitionKey value must be supplied for this operation.")
+        container.key.check_full(key)
         outcome = await self._account.delete_partition(container, key)
         return _answer(container, outcome, minimal=True)
 

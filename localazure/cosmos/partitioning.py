@@ -9,7 +9,8 @@ order-preserving encoding; for a hierarchical key the v2 hashes of the levels in
 a prefix of text.
 
 Source: azure-sdk-for-python, sdk/cosmos/azure-cosmos/azure/cosmos/partition_key.py and _cosmos_murmurhash3.py;
-learn.microsoft.com/azure/cosmos-db/hierarchical-partition-keys
+learn.microsoft.com/azure/cosmos-db/hierarchical-partition-keys,
+learn.microsoft.com/azure/cosmos-db/concepts-limits (a key value has at most 2,048 bytes)
 Known gap: v1 hashes integers above 2**32 as doubles (as .NET does); the Python SDK truncates them to 32 bits.
 """
 
@@ -23,9 +24,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from localazure.cosmos.errors import BadRequest
+from localazure.cosmos.errors import BadRequest, PartitionKeyMismatch
 from localazure.cosmos.murmur import MASK_64, murmur3_32, murmur3_128
-from localazure.cosmos.sql.values import UNDEFINED, Undefined
+from localazure.cosmos.sql.values import UNDEFINED, Undefined, number
 
 KeyValues = tuple[Any, ...]
 """One scalar, None or UNDEFINED per level."""
@@ -34,6 +35,7 @@ MINIMUM, MAXIMUM = "", "FF"
 MOST_LEVELS = 3
 V1_TEXT_CHARACTERS = 100
 MOST_INTEGER = int(sys.float_info.max)
+MOST_KEY_BYTES = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,8 @@ class KeyDefinition:
     def of_header(self, header: str) -> KeyValues:
         """The values of an `x-ms-documentdb-partitionkey` header; `[{}]` means undefined, `[]` the same.
 
-        Raises: `BadRequest` for a header that is not a JSON array of as many scalars, or fewer for a hierarchical key.
+        Raises: `BadRequest` for a header that is no JSON array of scalars, `PartitionKeyMismatch` for more of them than
+        the key has levels. Fewer are the prefix of a hierarchical key.
         """
         try:
             values = json.loads(header)
@@ -74,9 +77,18 @@ class KeyDefinition:
             raise BadRequest(f"Partition key {header} is not a JSON array.")
         if not values and self.kind == "Hash":
             values = [{}]
-        if len(values) > len(self.paths) or (self.kind == "Hash" and len(values) != 1):
-            raise BadRequest(f"Partition key {header} has not the {len(self.paths)} components of its definition.")
-        return tuple(UNDEFINED if value == {} else _scalar(value) for value in values)
+        given = tuple(UNDEFINED if value == {} else _scalar(value) for value in values)
+        if len(given) > len(self.paths) or not given:
+            self.check_full(given)
+        return given
+
+    def check_full(self, values: KeyValues) -> None:
+        """Raises: `PartitionKeyMismatch` for too many levels or too few."""
+        if len(values) != len(self.paths):
+            raise PartitionKeyMismatch(
+                "Partition key provided either doesn't correspond to definition in the collection or doesn't match "
+                f"partition key field values specified in the document: {len(values)} levels of {len(self.paths)}."
+            )
 
     def effective_key(self, values: Sequence[Any]) -> str:
         """Of a full value, or of a prefix of a hierarchical one."""
@@ -129,11 +141,20 @@ def follow(document: Any, path: Sequence[str]) -> Any:
 
 
 def _scalar(value: Any) -> Any:
-    if isinstance(value, int) and abs(value) > MOST_INTEGER:
-        raise BadRequest("The partition key supplied is a number beyond the range of a double.")
+    """A number as a double has it. Raises: `BadRequest` for what is no scalar, or too long or large to be a key."""
+    if type(value) is int:
+        if abs(value) > MOST_INTEGER:
+            raise BadRequest("The partition key supplied is a number beyond the range of a double.")
+        return number(value)
+    if isinstance(value, str) and len(value) > MOST_KEY_BYTES // 4 and _bytes(value) > MOST_KEY_BYTES:
+        raise BadRequest(f"The partition key supplied has {_bytes(value)} bytes, the most are {MOST_KEY_BYTES}.")
     if value is None or isinstance(value, str | int | float | bool | Undefined):
         return value
     raise BadRequest("The partition key supplied is not a string, a number, a boolean or null.")
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 @lru_cache(maxsize=4096)

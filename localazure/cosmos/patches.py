@@ -16,6 +16,7 @@ from typing import Any
 
 from localazure.cosmos.drafts import SYSTEM_PROPERTIES
 from localazure.cosmos.errors import BadRequest
+from localazure.cosmos.sql.values import double, number
 from localazure.cosmos.texts import is_whole
 
 MOST_OPERATIONS = 10
@@ -81,7 +82,7 @@ def _remove(document: Any, path: Pointer, _: Mapping[str, Any], __: Any) -> None
 
 
 def _increment(document: Any, path: Pointer, operation: Mapping[str, Any], _: Any) -> None:
-    """A missing property is taken for 0."""
+    """As doubles are added; a missing property is taken for 0."""
     step = _value(operation)
     owner, last = _owner(document, path)
     if isinstance(owner, dict) and last not in owner:
@@ -90,10 +91,7 @@ def _increment(document: Any, path: Pointer, operation: Mapping[str, Any], _: An
         current = _get(owner, last, path)
     if not _is_number(step) or not _is_number(current):
         raise BadRequest(f"The patch operation incr at '/{'/'.join(path)}' needs numbers.")
-    try:
-        owner[_key(owner, last, path)] = current + step
-    except OverflowError as error:
-        raise BadRequest(f"The patch operation incr at '/{'/'.join(path)}' leaves the numbers.") from error
+    owner[_key(owner, last, path)] = number(double(current) + double(step))
 
 
 def _move(document: Any, path: Pointer, operation: Mapping[str, Any], key_paths: Sequence[tuple[str, ...]]) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from localazure.cosmos.indexing import DEFAULT_POLICY
 from localazure.cosmos.partitioning import MAXIMUM, MINIMUM
 from localazure.cosmos.queries import KeyRange, Prefilter, Scope, Stored, answer_query
-from localazure.cosmos.resources import DEFAULT_INDEXING_POLICY
 
 MOST_RESOURCES = 1000
 
@@ -21,7 +21,7 @@ class _Resources:
     entries: Sequence[Mapping[str, Any]]
     rid: str = ""
     partition_key_paths: Sequence[str] = ("/id",)
-    indexing_policy: Mapping[str, Any] = field(default_factory=lambda: DEFAULT_INDEXING_POLICY)
+    indexing_policy: Mapping[str, Any] = field(default_factory=lambda: DEFAULT_POLICY)
 
     def ranges(self) -> Sequence[KeyRange]:
         return [KeyRange("0", MINIMUM, MAXIMUM)]

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from localazure.cosmos import rids, uniques, versions
+from localazure.cosmos import indexing, rids, uniques, versions
 from localazure.cosmos.documents import Place
 from localazure.cosmos.errors import BadRequest
 from localazure.cosmos.partitioning import KeyDefinition
@@ -23,12 +23,6 @@ from localazure.cosmos.texts import is_unicode
 MOST_NAME_CHARACTERS = 255
 FORBIDDEN_IN_NAMES = frozenset("/\\?#\t\r\n")
 
-DEFAULT_INDEXING_POLICY: Mapping[str, Any] = {
-    "indexingMode": "consistent",
-    "automatic": True,
-    "includedPaths": [{"path": "/*"}],
-    "excludedPaths": [{"path": '/"_etag"/?'}],
-}
 LAST_WRITER_WINS: Mapping[str, Any] = {
     "mode": "LastWriterWins",
     "conflictResolutionPath": "/_ts",
@@ -140,7 +134,7 @@ def container_definition(wanted: Mapping[str, Any]) -> dict[str, Any]:
         raise BadRequest("A conflict resolution path other than /_ts is not supported by this account.")
     definition: dict[str, Any] = {
         "id": check_name(wanted.get("id")),
-        "indexingPolicy": _indexing_policy(wanted.get("indexingPolicy")),
+        "indexingPolicy": indexing.policy_of(wanted.get("indexingPolicy")),
         "partitionKey": {"kind": "Hash", "version": 1, **wanted["partitionKey"]},
         "conflictResolutionPolicy": dict(conflicts),
         "geospatialConfig": wanted.get("geospatialConfig") or {"type": "Geography"},
@@ -168,20 +162,6 @@ def _time_to_live(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not (value == -1 or 0 < value < 1 << 31):
         raise BadRequest(f"The default time to live {value!r} must be -1 or a positive number of seconds.")
     return value
-
-
-def _indexing_policy(wanted: Any) -> dict[str, Any]:
-    if wanted is None:
-        wanted = {}
-    if not isinstance(wanted, dict):
-        raise BadRequest("The indexing policy is not an object.")
-    policy = {**DEFAULT_INDEXING_POLICY, **wanted}
-    mode = str(policy["indexingMode"]).lower()
-    if mode not in ("consistent", "none", "lazy"):
-        raise BadRequest(f"The indexing mode {policy['indexingMode']!r} is not one of consistent and none.")
-    if mode == "none" and "includedPaths" not in wanted:
-        policy |= {"includedPaths": [], "excludedPaths": []}
-    return {**policy, "indexingMode": mode}
 
 
 @dataclass(frozen=True, slots=True)
