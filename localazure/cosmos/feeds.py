@@ -4,7 +4,8 @@ Owns: which documents a page holds, where the next one starts. Refuses to know: 
 
 How: the change feed is the order of the sequence numbers. It has the latest version of each living document, in the
 place of its last write, as the service's latest-version mode. A continuation is the LSN up to which everything has
-been seen; a page ends only between two LSNs, so what one transactional batch wrote never falls apart. A plain read
+been seen; a page ends only between two LSNs, so what one transactional batch wrote never falls apart. One partition
+key's few documents are found by their key and sorted; a time is found by halving. A plain read
 goes in the order of creation; its continuation is a row number. Both stay valid over restarts and splits.
 
 Source: learn.microsoft.com/azure/cosmos-db/nosql/change-feed-modes#latest-version-change-feed-mode
@@ -12,6 +13,7 @@ Source: learn.microsoft.com/azure/cosmos-db/nosql/change-feed-modes#latest-versi
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +25,11 @@ from localazure.cosmos.resources import Container
 
 MOST_PAGE_BYTES = 4 * 1024 * 1024
 DEFAULT_PAGE_ITEMS = 100
+MOST_CLOCK_STEP_SECONDS = 600
+"""How far back the clock may have been set between two writes without a feed from a time missing one."""
+NARROW_DIGITS = 8
+"""A slice whose bounds agree in so many hexadecimal digits is one partition key's, or not much more."""
+MOST_SORTED = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +72,10 @@ def changes(
     reached = current_lsn(connection, place.container, moment)
     table = past.source(moment)
     if moment is None:
-        table += " INDEXED BY " + ("documents_by_sequence" if slice.key is None else "documents_by_id")
+        if since is not None:
+            after_lsn = _lsn_before(connection, place, since - MOST_CLOCK_STEP_SECONDS, after_lsn, reached)
+        few = _holds_few(connection, place, slice, (reached - after_lsn) * min(most_items, DEFAULT_PAGE_ITEMS))
+        table += " INDEXED BY " + ("documents_by_id" if few else "documents_by_sequence")
     rows = connection.execute(
         f"SELECT sequence, ts, ttl, body FROM {table} "
         "WHERE container = ? AND sequence > ? AND sequence < ? AND epk >= ? AND epk < ? AND (? IS NULL OR key = ?) "
@@ -84,6 +94,42 @@ def changes(
         return _page_of_changes(rows, place, max(reached, after_lsn), since, most_items, now)
     finally:
         rows.close()
+
+
+def _lsn_before(connection: sqlite3.Connection, place: Place, since: float, low: int, high: int) -> int:
+    """An LSN between `low` and `high` up to which all documents are older than `since`, found by halving.
+
+    Documents are written in the order of their times, as far as the clock has not been set back.
+    """
+    while high - low > 1:
+        middle = (low + high) // 2
+        row = connection.execute(
+            "SELECT sequence, ts FROM documents INDEXED BY documents_by_sequence "
+            "WHERE container = ? AND sequence >= ? ORDER BY sequence LIMIT 1",
+            (place.container, middle << PLACE_BITS),
+        ).fetchone()
+        if row is None or row[1] >= since:
+            high = middle
+        else:
+            low = row[0] >> PLACE_BITS
+    return low
+
+
+def _holds_few(connection: sqlite3.Connection, place: Place, slice: Slice, room: int) -> bool:
+    """Whether sorting all documents of a narrow slice costs less than looking for them among all changes.
+
+    A page of n out of c changes is found after n * c / documents of them, where they lie evenly; so they are few if
+    their square is below `room`, which is n * c. Counting stops there.
+    """
+    if slice.minimum[:NARROW_DIGITS] != slice.maximum[:NARROW_DIGITS]:
+        return False
+    most = min(math.isqrt(max(0, room)), MOST_SORTED)
+    count = connection.execute(
+        "SELECT COUNT(*) FROM (SELECT 1 FROM documents INDEXED BY documents_by_id "
+        "WHERE container = ? AND epk >= ? AND epk < ? LIMIT ?)",
+        (place.container, slice.minimum, slice.maximum, most + 1),
+    ).fetchone()[0]
+    return bool(count <= most)
 
 
 def _page_of_changes(
