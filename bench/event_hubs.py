@@ -34,7 +34,7 @@ from tqdm import tqdm
 
 from localazure.amqp import encode
 from localazure.amqp.records import Transfer
-from localazure.eventhubs.log import SEQUENCE_BITS
+from localazure.eventhubs.chunks import SEQUENCE_BITS
 from localazure.eventhubs.messages import BATCH_FORMAT, split, stamp
 from localazure.eventhubs.service import FILE_NAME
 

@@ -120,6 +120,7 @@ class Server:
                 self._options.data_dir,
                 keys=self._keys.event_hubs,
                 post=loop.call_soon_threadsafe,
+                soon=loop.call_soon,
                 faults=self._faults,
                 bearer_token=self._options.bearer_token,
             )

@@ -1,6 +1,6 @@
 """What a connection tells the service that runs on it.
 
-Owns: the six things that can happen. Each is said once, in the order of the frames.
+Owns: the seven things that can happen. Each is said once, in the order of the frames.
 """
 
 from __future__ import annotations
@@ -28,14 +28,28 @@ class Attaching:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """What one transfer brought of a message that is not whole yet; it may never be."""
+
+    link: Link
+    payload: bytes
+    message_format: int
+    is_first: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """A whole message, all its transfers put together; to be settled unless `settled`."""
+    """A whole message, the parts as its transfers brought them, the last one new; to be settled unless `settled`."""
 
     link: Link
     delivery_id: int
-    payload: bytes
+    parts: tuple[bytes, ...]
     message_format: int
     settled: bool
+
+    @property
+    def payload(self) -> bytes:
+        return b"".join(self.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,4 +73,4 @@ class Closed:
     condition: str | None
 
 
-Event = Opened | Attaching | Message | Credit | Detached | Closed
+Event = Opened | Attaching | Part | Message | Credit | Detached | Closed

@@ -3,8 +3,8 @@
 Owns: the state of a link and all it can say: accept, refuse, grant, settle, send, detach. Refuses to know: what the
 link leads to; the service keeps that in `context`.
 
-How: where the peer sends, parts are collected until a message is whole, and credit is topped up at half. Where the peer
-receives, `send` uses one credit and hands the message to the session, which cuts it into transfers.
+How: where the peer sends, parts are told of and kept until a message is whole, and credit is topped up at half. Where
+the peer receives, `send` uses one credit and hands the message to the session, which cuts it into transfers.
 
 Source: OASIS AMQP 1.0 part 2, sections 2.6.7 (flow control), 2.6.12 (transferring), 2.6.14 (large messages).
 """
@@ -20,7 +20,7 @@ from localazure.amqp.errors import (
     TRANSFER_LIMIT_EXCEEDED,
     LinkFault,
 )
-from localazure.amqp.events import Message
+from localazure.amqp.events import Message, Part
 from localazure.amqp.performatives import error, rejected
 from localazure.amqp.records import Attach, Detach, Disposition, Flow, RawValue, Transfer
 from localazure.amqp.states import LinkState
@@ -146,8 +146,8 @@ class Link:
         if flow.echo:
             self.say_flow()
 
-    def receive_transfer(self, transfer: Transfer) -> Message | None:
-        """The message, if this transfer completes one. Raises: `LinkFault`."""
+    def receive_transfer(self, transfer: Transfer) -> Message | Part | None:
+        """The message, if this transfer completes one, else a part of it. Raises: `LinkFault`."""
         if not self.peer_sends:
             raise LinkFault(NOT_ALLOWED, "this link sends to you")
         first = self._first
@@ -164,12 +164,12 @@ class Link:
             self._parts.append(transfer.payload)
         else:
             self._parts.clear()
-        if transfer.more and not transfer.aborted:
-            return None
-        return self._complete(first, transfer)
+        if not transfer.more or transfer.aborted:
+            return self._complete(first, transfer)
+        return Part(self, transfer.payload, first.message_format or 0, first is transfer) if self._parts else None
 
     def _complete(self, first: Transfer, last: Transfer) -> Message | None:
-        size_bytes, payload = self._parts_bytes, b"".join(self._parts)
+        size_bytes, parts = self._parts_bytes, tuple(self._parts)
         self._parts, self._parts_bytes, self._first = [], 0, None
         self._credit_used(1)
         if last.aborted:
@@ -177,7 +177,7 @@ class Link:
         assert first.delivery_id is not None
         settled = bool(first.settled or last.settled)
         if size_bytes <= self._max_message_bytes:
-            return Message(self, first.delivery_id, payload, first.message_format or 0, settled)
+            return Message(self, first.delivery_id, parts, first.message_format or 0, settled)
         text = f"the message has {size_bytes} bytes, above the limit of {self._max_message_bytes} bytes on this link"
         if settled:
             raise LinkFault(MESSAGE_SIZE_EXCEEDED, text)

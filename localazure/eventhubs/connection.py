@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 from localazure.amqp.connection import Connection
 from localazure.amqp.errors import CONNECTION_FORCED
-from localazure.amqp.events import Attaching, Credit, Detached, Event, Message
+from localazure.amqp.events import Attaching, Credit, Detached, Event, Message, Part
 from localazure.amqp.link import Link
 from localazure.eventhubs.addresses import CBS, MANAGEMENT, Address, parse_address
 from localazure.eventhubs.hub import Hub
@@ -144,6 +144,9 @@ class HubConnection:
                 self._attach(link)
             case Message(link):
                 self._message(link, event)
+            case Part(link):
+                if isinstance(link.context, Sender):
+                    link.context.receive_part(event)
             case Credit(link):
                 if isinstance(link.context, Receiver):
                     self._make_ready(link.context)

@@ -12,12 +12,12 @@ learn.microsoft.com/azure/event-hubs/event-hubs-quotas (five non-epoch receivers
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from localazure.eventhubs.addresses import DEFAULT_GROUP
-from localazure.eventhubs.log import HubRecord, Tail
+from localazure.eventhubs.catalog import HubRecord, Tail
 from localazure.eventhubs.partition_key import partition_of
 from localazure.eventhubs.refusals import EntityNotFound, QuotaExceeded, ReceiverDisconnected
 
@@ -93,8 +93,8 @@ class Hub:
     _turn: int = -1
 
     @classmethod
-    def from_record(cls, record: HubRecord) -> Hub:
-        partitions = tuple(Partition(id, str(number), tail) for number, (id, tail) in enumerate(record.partitions))
+    def from_record(cls, record: HubRecord, tail: Callable[[int], Tail]) -> Hub:
+        partitions = tuple(Partition(id, str(number), tail(id)) for number, id in enumerate(record.partitions))
         return cls(record, partitions, frozenset({DEFAULT_GROUP, *(name.lower() for name in record.groups)}))
 
     @property

@@ -2,7 +2,7 @@
 
 Owns: the sections of a message, the batch format, the annotations that the service stamps. Refuses to know: logs.
 
-How: `split` checks the sections and returns, per event, what stands before and behind the place of the message
+How: a `Cutter` checks the sections and gives, per event, what stands before and behind the place of the message
 annotations; `stamp` puts them together with sequence number, offset and enqueued time. A stored event is therefore
 exactly what is sent to consumers. Of a sender's own annotations all survive but those the service owns. Section
 descriptors are rewritten as smallulong, which the Azure SDK reads at a fixed place.
@@ -30,8 +30,10 @@ PARTITION_KEY = "x-opt-partition-key"
 _OWNED = {"x-opt-sequence-number", "x-opt-offset", "x-opt-enqueued-time", PARTITION_KEY, "x-opt-publisher"}
 _MAPS = (DELIVERY_ANNOTATIONS, MESSAGE_ANNOTATIONS, APPLICATION_PROPERTIES, FOOTER)
 _LONG_DATA = b"\x00\x53\x75\xb0"
-"""A data section as clients write it above 255 bytes: the one that is worth a short cut."""
-_LENGTH = struct.Struct(">I").unpack_from
+"""A data section as clients write it above 255 bytes."""
+_LONG_EVENT = struct.Struct(">4sI4sI")
+"""A data section that is a batch's event of one data section, both long: the one that is worth a short cut."""
+_WHOLE = float("inf")
 _new = tuple.__new__
 """Makes an `Event` in a third of the time that its constructor takes."""
 
@@ -99,64 +101,116 @@ def _check_section(code: int, constructor: int) -> None:
         raise DecodeError(f"the section 0x{code:02x} has the wrong type")
 
 
-def split(payload: bytes, message_format: int) -> list[Event]:
-    """The events of a message: one, or as many as a batch has data sections. Raises: `BadMessage`."""
-    if message_format != BATCH_FORMAT:
-        return [_event(payload, None)]
-    try:
-        key, bodies = _batch(payload)
-    except DecodeError as problem:
-        raise BadMessage(problem.description) from None
-    if not bodies:
-        raise BadMessage("a batch without events")
-    events = []
-    for body in bodies:
-        if body.startswith(_LONG_DATA) and len(body) >= 8 and len(body) == 8 + _LENGTH(body, 4)[0]:
-            events.append(_new(Event, (b"", body, key, b"", 0)))
-        else:
-            events.append(_event(body, key))
-    return events
+class Cutter:
+    """The events of one message, cut while its parts arrive: one event, or as many as a batch has data sections.
 
+    Long events are cut as they come; from any other section on, the rest is looked at when the message is whole. What
+    would only be needed afterwards, such as the key of each event, is left to `events`.
+    """
 
-def _batch(payload: bytes) -> tuple[str | None, list[bytes]]:
-    """The partition key of a batch and the contents of its data sections, these found without looking into them."""
-    key: str | None = None
-    bodies: list[bytes] = []
-    position, size = 0, len(payload)
-    while position < size:
-        if payload.startswith(_LONG_DATA, position) and position + 8 <= size:
-            start = position + 8
-            position = start + _LENGTH(payload, position + 4)[0]
-            if position > size:
-                raise DecodeError("a data section is cut off")
-            bodies.append(payload[start:position])
-            continue
-        section = _section(payload, position)
-        position = section.end
-        if section.code == MESSAGE_ANNOTATIONS:
-            key = _annotations(payload, section)[0]
-        elif section.code == DATA:
-            bodies.append(payload[section.value + (2 if payload[section.value] == 0xA0 else 5) : position])
-    return key, bodies
+    def __init__(self, message_format: int) -> None:
+        self._is_batch = message_format == BATCH_FORMAT
+        self._rest: list[bytes] = []
+        self._rest_bytes = 0
+        self._wanted_bytes: float = _LONG_EVENT.size if self._is_batch else _WHOLE
+        self._bodies: list[bytes] = []
+        self._others: dict[int, Event] = {}
+        self._key: str | None = None
 
+    @property
+    def count(self) -> int:
+        return len(self._bodies)
 
-def _event(payload: bytes, batch_key: str | None) -> Event:
-    try:
-        found = _sections(payload)
-        if not found:
-            raise DecodeError("a message without sections")
-        key, kept, count = batch_key, b"", 0
-        head, tail = b"", []
-        for one in found:
-            if one.code == MESSAGE_ANNOTATIONS:
-                own_key, kept, count = _annotations(payload, one)
-                key = own_key if batch_key is None else batch_key
-            elif one.code == HEADER:
-                head = _section_bytes(payload, one)
+    @property
+    def partition_key(self) -> str | None:
+        """The key that says where the message goes."""
+        return self._others[0].partition_key if self._key is None and 0 in self._others else self._key
+
+    def add(self, part: bytes) -> None:
+        """What arrived next."""
+        self._rest.append(part)
+        self._rest_bytes += len(part)
+        if self._rest_bytes >= self._wanted_bytes:
+            self._cut(is_whole=False)
+
+    def finish(self) -> None:
+        """Everything has arrived. Raises: `BadMessage`."""
+        try:
+            if self._is_batch:
+                self._cut(is_whole=True)
             else:
-                tail.append(_section_bytes(payload, one))
-    except DecodeError as problem:
-        raise BadMessage(problem.description) from None
+                self._add(b"".join(self._rest))
+        except DecodeError as problem:
+            raise BadMessage(problem.description) from None
+        if not self._bodies:
+            raise BadMessage("a batch without events")
+
+    def events(self) -> list[Event]:
+        """The events of a finished message."""
+        key = self._key
+        events = [_new(Event, (b"", body, key, b"", 0)) for body in self._bodies]
+        for index, event in self._others.items():
+            events[index] = event if key is None else event._replace(partition_key=key)
+        return events
+
+    def _cut(self, *, is_whole: bool) -> None:
+        data = b"".join(self._rest)
+        position, size = 0, len(data)
+        unpack, last_long, add = _LONG_EVENT.unpack_from, size - _LONG_EVENT.size, self._bodies.append
+        self._wanted_bytes = _LONG_EVENT.size
+        while position < size:
+            if position <= last_long:
+                outer, length, inner, inner_length = unpack(data, position)
+                if outer == _LONG_DATA == inner and length == inner_length + 8:
+                    start = position + 8
+                    end = start + length
+                    if end <= size:
+                        add(data[start:end])
+                        position = end
+                        continue
+                    self._wanted_bytes = 8 + length
+                elif not is_whole:
+                    self._wanted_bytes = _WHOLE
+            if not is_whole:
+                break
+            position = self._cut_section(data, position)
+        self._rest, self._rest_bytes = [data[position:]], size - position
+
+    def _cut_section(self, data: bytes, position: int) -> int:
+        section = _section(data, position)
+        if section.code == MESSAGE_ANNOTATIONS:
+            self._key = _annotations(data, section)[0]
+        elif section.code == DATA:
+            self._add(data[section.value + (2 if data[section.value] == 0xA0 else 5) : section.end])
+        return section.end
+
+    def _add(self, body: bytes) -> None:
+        self._others[len(self._bodies)] = _event(body)
+        self._bodies.append(body)
+
+
+def split(payload: bytes, message_format: int) -> list[Event]:
+    """The events of a whole message. Raises: `BadMessage`."""
+    cutter = Cutter(message_format)
+    cutter.add(payload)
+    cutter.finish()
+    return cutter.events()
+
+
+def _event(payload: bytes) -> Event:
+    found = _sections(payload)
+    if not found:
+        raise DecodeError("a message without sections")
+    key: str | None = None
+    kept, count = b"", 0
+    head, tail = b"", []
+    for one in found:
+        if one.code == MESSAGE_ANNOTATIONS:
+            key, kept, count = _annotations(payload, one)
+        elif one.code == HEADER:
+            head = _section_bytes(payload, one)
+        else:
+            tail.append(_section_bytes(payload, one))
     return Event(head, b"".join(tail), key, kept, count)
 
 

@@ -20,8 +20,8 @@ from itertools import islice
 from localazure.amqp import encode
 from localazure.amqp.link import Link
 from localazure.amqp.skip import skip
+from localazure.eventhubs.chunks import Chunk
 from localazure.eventhubs.hub import Hub, Partition
-from localazure.eventhubs.log import Chunk
 from localazure.eventhubs.messages import DELIVERY_ANNOTATIONS, HEADER
 from localazure.eventhubs.refusals import OnPurpose, Refused
 from localazure.eventhubs.world import World

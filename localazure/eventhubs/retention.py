@@ -32,4 +32,4 @@ class Retention:
             before_ms = int(now * 1000) - record.retention_ms
             for partition in hub.partitions:
                 if partition.tail.next_sequence:
-                    self.world.log.expire(partition.id, before_ms, record.retention_bytes, partition.tail.next_offset)
+                    self.world.log.expire(partition.id, before_ms, record.retention_bytes)

@@ -14,12 +14,11 @@ from collections.abc import Callable
 from functools import partial
 
 from localazure.amqp.errors import INTERNAL_ERROR
-from localazure.amqp.events import Message
+from localazure.amqp.events import Message, Part
 from localazure.amqp.link import Link
 from localazure.amqp.performatives import ACCEPTED, rejected
 from localazure.eventhubs.hub import Hub, Partition
-from localazure.eventhubs.log import Tail
-from localazure.eventhubs.messages import Event, split
+from localazure.eventhubs.intake import Arrived, Arriving
 from localazure.eventhubs.refusals import OnPurpose, Refused, ServerBusy
 from localazure.eventhubs.world import World
 
@@ -50,23 +49,39 @@ class Sender:
         self._end = end
         self._later = later
         self._wake = wake
+        self._arriving: Arriving | None = None
+
+    def receive_part(self, part: Part) -> None:
+        """Do what can be done before the message is whole."""
+        if part.is_first or self._arriving is None:
+            self._arriving = Arriving(part.message_format)
+        self._arriving.add(part.payload)
 
     def receive(self, message: Message) -> None:
         """Store it and acknowledge, or reject it."""
+        arriving, self._arriving = self._arriving, None
+        if arriving is None or len(message.parts) == 1:
+            arriving = Arriving(message.message_format)
         if self._is_struck(message):
             return
+        arriving.add(message.parts[-1])
         try:
-            events = split(message.payload, message.message_format)
-            partition = self._choose(events)
-            self._meter(len(message.payload), len(events))
+            arriving.cutter.finish()
+            partition = self._choose(arriving.cutter.partition_key)
+            self._meter(arriving.record.size_bytes, arriving.cutter.count)
         except Refused as refusal:
             self._reject(message, refusal.condition, refusal.description)
             return
 
-        def done(tail: Tail | None, error: BaseException | None) -> None:
-            self._stored(message, partition, len(events), tail, error)
-
-        self._world.log.append(partition.id, events, int(self._world.now() * 1000), done)
+        self._world.log.append(
+            Arrived(
+                arriving,
+                partition.id,
+                int(self._world.now() * 1000),
+                done=lambda error: self._stored(message, arriving.cutter.count, error),
+                kept=partition.advance,
+            )
+        )
 
     def _is_struck(self, message: Message) -> bool:
         """Whether a fault has dealt with the message."""
@@ -95,24 +110,20 @@ class Sender:
                 " Error code : 50002. Please wait 4 seconds and try again."
             )
 
-    def _choose(self, events: list[Event]) -> Partition:
+    def _choose(self, key: str | None) -> Partition:
         """A link to a partition leads there, whatever the key: the SDK's buffered mode sends both."""
-        return self.partition or self.hub.partition_for(events[0].partition_key)
+        return self.partition or self.hub.partition_for(key)
 
-    def _stored(
-        self, message: Message, partition: Partition, count: int, tail: Tail | None, error: BaseException | None
-    ) -> None:
-        if tail is None:
-            if isinstance(error, Refused):
-                self._reject(message, error.condition, error.description)
-            else:
-                self._reject(message, INTERNAL_ERROR, f"the events could not be stored: {error}")
-        else:
+    def _stored(self, message: Message, count: int, error: BaseException | None) -> None:
+        if error is None:
             self._world.counters.events_in += count
             self._world.counters.batches_in += 1
             self._acknowledge(message)
             self._wake()
-            partition.advance(tail)
+        elif isinstance(error, Refused):
+            self._reject(message, error.condition, error.description)
+        else:
+            self._reject(message, INTERNAL_ERROR, f"the events could not be stored: {error}")
 
     def _acknowledge(self, message: Message) -> None:
         faults, hub = self._world.faults, self.hub.name

@@ -3,8 +3,8 @@
 Owns: creating and deleting hubs, the service's clock, keys and faults, and what was counted. Refuses to know: sockets;
 whoever owns one moves its bytes through a `Doorway`.
 
-How: everything but `create_hub`, `delete_hub` and `end_retention` is called from one thread, the one that `post` calls
-back on.
+How: everything but `create_hub` and `delete_hub` is called from one thread, the one that `post` calls back on; so does
+`soon`, which only that thread itself calls.
 """
 
 from __future__ import annotations
@@ -38,14 +38,17 @@ class EventHubs:
         *,
         keys: Mapping[str, str],
         post: Post,
+        soon: Post | None = None,
         faults: FaultBook,
         now: Callable[[], float] = time.time,
         bearer_token: str | None = None,
     ) -> None:
         self._post = post
-        self._log = Log(data_dir / FILE_NAME, post)
+        self._log = Log(data_dir / FILE_NAME, post, soon or post)
         self._world = World(self._log, keys, bearer_token, now, faults)
-        self._world.hubs.update((hub.key, hub) for hub in map(Hub.from_record, self._log.hubs()))
+        for record in self._log.hubs():
+            hub = Hub.from_record(record, self._log.tail)
+            self._world.hubs[hub.key] = hub
         self._retention = Retention(self._world)
         self._container_id = f"localazure-{uuid.uuid4().hex[:12]}"
         self._connections: set[Doorway] = set()
@@ -81,7 +84,7 @@ class EventHubs:
             )
         except sqlite3.IntegrityError:
             raise ValueError(f"the hub {name!r} exists") from None
-        hub = Hub.from_record(record)
+        hub = Hub.from_record(record, self._log.tail)
         self._world.hubs[hub.key] = hub
         return hub
 

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from localazure.eventhubs.log import Chunk, Log, Tail
+from localazure.eventhubs.catalog import Tail
+from localazure.eventhubs.chunks import Chunk
+from localazure.eventhubs.log import Log
 from localazure.eventhubs.positions import By, Position
 from localazure.eventhubs.refusals import ArgumentError
 

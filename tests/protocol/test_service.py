@@ -447,6 +447,7 @@ def test_events_that_are_damaged_on_disk_end_their_link_with_a_sentence_and_noth
 ) -> None:
     sender, _ = peer.attach("orders/Partitions/0", is_receiver=False)
     peer.send(sender, _batch(*[b"x" * 1_000] * 60), BATCH_FORMAT)
+    namespace.run_all_posted()
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as file:
         (page,) = file.execute("SELECT rootpage FROM sqlite_master WHERE name = 'chunks'").fetchone()
         (page_bytes,) = file.execute("PRAGMA page_size").fetchone()
@@ -468,6 +469,7 @@ def test_a_row_that_does_not_hold_what_its_sizes_say_detaches_its_reader(
     sender, _ = peer.attach("orders/Partitions/0", is_receiver=False)
     peer.send(sender, _batch(b"one"), BATCH_FORMAT)
     peer.send(sender, _batch(b"two"), BATCH_FORMAT)
+    namespace.run_all_posted()
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as file:
         file.execute("UPDATE chunks SET events = x'00' WHERE key = (SELECT max(key) FROM chunks)")
         file.commit()

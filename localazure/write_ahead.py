@@ -1,0 +1,169 @@
+"""Records on disk in the order they came, before anything else is done with them.
+
+Owns: files of `SEGMENT_BYTES`, written from the front and, once all their records are elsewhere, written over in place:
+a flush has then nothing to say about the file's length, and takes a fraction of what a growing file's takes. Refuses to
+know: what a record holds, threads: one call at a time, but for `release`.
+
+How: a record is a head (mark, length, number, CRC-32 of the bytes, CRC-32 of all this) and its bytes. Numbers grow by
+one within a file; the first record that does not hold what its head says, or does not follow, is where a file ends.
+What is written together is flushed once, and is whole or torn at its end. After a kill a file is cut off there.
+
+Gap: as SQLite does by default, macOS is asked for `fsync`, which does not empty the drive's own cache.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from io import FileIO
+from pathlib import Path
+
+SEGMENT_BYTES = 4_194_304
+MOST_SEGMENTS = 8
+_MARK = b"rec1"
+_HEAD = struct.Struct("<4sIQI")
+_CHECK = struct.Struct("<I")
+_HEAD_BYTES = _HEAD.size + _CHECK.size
+_flush = getattr(os, "fdatasync", os.fsync)
+
+
+@dataclass(slots=True)
+class Record:
+    """What is to be written, in parts; the check is reckoned as they come."""
+
+    parts: list[bytes] = field(default_factory=list)
+    size_bytes: int = 0
+    check: int = 0
+
+    def add(self, part: bytes) -> None:
+        self.parts.append(part)
+        self.size_bytes += len(part)
+        self.check = zlib.crc32(part, self.check)
+
+
+class Full(Exception):
+    """Every file still holds records that are nowhere else."""
+
+
+@dataclass(slots=True)
+class _Segment:
+    path: Path
+    file: FileIO
+    end: int = 0
+    last_number: int = 0
+
+
+class WriteAhead:
+    """The files `<path>0`, `<path>1`, ...; at most one caller at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._released = 0
+        self._segments: list[_Segment] = []
+        self._current: _Segment | None = None
+        self._recovered: list[tuple[int, bytes]] = []
+        for index in range(MOST_SEGMENTS):
+            found = path.with_name(f"{path.name}{index}")
+            if found.exists():
+                self._segments.append(self._recover(found))
+        self._recovered.sort()
+        self._next_number = self._recovered[-1][0] + 1 if self._recovered else 1
+
+    def recovered(self) -> list[tuple[int, bytes]]:
+        """Number and bytes of each record that was there, in order; to be asked once."""
+        found, self._recovered = self._recovered, []
+        return found
+
+    def write(self, records: Sequence[Record]) -> int:
+        """Write and flush records, at most a segment in all; the number of the last.
+
+        Raises: `Full`; `OSError`, after which none of them counts as written.
+        """
+        pieces: list[bytes] = []
+        number = self._next_number
+        for record in records:
+            head = _HEAD.pack(_MARK, record.size_bytes, number, record.check)
+            pieces.append(head + _CHECK.pack(zlib.crc32(head)))
+            pieces.extend(record.parts)
+            number += 1
+        data = b"".join(pieces)
+        segment = self._room_for(len(data))
+        segment.file.seek(segment.end)
+        view = memoryview(data)
+        while view:
+            view = view[segment.file.write(view) :]
+        _flush(segment.file.fileno())
+        segment.end += len(data)
+        segment.last_number = number - 1
+        self._next_number = number
+        return number - 1
+
+    @property
+    def last_number(self) -> int:
+        """The number of the last record that was written, 0 before the first."""
+        return self._next_number - 1
+
+    def release(self, number: int) -> None:
+        """The records up to `number` are elsewhere: their files may be written over."""
+        self._released = max(self._released, number)
+
+    def close(self) -> None:
+        """Close the files, and delete those whose records are all released."""
+        for segment in self._segments:
+            segment.file.close()
+            if segment.last_number <= self._released:
+                segment.path.unlink(missing_ok=True)
+        self._segments.clear()
+
+    def _room_for(self, size_bytes: int) -> _Segment:
+        current = self._current
+        if current is not None and current.end + size_bytes <= SEGMENT_BYTES:
+            return current
+        free = [one for one in self._segments if one.last_number <= self._released]
+        if free:
+            segment = free[0]
+            segment.end = 0
+        elif len(self._segments) < MOST_SEGMENTS:
+            segment = self._create()
+        else:
+            raise Full
+        self._current = segment
+        return segment
+
+    def _create(self) -> _Segment:
+        taken = {segment.path for segment in self._segments}
+        names = (self._path.with_name(f"{self._path.name}{index}") for index in range(MOST_SEGMENTS))
+        path = next(name for name in names if name not in taken)
+        segment = _Segment(path, FileIO(path, "w+"))
+        self._segments.append(segment)
+        if os.name == "posix":
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        return segment
+
+    def _recover(self, path: Path) -> _Segment:
+        """Take the records of a file that was there."""
+        data, end, number = path.read_bytes(), 0, 0
+        while end + _HEAD_BYTES <= len(data):
+            mark, size_bytes, found, check = _HEAD.unpack_from(data, end)
+            (head_check,) = _CHECK.unpack_from(data, end + _HEAD.size)
+            if mark != _MARK or head_check != zlib.crc32(data[end : end + _HEAD.size]):
+                break
+            if number and found != number + 1:
+                break
+            start = end + _HEAD_BYTES
+            record = data[start : start + size_bytes]
+            if len(record) < size_bytes or zlib.crc32(record) != check:
+                break
+            number, end = found, start + size_bytes
+            self._recovered.append((number, record))
+        file = FileIO(path, "r+")
+        file.truncate(end)
+        os.fsync(file.fileno())
+        return _Segment(path, file, end, number)

@@ -1,0 +1,287 @@
+"""What is acknowledged is written ahead first and moved into the file later; nobody who reads can tell."""
+
+from __future__ import annotations
+
+import os
+import queue
+import shutil
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from localazure import write_ahead
+from localazure.amqp import encode
+from localazure.eventhubs import intake, unmoved
+from localazure.eventhubs.catalog import HubRecord, Tail
+from localazure.eventhubs.intake import Arrived, Arriving
+from localazure.eventhubs.log import Log
+from localazure.eventhubs.messages import BATCH_FORMAT
+from localazure.eventhubs.refusals import EntityGone
+
+
+class Service:
+    """A log whose reports run when they are asked to, and what was said of each message."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.posted: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self.log = Log(folder / "events.sqlite", self.posted.put, self.posted.put)
+        self.outcomes: list[BaseException | None] = []
+        self.tails: list[Tail] = []
+
+    def hub(self, name: str = "orders", partitions: int = 2) -> HubRecord:
+        return self.log.create_hub(name, partitions, (), 1, 1_000, None)
+
+    def add(self, partition: int, *bodies: bytes, now_ms: int = 5) -> None:
+        message = Arriving(BATCH_FORMAT)
+        for body in bodies:
+            message.add(encode.described(0x75, encode.binary(encode.described(0x75, encode.binary(body)))))
+        message.cutter.finish()
+        self.log.append(Arrived(message, partition, now_ms, self.outcomes.append, self.tails.append))
+
+    def settle(self, outcomes: int) -> None:
+        """Run reports until so many messages are settled."""
+        while len(self.outcomes) < outcomes:
+            self.posted.get(timeout=10)()
+
+    def send(self, partition: int, *bodies: bytes) -> BaseException | None:
+        self.add(partition, *bodies)
+        self.settle(len(self.outcomes) + 1)
+        return self.outcomes[-1]
+
+    def move(self) -> None:
+        """Have everything moved into the file and reported."""
+        self.log._intake.unmoved.move()
+        self.log._journal.run(lambda _: None)
+        with suppress(queue.Empty):
+            while True:
+                self.posted.get_nowait()()
+
+    def all(self, partition: int) -> list[tuple[int, int, bytes]]:
+        """Sequence number of the first, offset and bytes of each chunk, read on from each."""
+        found, sequence = [], 0
+        while chunks := self.log.read(partition, sequence, 1):
+            chunk = chunks[0]
+            found.append((chunk.first_sequence, chunk.first_offset, chunk.events))
+            sequence = chunk.first_sequence + len(chunk.sizes)
+            if sequence >= self.log.tail(partition).next_sequence:
+                break
+        return found
+
+    def killed(self, folder: Path) -> Service:
+        """Another service on what the disk holds of this one now."""
+        shutil.copytree(self.folder, folder)
+        return Service(folder)
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    made = Service(tmp_path / "data") if (tmp_path / "data").mkdir() is None else None
+    assert made is not None
+    yield made
+    made.log.close()
+
+
+def rows(service: Service) -> int:
+    with sqlite3.connect(service.folder / "events.sqlite") as file:
+        (count,) = file.execute("SELECT count(*) FROM chunks").fetchone()
+    file.close()
+    return int(count)
+
+
+def test_what_is_acknowledged_is_read_the_same_before_and_after_it_is_moved(service: Service) -> None:
+    first, second = service.hub().partitions
+    for number in range(6):
+        assert service.send(first if number % 3 else second, b"%d" % number, b"x" * 300) is None
+        if number == 2:
+            service.move()
+    assert rows(service) == 3
+    before = service.all(first), service.all(second)
+    starts = [service.log.chunk_from(first, sequence, 8) for sequence in range(8)]
+    service.move()
+    assert rows(service) == 6
+    assert (service.all(first), service.all(second)) == before
+    assert [service.log.chunk_from(first, sequence, 8) for sequence in range(8)] == starts
+    assert [one[0] for one in before[0]] == [0, 2, 4, 6]
+    assert service.log.first_sequence(first, service.log.tail(first)) == 0
+
+
+def test_tails_are_told_after_the_acknowledgement_and_grow_without_a_gap(service: Service) -> None:
+    partition = service.hub().partitions[0]
+    for _ in range(3):
+        service.add(partition, b"a", b"b", now_ms=9)
+    service.add(partition, b"c", now_ms=2)
+    service.settle(4)
+    assert [tail.next_sequence for tail in service.tails] == [2, 4, 6, 7]
+    assert service.tails[-1].last_enqueued_ms == 9, "time does not go back within a partition"
+    assert service.tails[-1] == service.log.tail(partition)
+
+
+def test_after_a_kill_every_acknowledged_event_is_there_with_its_number_and_offset(
+    service: Service, tmp_path: Path
+) -> None:
+    first, second = service.hub().partitions
+    for number in range(8):
+        service.send(first if number % 3 else second, b"%d" % number, b"x" * 300)
+        if number == 3:
+            service.move()
+    before = service.all(first), service.all(second)
+    again = service.killed(tmp_path / "killed")
+    assert (again.all(first), again.all(second)) == before
+    assert again.log.tail(first) == service.log.tail(first)
+    again.send(first, b"later")
+    assert again.log.tail(first).next_sequence == service.log.tail(first).next_sequence + 1
+    once_more = again.killed(tmp_path / "killed again")
+    assert [one[2] for one in once_more.all(first)][:-1] == [one[2] for one in before[0]]
+    for one in (again, once_more):
+        one.log.close()
+    assert rows(once_more) == 9
+
+
+def test_what_was_moved_and_is_still_written_ahead_is_not_there_twice(service: Service, tmp_path: Path) -> None:
+    partition = service.hub().partitions[0]
+    service.send(partition, b"one")
+    service.log._intake.unmoved.move()
+    service.log._journal.run(lambda _: None)
+    again = service.killed(tmp_path / "killed")
+    assert [one[0] for one in again.all(partition)] == [0]
+    again.log.close()
+    assert rows(again) == 1
+    assert [one.name for one in again.folder.iterdir()] == ["events.sqlite"]
+
+
+def test_closed_it_leaves_everything_in_the_file_and_nothing_beside_it(service: Service) -> None:
+    partition = service.hub().partitions[0]
+    service.send(partition, b"one")
+    service.log._intake.unmoved.move()
+    service.send(partition, b"two")
+    service.log.close()
+    assert rows(service) == 2
+    assert [one.name for one in service.folder.iterdir()] == ["events.sqlite"]
+
+
+def test_messages_that_wait_share_a_flush(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushes = 0
+    flush = write_ahead._flush
+
+    def counted(number: int) -> None:
+        nonlocal flushes
+        flushes += 1
+        flush(number)
+
+    monkeypatch.setattr(write_ahead, "_flush", counted)
+    first, second = service.hub().partitions
+    for number in range(20):
+        service.add(first if number % 2 else second, b"%d" % number)
+    service.settle(20)
+    assert flushes == 1
+
+
+@pytest.mark.parametrize("is_quick", [True, False])
+def test_a_slow_disk_is_waited_for_by_a_thread_and_a_quick_one_in_the_loop(
+    service: Service, monkeypatch: pytest.MonkeyPatch, is_quick: bool
+) -> None:
+    where: list[bool] = []
+    flush = write_ahead._flush
+
+    def watched(number: int) -> None:
+        where.append(threading.current_thread() is threading.main_thread())
+        flush(number)
+
+    monkeypatch.setattr(write_ahead, "_flush", watched)
+    monkeypatch.setattr(intake, "LONGEST_FLUSH_IN_THE_LOOP_SECONDS", 60.0 if is_quick else 0.0)
+    partition = service.hub().partitions[0]
+    for number in range(3):
+        service.send(partition, b"%d" % number)
+    assert where == [is_quick] * 3
+    assert [one[0] for one in service.all(partition)] == [0, 1, 2]
+
+
+def test_a_disk_that_fails_refuses_in_words_and_leaves_no_gap(
+    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, os.strerror(28))
+
+    partition = service.hub().partitions[0]
+    service.send(partition, b"one")
+    with monkeypatch.context() as patch:
+        patch.setattr(write_ahead, "_flush", full)
+        assert "No space left" in str(service.send(partition, b"two"))
+    assert "No space left" in caplog.text
+    assert service.send(partition, b"three") is None
+    assert [one[0] for one in service.all(partition)] == [0, 1]
+    assert [event[2].endswith(body) for event, body in zip(service.all(partition), (b"one", b"three"), strict=True)]
+
+
+def test_when_nothing_can_be_moved_any_more_it_refuses_in_words_and_goes_on_when_there_is_room(
+    service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(write_ahead, "SEGMENT_BYTES", 20_000)
+    monkeypatch.setattr(unmoved, "BYTES_PER_MOVE", 10_000)
+    partition = service.hub().partitions[0]
+    pages = service.log._journal.run(lambda file: file.execute("PRAGMA page_count").fetchone()[0])
+    service.log._journal.run(lambda file: file.execute(f"PRAGMA max_page_count={pages}").fetchone())
+    stored = 0
+    while (refusal := service.send(partition, b"x" * 9_000)) is None:
+        stored += 1
+        assert stored < 100
+    assert isinstance(refusal, sqlite3.OperationalError)
+    assert "full" in str(refusal)
+    again = service.killed(tmp_path / "killed")
+    assert len(again.all(partition)) == stored
+    again.log.close()
+    service.log._journal.run(lambda file: file.execute("PRAGMA max_page_count=100000").fetchone())
+    assert service.send(partition, b"there is room") is None
+    assert [one[0] for one in service.all(partition)] == list(range(stored + 1))
+
+
+def test_what_is_sent_to_a_deleted_hub_is_refused_and_the_rest_of_its_group_is_kept(service: Service) -> None:
+    gone, kept = service.hub("gone", 1), service.hub("kept", 1)
+    service.send(gone.partitions[0], b"before")
+    service.log.drop_hub(gone)
+    service.add(gone.partitions[0], b"after")
+    service.add(kept.partitions[0], b"kept")
+    service.settle(3)
+    assert sorted(type(outcome).__name__ for outcome in service.outcomes) == ["EntityGone", "NoneType", "NoneType"]
+    assert any(isinstance(outcome, EntityGone) for outcome in service.outcomes)
+    service.move()
+    assert len(service.all(kept.partitions[0])) == 1
+    assert rows(service) == 1
+
+
+def test_events_that_are_removed_at_once_are_gone_wherever_they_were_and_numbers_go_on(
+    service: Service, tmp_path: Path
+) -> None:
+    first, second = service.hub().partitions
+    service.send(first, b"in the file")
+    service.move()
+    service.send(first, b"on its way")
+    service.log._intake.unmoved.move()
+    service.send(first, b"in memory", b"too")
+    service.send(second, b"of another partition")
+    assert service.log.expire_all([first]) == 4
+    assert service.log.read(first, 0, 1) == []
+    assert service.log.first_sequence(first, service.log.tail(first)) == 4
+    assert len(service.all(second)) == 1
+    service.send(first, b"after")
+    again = service.killed(tmp_path / "killed")
+    assert [one[0] for one in again.all(first)] == [4]
+    again.log.close()
+    service.move()
+    assert [one[0] for one in service.all(first)] == [4]
+
+
+def test_memory_holds_no_more_than_what_waits_to_be_moved(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unmoved, "BYTES_PER_MOVE", 10_000)
+    partition = service.hub().partitions[0]
+    for _ in range(50):
+        service.send(partition, b"x" * 3_000)
+        service.log._journal.run(lambda _: None)
+    service.move()
+    assert service.log._intake.unmoved.of(partition) == ()
+    assert rows(service) == 50

@@ -1,0 +1,112 @@
+"""Records written ahead: what was written is there after a kill, what is torn is not, and room is used again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from localazure import write_ahead
+from localazure.write_ahead import Full, Record, WriteAhead
+
+
+def record(*parts: bytes) -> Record:
+    made = Record()
+    for part in parts:
+        made.add(part)
+    return made
+
+
+def there(path: Path) -> list[tuple[int, bytes]]:
+    """What a start after a kill finds; the files are left as they are."""
+    return WriteAhead(path).recovered()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ahead"
+
+
+def test_what_was_written_is_there_after_a_kill_in_its_order(path: Path) -> None:
+    ahead = WriteAhead(path)
+    assert ahead.write([record(b"one"), record(b"tw", b"o"), record(b"")]) == 3
+    assert ahead.write([record(b"four")]) == 4
+    assert there(path) == [(1, b"one"), (2, b"two"), (3, b""), (4, b"four")]
+
+
+@pytest.mark.parametrize("position", [0, 5, 12, 20, 24, 26])
+def test_a_torn_record_is_none_and_nothing_behind_it_is_one(path: Path, position: int) -> None:
+    ahead = WriteAhead(path)
+    ahead.write([record(b"whole")])
+    end = (path.parent / "ahead0").stat().st_size
+    ahead.write([record(b"torn"), record(b"behind")])
+    with (path.parent / "ahead0").open("r+b") as file:
+        file.seek(end + position)
+        byte = file.read(1)[0]
+        file.seek(end + position)
+        file.write(bytes((byte ^ 0x10,)))
+    again = WriteAhead(path)
+    assert again.recovered() == [(1, b"whole")]
+    again.write([record(b"next")])
+    assert there(path) == [(1, b"whole"), (2, b"next")]
+
+
+def test_every_length_that_a_kill_can_leave_ends_with_a_whole_record(path: Path) -> None:
+    WriteAhead(path).write([record(b"one"), record(b"two")])
+    whole = (path.parent / "ahead0").read_bytes()
+    for length in range(len(whole)):
+        (path.parent / "ahead0").write_bytes(whole[:length])
+        assert there(path) == [(1, b"one")] * (length >= len(whole) // 2)
+
+
+def test_a_file_is_written_over_when_its_records_are_elsewhere_and_what_lies_behind_is_not_taken(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write_ahead, "SEGMENT_BYTES", 200)
+    ahead = WriteAhead(path)
+    for _ in range(4):
+        ahead.write([record(b"x" * 20)])
+    for _ in range(4):
+        ahead.write([record(b"y" * 20)])
+    ahead.release(4)
+    ahead.write([record(b"z" * 20)])
+    assert sorted(one.name for one in path.parent.iterdir()) == ["ahead0", "ahead1"]
+    assert there(path) == [(number, b"y" * 20) for number in range(5, 9)] + [(9, b"z" * 20)]
+
+
+def test_there_are_so_many_files_and_no_more(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(write_ahead, "SEGMENT_BYTES", 100)
+    ahead = WriteAhead(path)
+    for _ in range(write_ahead.MOST_SEGMENTS):
+        last = ahead.write([record(b"x" * 70)])
+    with pytest.raises(Full):
+        ahead.write([record(b"x" * 70)])
+    ahead.release(1)
+    assert ahead.write([record(b"x" * 70)]) == last + 1
+    assert len(list(path.parent.iterdir())) == write_ahead.MOST_SEGMENTS
+
+
+def test_what_was_not_flushed_does_not_count(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, os.strerror(28))
+
+    ahead = WriteAhead(path)
+    ahead.write([record(b"one")])
+    with monkeypatch.context() as patch:
+        patch.setattr(write_ahead, "_flush", full)
+        with pytest.raises(OSError, match="No space"):
+            ahead.write([record(b"never"), record(b"nor this")])
+    ahead.write([record(b"two")])
+    assert there(path) == [(1, b"one"), (2, b"two")]
+
+
+def test_closed_it_leaves_only_what_is_nowhere_else(path: Path) -> None:
+    ahead = WriteAhead(path)
+    last = ahead.write([record(b"one")])
+    ahead.close()
+    assert there(path) == [(1, b"one")]
+    again = WriteAhead(path)
+    again.release(last)
+    again.close()
+    assert list(path.parent.iterdir()) == []
