@@ -240,6 +240,8 @@ class Journal:
         try:
             result = work.run(self._connection)
         except Exception as refusal:
+            if isinstance(refusal, sqlite3.Error) and not self._connection.in_transaction:
+                raise  # SQLite has undone the whole group, as it does when the disk is full
             self._connection.execute("ROLLBACK TO work")
             self._connection.execute("RELEASE work")
             return None, refusal

@@ -77,6 +77,7 @@ def test_a_commit_that_fails_reports_every_work_of_its_group_and_keeps_none(tmp_
     errors = [outcomes.get(timeout=5) for _ in range(2)]
 
     assert isinstance(errors[1], sqlite3.OperationalError)
+    assert "full" in str(errors[1])
     assert words(journal) == ([] if errors[0] is not None else ["small"])
     journal.run(insert("later"))
     assert words(journal)[-1] == "later"
