@@ -27,7 +27,7 @@ ROWS: tuple[Row, ...] = (
     _served(
         "undefined apart from null",
         "undefined_and_null_are_kept_apart",
-        "= and != across types are false and true, as the service answers them; its page says undefined",
+        "deviating from its page: = and != across types are false and true, where the page says undefined",
     ),
     _served("GROUP BY", "group_by_is_served_within_one_partition"),
     _served("aggregates without VALUE", "an_aggregate_without_value_is_served_within_one_partition"),
@@ -54,8 +54,20 @@ ROWS: tuple[Row, ...] = (
     _served("feed ranges", "a_feed_range_is_queried_alone"),
     _served("the asynchronous client", "the_asynchronous_client_merges_alike"),
     # Pages
-    _served("max_item_count, pages of every kind of query", "pages_of_every_size_make_the_same_whole"),
-    _served("continuation tokens", "a_continuation_of_the_sdk_resumes_after_the_page"),
+    _served(
+        "max_item_count",
+        "pages_of_every_size_make_the_same_whole",
+        "within one partition every kind of query; over several ranges the SDK pages what it merges by itself",
+    ),
+    _served(
+        "continuation tokens within one partition",
+        "a_continuation_of_the_sdk_resumes_after_the_page",
+        "of every kind of query; DISTINCT and GROUP BY come in the order of their results' keys",
+    ),
+    _served(
+        "continuation tokens of filters and projections over several ranges",
+        "a_cross_partition_filter_resumes_in_the_next_range",
+    ),
     _served("continuation tokens across a restart", "a_continuation_outlives_a_restart_of_the_server"),
     Row(
         "a limit of time",
@@ -71,6 +83,12 @@ ROWS: tuple[Row, ...] = (
         "those that are counted or measured; no index or VM times, no index metrics",
     ),
     # Refusals
+    _refused(
+        "continuation tokens of ORDER BY, DISTINCT, TOP, OFFSET and LIMIT over several ranges",
+        "a_continuation_of_a_merged_query_is_refused",
+        "400 Invalid Continuation Token: the SDK hands out one range's token, from which no merged query can go on; of "
+        "aggregates it hands out none",
+    ),
     _refused(
         "a cross-partition query without the flag",
         "a_cross_partition_query_without_the_flag_is_refused",

@@ -5,8 +5,8 @@ compare by. Refuses to know: syntax, functions.
 
 How: documents are what a JSON decoder gives (dict, list, str, int, float, bool, None); `type(x)` decides, never
 `isinstance`, so that true is not 1. Equality across types is false and order across types is undefined, as in the
-service's own reference evaluator; so `c.x != null` keeps every document whose x is defined and not null. (The page on
-equality writes "undefined" for both; in a WHERE the two differ for `!=` and NOT only.)
+service's own reference evaluator; so `c.x != null` keeps every document whose x is defined and not null. That deviates
+from the page on equality, which has "undefined" for both; in a WHERE the two differ for `!=` and NOT only.
 
 Source: learn.microsoft.com/azure/cosmos-db/nosql/query/equality-comparison-operators,
 learn.microsoft.com/azure/cosmos-db/nosql/query/order-by (order of types),
