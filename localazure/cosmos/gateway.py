@@ -109,6 +109,8 @@ def _targets(
             "Cross partition query is required but disabled. Please set x-ms-documentdb-query-enablecrosspartition to "
             "true, specify x-ms-documentdb-partitionkey, or revise your query to avoid this exception."
         )
+    if plan.needs_plan(query.tree) and headers.get("x-ms-continuation"):
+        raise continuations.InvalidContinuation("a token of one range, for what the client merges from several")
     _refuse_what_the_client_must_combine(container, query, text, parameters)
     if not query.tree.sources:
         return [Target(ranges[0].id, ranges[0].minimum, ranges[0].maximum)]

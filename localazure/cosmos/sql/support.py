@@ -5,10 +5,16 @@ from __future__ import annotations
 from localazure.support import Row
 
 _CONTRACT = "tests/contract/test_cosmos_queries.py::test_"
+_PAGES = "tests/contract/test_cosmos_query_pages.py::test_"
+_LIMITS = "tests/contract/test_cosmos_query_limits.py::test_"
 
 
 def _served(operation: str, proof: str, note: str = "") -> Row:
     return Row(operation, True, _CONTRACT + proof, note)
+
+
+def _paged(operation: str, proof: str, note: str = "", *, supported: bool = True) -> Row:
+    return Row(operation, supported, _PAGES + proof, note)
 
 
 def _refused(operation: str, proof: str, note: str) -> Row:
@@ -54,40 +60,41 @@ ROWS: tuple[Row, ...] = (
     _served("feed ranges", "a_feed_range_is_queried_alone"),
     _served("the asynchronous client", "the_asynchronous_client_merges_alike"),
     # Pages
-    _served(
+    _paged(
         "max_item_count",
         "pages_of_every_size_make_the_same_whole",
         "within one partition every kind of query; over several ranges the SDK pages what it merges by itself",
     ),
-    _served(
+    _paged(
         "continuation tokens within one partition",
         "a_continuation_of_the_sdk_resumes_after_the_page",
         "of every kind of query; DISTINCT and GROUP BY come in the order of their results' keys",
     ),
-    _served(
+    _paged(
         "continuation tokens of filters and projections over several ranges",
         "a_cross_partition_filter_resumes_in_the_next_range",
     ),
-    _served("continuation tokens across a restart", "a_continuation_outlives_a_restart_of_the_server"),
+    _paged("continuation tokens across a restart", "a_continuation_outlives_a_restart_of_the_server"),
     Row(
         "a limit of time",
         True,
-        "tests/contract/test_cosmos_query_limits.py::test_a_query_that_takes_too_long_is_ended_with_408",
+        _LIMITS + "a_query_that_takes_too_long_is_ended_with_408",
         "a page ends after 5 s and goes on in the next; what cannot stop half way (sorts, folds, a match of a pattern "
         "of more than 1 s) is ended with 408, after 60 s at the latest",
     ),
-    _served("pages of 4 MB", "a_page_holds_no_more_than_four_megabytes"),
-    _served(
+    _paged("pages of 4 MB", "a_page_holds_no_more_than_four_megabytes"),
+    _paged(
         "query metrics",
         "query_metrics_count_what_was_read_and_given",
         "those that are counted or measured; no index or VM times, no index metrics",
     ),
     # Refusals
-    _refused(
+    _paged(
         "continuation tokens of ORDER BY, DISTINCT, TOP, OFFSET and LIMIT over several ranges",
         "a_continuation_of_a_merged_query_is_refused",
         "400 Invalid Continuation Token: the SDK hands out one range's token, from which no merged query can go on; of "
         "aggregates it hands out none",
+        supported=False,
     ),
     _refused(
         "a cross-partition query without the flag",
