@@ -35,6 +35,7 @@ from localazure.amqp.records import (
 )
 
 ERROR = 0x1D
+_TRANSFER = b"\x00\x53\x14"
 _BY_CODE = {kind.code: kind for kind in FIELDS}
 _BY_NAME = {
     "amqp:open:list": Open,
@@ -52,15 +53,25 @@ _BY_NAME = {
 }
 
 
-def read(body: bytes) -> Performative:
+def read(body: bytes | memoryview) -> Performative:
     """The performative of a frame body. Raises: `ConnectionFault` (decode-error, invalid-field, not-implemented)."""
+    end = _end_of_transfer(body)
     try:
-        return _read(body)
+        return _read(bytes(body[:end]), body[end:])
     except DecodeError as problem:
         raise ConnectionFault(problem.condition, problem.description) from None
 
 
-def _read(body: bytes) -> Performative:
+def _end_of_transfer(body: bytes | memoryview) -> int:
+    """Where a transfer's payload begins, which is then copied once; of all other frames, and of odd ones, the end."""
+    if len(body) < 12 or bytes(body[:3]) != _TRANSFER:
+        return len(body)
+    if body[3] == 0xC0:
+        return 5 + body[4]
+    return 8 + int.from_bytes(body[4:8], "big") if body[3] == 0xD0 else len(body)
+
+
+def _read(body: bytes, payload: bytes | memoryview) -> Performative:
     if body[:1] != b"\x00":
         raise DecodeError("a frame body must be a described list")
     descriptor, position = decode(body, 1)
@@ -71,7 +82,7 @@ def _read(body: bytes) -> Performative:
         raise ConnectionFault(NOT_IMPLEMENTED, f"no performative has the descriptor {descriptor!r}")
     values, end = _read_list(body, position, kind)
     if kind is Transfer:
-        values["payload"] = body[end:]
+        values["payload"] = body[end:] or bytes(payload)
     elif end != len(body):
         raise DecodeError(f"{len(body) - end} bytes follow the {kind.__name__.lower()}")
     performative: Performative = kind(**values)
