@@ -1,4 +1,4 @@
-"""The embedded Azure as one asyncio server: the only module that opens sockets.
+"""The embedded Azure as one asyncio server.
 
 Owns: the four listening sockets (Cosmos DB and Event Grid over HTTP, Event Hubs over AMQP, control over HTTP; loopback
 only), and the order of starting and stopping. Refuses to know: what the bytes mean.
@@ -10,39 +10,31 @@ each AMQP connection.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import os
-import signal
 import socket
 import ssl
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-
-import uvicorn
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from localazure.amqp_transport import Activity, AmqpTransport, receiving_room
 from localazure.certificate import server_context
 from localazure.control import create_control
 from localazure.cosmos.app import CosmosApp, CosmosKeys, create_app
 from localazure.cosmos.consistency import SESSION
-from localazure.errors import HubUnusable, PortBusy
+from localazure.errors import HubUnusable
 from localazure.eventgrid.app import create_app as create_topics
 from localazure.eventgrid.service import EventGrid
 from localazure.eventhubs.service import EventHubs
 from localazure.faults import FaultBook
+from localazure.http_server import GRACE_SECONDS, ByPort, HttpServer, http_config
 from localazure.keys import Keys
+from localazure.listening import listen_as, port_of
 
 logger = logging.getLogger(__name__)
 
-LOOPBACK = "127.0.0.1"
-GRACE_SECONDS = 2
 IDLE_CHECK_SECONDS = 5.0
-FORMER_PORT_RETRY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +89,7 @@ class Server:
         self._faults = FaultBook()
         self._activity = Activity()
         self._tls: ssl.SSLContext | None = None
-        self._http: uvicorn.Server | None = None
+        self._http: HttpServer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def stop(self) -> None:
@@ -147,8 +139,8 @@ class Server:
                 raise HubUnusable(name, str(error)) from error
         cosmos = self._create_cosmos()
         grid = self._create_event_grid()
-        ports = Endpoints(_port(cosmos_socket), _port(amqp_socket), _port(control), _port(grid_socket))
-        application = _ByPort(
+        ports = Endpoints(port_of(cosmos_socket), port_of(amqp_socket), port_of(control), port_of(grid_socket))
+        application = ByPort(
             {
                 ports.cosmos_port: cosmos,
                 ports.eventgrid_port: create_topics(grid),
@@ -163,8 +155,8 @@ class Server:
             },
             self._activity,
         )
-        self._http = _HttpServer(
-            _http_config(application),
+        self._http = HttpServer(
+            http_config(application),
             secured=[(cosmos_socket, self._tls), (grid_socket, self._tls)],
             started=lambda: self._ready(ports),
             leaving=lambda: self._leave(cosmos),
@@ -215,10 +207,10 @@ class Server:
         former = self._options.former or Endpoints(0, 0, 0)
         bound: list[socket.socket] = []
         try:
-            bound.append(_listen_as("Cosmos DB", self._options.cosmos_port, former.cosmos_port))
-            bound.append(_listen_as("Event Hubs", self._options.eventhubs_port, former.eventhubs_port))
-            bound.append(_listen_as("control", 0, former.control_port))
-            bound.append(_listen_as("Event Grid", 0, former.eventgrid_port))
+            bound.append(listen_as("Cosmos DB", self._options.cosmos_port, former.cosmos_port))
+            bound.append(listen_as("Event Hubs", self._options.eventhubs_port, former.eventhubs_port))
+            bound.append(listen_as("control", 0, former.control_port))
+            bound.append(listen_as("Event Grid", 0, former.eventgrid_port))
         except BaseException:
             for listening in bound:
                 listening.close()
@@ -233,118 +225,3 @@ class Server:
                 logger.info("nobody used the embedded Azure for %.0f s; it stops", limit)
                 self.stop()
                 return
-
-
-class _ByPort:
-    """Hands a request to the application of the port it came in on."""
-
-    def __init__(self, applications: dict[int, ASGIApp], activity: Activity) -> None:
-        self._applications = applications
-        self._activity = activity
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._activity.touch()
-        await self._applications[scope["server"][1]](scope, receive, send)
-
-
-class _HttpServer(uvicorn.Server):
-    """uvicorn, telling when it listens, and when it is about to close its sockets.
-
-    uvicorn speaks TLS on all of its sockets or on none; `secured` are served beside its own, each with its context.
-    """
-
-    def __init__(
-        self,
-        config: uvicorn.Config,
-        *,
-        secured: Sequence[tuple[socket.socket, ssl.SSLContext | None]],
-        started: Callable[[], None],
-        leaving: Callable[[], None],
-    ) -> None:
-        super().__init__(config)
-        self._secured = secured
-        self._tell = started
-        self._leaving = leaving
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._leaving()
-        await super().shutdown(sockets)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """A signal ends the serving and nothing else: uvicorn would raise it again, before files are closed."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        names = ("SIGINT", "SIGTERM", "SIGBREAK")
-        signals = [getattr(signal, name) for name in names if hasattr(signal, name)]
-        former = {number: signal.signal(number, self.handle_exit) for number in signals}
-        try:
-            yield
-        finally:
-            for number, handler in former.items():
-                signal.signal(number, handler)
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        loop = asyncio.get_running_loop()
-        for listening, context in self._secured:
-            self.servers.append(await loop.create_server(self._protocol, sock=listening, ssl=context))
-        if self.started:
-            self._tell()
-
-    def _protocol(self) -> asyncio.Protocol:
-        make = self.config.http_protocol_class
-        return make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)  # type: ignore[call-arg]
-
-
-def _http_config(application: ASGIApp) -> uvicorn.Config:
-    return uvicorn.Config(
-        application,
-        loop="asyncio",
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        date_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=300,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-    )
-
-
-def _listen_as(service: str, asked: int, former: int) -> socket.socket:
-    """On the port asked for, or else the former one, or else any. Raises: `PortBusy` for the first only."""
-    try:
-        return _listen(asked or former, retry_seconds=0.0 if asked else FORMER_PORT_RETRY_SECONDS)
-    except OSError as error:
-        if asked:
-            raise PortBusy(service, asked) from error
-        logger.warning("port %d, which %s had before, is taken; clients of before have to reconnect", former, service)
-        return _listen(0)
-
-
-def _listen(port: int, retry_seconds: float = 0.0) -> socket.socket:
-    """A listening loopback socket. Raises: `OSError` when the port stays busy for so long."""
-    deadline = time.monotonic() + retry_seconds
-    while True:
-        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        if os.name == "posix":
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind((LOOPBACK, port))
-            listening.listen(512)
-            listening.setblocking(False)
-        except OSError:
-            listening.close()
-            if port == 0 or time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-        else:
-            return listening
-
-
-def _port(listening: socket.socket) -> int:
-    return int(listening.getsockname()[1])
