@@ -81,14 +81,16 @@ def object_to_array(value: Value, key_name: Value = "k", value_name: Value = "v"
 
 
 def _distinct(values: list[Value]) -> list[Value]:
-    return list({identity_key(value): value for value in reversed(values)}.values())[::-1]
+    """Each value once, where it came first."""
+    return list({identity_key(value): value for value in values}.values())
 
 
 def set_intersect(first: Value, second: Value) -> Value:
+    """In the order of `second`, as the page has it."""
     if type(first) is not list or type(second) is not list:
         return UNDEFINED
-    common = {identity_key(value) for value in second}
-    return _distinct([value for value in first if identity_key(value) in common])
+    common = {identity_key(value) for value in first}
+    return _distinct([value for value in second if identity_key(value) in common])
 
 
 def set_difference(first: Value, second: Value) -> Value:
