@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from azure.core.exceptions import ServiceResponseError
@@ -109,6 +111,33 @@ def test_a_crash_between_two_operations_keeps_the_first_and_not_the_second(
     assert fault.hits == 1
     assert exists(container, "first")
     assert not exists(container, "second")
+
+
+def test_a_crash_ends_what_a_delay_holds_and_cuts_the_connections_that_are_idle(
+    azure: LocalAzure, container: ContainerProxy
+) -> None:
+    idle = http.client.HTTPConnection("127.0.0.1", azure.cosmos_port)
+    idle.request("GET", "/")
+    assert idle.getresponse().read()
+    delay = azure.faults.cosmos.delay(300, operation="upsert", container=container.id)
+    azure.faults.cosmos.crash(operation="create", container=container.id)
+    with (
+        CosmosClient.from_connection_string(azure.cosmos_connection_string, retry_total=0, retry_read=0) as other,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        database = other.get_database_client(container.container_link.split("/")[1])
+        held = thread.submit(database.get_container_client(container.id).upsert_item, {"id": "held", "pk": "a"})
+        while not delay.hits:
+            pass
+        with pytest.raises(ServiceResponseError):
+            container.create_item({"id": "second", "pk": "a"})
+        with pytest.raises(ServiceResponseError):
+            held.result()
+    assert idle.sock.recv(1) == b"", "the idle connection has been cut"
+    idle.close()
+    azure.faults.cosmos.delay(400, operation="read", container=container.id)
+    container.read_item("there", "a")  # by then the held write would have been done
+    assert not exists(container, "held")
 
 
 def test_a_crash_between_commit_and_answer_keeps_what_was_not_acknowledged(

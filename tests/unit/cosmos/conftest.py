@@ -20,7 +20,7 @@ from localazure.cosmos import routes, wire
 from localazure.cosmos.account import Account
 from localazure.cosmos.app import CosmosKeys, create_app
 from localazure.cosmos.endpoints import ResourceEndpoints
-from localazure.cosmos.errors import CosmosError
+from localazure.cosmos.errors import CosmosError, MethodNotAllowed, NotFound
 from localazure.cosmos.item_endpoints import ItemEndpoints
 from localazure.cosmos.wire import Request
 from localazure.faults import FaultBook
@@ -121,6 +121,7 @@ class Line(asyncio.Transport):
 class Front:
     """The whole account behind its ASGI edge, with a database `d`, under clocks that a test sets."""
 
+    NO_ROUTE = (NotFound, MethodNotAllowed)
     folder: Path
     settings: dict[str, Any] = field(default_factory=dict)
     time: float = 1_750_000_000.0
