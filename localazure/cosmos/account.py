@@ -36,6 +36,8 @@ from localazure.cosmos.queries import QueryAnswer, Scope, answer_query
 from localazure.cosmos.ranges import partition_of
 from localazure.cosmos.resources import Container
 from localazure.cosmos.scans import ContainerScan
+from localazure.cosmos.sql import limits
+from localazure.cosmos.sql.watch import Watch
 from localazure.cosmos.steps import Done, Step
 from localazure.cosmos.store import Store
 from localazure.cosmos.writes import Turn
@@ -106,7 +108,7 @@ class Account:
         now, past_seconds = self.store.now(), self._second_region_lag()
 
         def work(connection: sqlite3.Connection) -> tuple[Done, int]:
-            turn = Turn.take(connection, container.place, now, past_seconds)
+            turn = self._turn(connection, container, now, past_seconds)
             done = step(turn)
             self._sweeper.look(turn)
             return done, turn.lsn
@@ -120,13 +122,20 @@ class Account:
         now, past_seconds = self.store.now(), self._second_region_lag()
 
         def work(connection: sqlite3.Connection) -> tuple[list[Done], int]:
-            turn = Turn.take(connection, container.place, now, past_seconds)
+            turn = self._turn(connection, container, now, past_seconds)
             done = batches.run(turn, batch)
             self._sweeper.look(turn)
             return done, turn.lsn
 
         done, lsn = await self.store.write(work)
         return done, partition_of(container.partitions, container.key.effective_key(key or ())).id, lsn
+
+    def _turn(
+        self, connection: sqlite3.Connection, container: Container, now: float, past_seconds: float | None
+    ) -> Turn:
+        turn = Turn.take(connection, container.place, now, past_seconds)
+        turn.watch = Watch(limits.LONGEST_PAGE_SECONDS, self.store.is_leaving)
+        return turn
 
     def read_item(self, container: Container, address: Address, conditions: Conditions, reader: Reader) -> Outcome:
         """Raises: `NotFound`, `SessionNotAvailable`."""

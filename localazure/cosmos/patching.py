@@ -15,7 +15,6 @@ from localazure.cosmos.drafts import address_of, draft_of
 from localazure.cosmos.errors import BadRequest, PreconditionFailed, RequestTimeout
 from localazure.cosmos.partitioning import KeyValues
 from localazure.cosmos.resources import Container
-from localazure.cosmos.sql import limits
 from localazure.cosmos.steps import Done, Step
 from localazure.cosmos.writes import Turn
 
@@ -33,7 +32,7 @@ def patch(container: Container, key: KeyValues | None, id: str, body: Any, condi
         current = writes.get(turn, address)
         conditions.check(current)
         document = json.loads(current.body)
-        if not holds(document):
+        if not holds(document, turn.watch):
             raise PreconditionFailed("The document does not meet the condition of the patch.")
         patched = patches.apply(document, body.get("operations"), container.key.paths)
         row = writes.replace(turn, id, draft_of(container, key, patched), Conditions())
@@ -42,21 +41,24 @@ def patch(container: Container, key: KeyValues | None, id: str, body: Any, condi
     return step
 
 
-def _condition(text: Any) -> Callable[[Any], bool]:
+def _condition(text: Any) -> Callable[[Any, sql.Watch], bool]:
     """Whether a document meets `FROM <alias> WHERE ...`. Raises: `BadRequest` for what is no such text."""
     if text is None:
-        return lambda _: True
+        return lambda _, __: True
     try:
         query = sql.compile_query(sql.parse(f"{CONDITION_PREFIX}{text}"))
         if not query.streaming:
             raise BadRequest(f"The condition {text!r} of the patch is not of the form FROM <alias> WHERE ...")
     except sql.SqlRefused as refusal:
         raise BadRequest(refusal.as_service_text()) from refusal
+    except RecursionError as refusal:
+        raise BadRequest("The condition of the patch is nested too deeply.") from refusal
 
-    def holds(document: Any) -> bool:
+    def holds(document: Any, watch: sql.Watch) -> bool:
         try:
-            execution = query.start({}, watch=sql.Watch(limits.LONGEST_PAGE_SECONDS))
-            return any(True for _ in execution.outputs(document))
+            return any(True for _ in query.start({}, watch=watch).outputs(document))
+        except RecursionError as refusal:
+            raise BadRequest("The condition of the patch is nested too deeply.") from refusal
         except sql.OutOfTime as refusal:
             raise RequestTimeout("The condition of the patch took longer than an operation may.") from refusal
         except sql.SqlRefused as refusal:

@@ -12,7 +12,7 @@ expired document fit in.
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from localazure.cosmos import past, rids, uniques, versions
 from localazure.cosmos.documents import (
@@ -28,18 +28,23 @@ from localazure.cosmos.documents import (
     has_expired,
 )
 from localazure.cosmos.errors import Conflict, NotFound, OwnerNotFound
+from localazure.cosmos.sql.watch import Watch
 from localazure.cosmos.versions import Change
 
 
 @dataclass(slots=True)
 class Turn:
-    """One write's place in its container's order, inside the writer's transaction."""
+    """One write's place in its container's order, inside the writer's transaction.
+
+    `watch`: how long the conditions of its patches may take together; while they do, all other writes wait.
+    """
 
     connection: sqlite3.Connection
     place: Place
     lsn: int
     time: float
     keeps_past: bool = False
+    watch: Watch = field(default_factory=Watch)
     _used: int = 0
 
     @property

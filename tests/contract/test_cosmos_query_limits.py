@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from azure.cosmos import ContainerProxy, CosmosClient, PartitionKey
 from azure.cosmos.aio import CosmosClient as AsyncCosmosClient
-from azure.cosmos.exceptions import CosmosHttpResponseError
+from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpResponseError
 
 import localazure
 from localazure.cosmos import account, gateway
@@ -68,9 +68,20 @@ def test_the_condition_of_a_patch_is_ended_with_408_and_changes_nothing(
     change = [{"op": "add", "path": "/done", "value": True}]
     assert status_of(lambda: texts.patch_item("0", "x", change, filter_predicate=condition)) == 408
     assert "done" not in texts.read_item("0", "x")
+    batch = [("patch", (id, change), {"filter_predicate": condition}) for id in ("1", "2")]
+    with pytest.raises(CosmosBatchOperationError) as refused:
+        texts.execute_item_batch(batch, "x")
+    assert [answer["statusCode"] for answer in refused.value.operation_responses] == [408, 424]
+    assert "done" not in texts.read_item("1", "x")
     met = texts.patch_item("0", "x", change, filter_predicate=f"FROM c {SIX_JOINS} WHERE c.id = '0'")
     assert met["done"]
     texts.create_item({"id": "after", "pk": "x"})
+
+
+@pytest.mark.parametrize("condition", [f"FROM c WHERE c{'.a' * 5_000}", f"FROM c WHERE {'NOT ' * 5_000} true"])
+def test_a_condition_of_a_patch_that_is_nested_too_deeply_is_refused(texts: ContainerProxy, condition: str) -> None:
+    change = [{"op": "add", "path": "/done", "value": True}]
+    assert status_of(lambda: texts.patch_item("0", "x", change, filter_predicate=condition)) == 400
 
 
 def test_a_stop_ends_the_queries_that_are_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
