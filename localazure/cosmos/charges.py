@@ -4,10 +4,10 @@ Documented: point reads and point writes by item size, as Microsoft's table has 
 sizes and the smallest row below 1 KB; strong and bounded staleness double reads. A transactional batch costs the sum
 of its operations.
 Estimates, stated as such (Azure publishes no formula): a query or feed page costs `PAGE_BASE_RU` and a tenth of a 1
-KB read for each KB it loaded; metadata costs `METADATA_RU`; an operation that is refused (404, 409, 412, 400), alone or
-in a batch, costs `REFUSED_RU`, whatever it would have cost; what is refused before it reaches its partition, a query
-plan among it, costs nothing. Index policies lower the price of writes on Azure by amounts that are not documented, so
-they change nothing here. Lessons chart only the documented part.
+KB read for each KB it loaded; metadata costs `METADATA_RU`, as does each document deleted with its partition key; an
+operation that is refused (404, 409, 412, 400), alone or in a batch, costs `REFUSED_RU`, whatever it would have cost;
+what is refused before it reaches its partition, a query plan among it, costs nothing. Index policies lower the price of
+writes on Azure by amounts that are not documented, so they change nothing here. Lessons chart only the documented part.
 
 Source: learn.microsoft.com/azure/cosmos-db/understand-request-unit-consumption
 """

@@ -77,8 +77,9 @@ def _named_range(container: Container, request: Request) -> PhysicalPartition | 
     range_id = request.headers.get(RANGE_HEADER)
     if range_id is None:
         return None
+    wanted = range_id.rpartition(",")[2]  # some clients put the container's resource id before it
     for part in container.partitions:
-        if part.id == range_id:
+        if part.id == wanted:
             return part
     raise PartitionGone(f"The partition key range {range_id} is gone; it was split.")
 

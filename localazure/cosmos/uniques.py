@@ -17,7 +17,7 @@ from typing import Any
 
 from localazure.cosmos.errors import BadRequest
 from localazure.cosmos.partitioning import follow, split_path
-from localazure.cosmos.sql.values import Undefined
+from localazure.cosmos.sql.values import Undefined, is_number, number
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS uniques (
@@ -85,5 +85,8 @@ def _paths(key: Any) -> tuple[tuple[str, ...], ...]:
 
 
 def _value(document: Mapping[str, Any], path: Sequence[str]) -> Any:
+    """1 and 1.0 are the same value, as they are one number."""
     value = follow(document, path)
+    if is_number(value):
+        return number(value)
     return None if isinstance(value, Undefined) else value

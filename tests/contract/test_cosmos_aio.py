@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
+from typing import Any
 
 import pytest
+from azure.core import MatchConditions
 from azure.cosmos import PartitionKey
 from azure.cosmos.aio import CosmosClient
-from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosResourceExistsError, CosmosResourceNotFoundError
+from azure.cosmos.exceptions import (
+    CosmosBatchOperationError,
+    CosmosHttpResponseError,
+    CosmosResourceExistsError,
+    CosmosResourceNotFoundError,
+)
 
+import localazure
 from localazure.handle import LocalAzure
 
 
@@ -60,3 +69,56 @@ async def test_many_writers_at_once_are_all_kept(azure: LocalAzure, fresh_name: 
         found = [item["_lsn"] async for item in container.query_items_change_feed(start_time="Beginning")]
         assert found == list(range(1, 201))
         await client.delete_database(database)
+
+
+async def test_the_asynchronous_client_is_refused_as_the_other_is(azure: LocalAzure, fresh_name: str) -> None:
+    async with CosmosClient.from_connection_string(azure.cosmos_connection_string) as client:
+        database = await client.create_database(fresh_name)
+        container = await database.create_container(fresh_name, PartitionKey("/pk"), default_ttl=-1)
+        first = await container.create_item({"id": "1", "pk": "a", "v": 1})
+        stale: dict[str, Any] = {"etag": first["_etag"], "match_condition": MatchConditions.IfNotModified}
+        second = await container.replace_item("1", {"id": "1", "pk": "a", "v": 2}, **stale)
+        for refused, status in (
+            (container.replace_item("1", {"id": "1", "pk": "a", "v": 3}, **stale), 412),
+            (container.delete_item("1", "a", **stale), 412),
+            (container.create_item({"id": "1", "pk": "a"}), 409),
+            (container.create_item({"id": "2", "pk": "a", "text": "x" * 2_100_000}), 413),
+            (container.patch_item("1", "a", [{"op": "remove", "path": "/none"}]), 400),
+            (container.read_item("none", "a"), 404),
+            (container.scripts.create_stored_procedure({"id": "s", "body": "x"}), 405),
+        ):
+            with pytest.raises(CosmosHttpResponseError) as caught:
+                await refused
+            assert caught.value.status_code == status
+        assert await container.read_item("1", "a") == second
+        fault = azure.faults.cosmos.respond(429, retry_after_ms=5, times=2, operation="upsert", container=fresh_name)
+        await container.upsert_item({"id": "2", "pk": "b"})
+        assert fault.clear() == 2
+        await client.delete_database(database)
+    strong = CosmosClient.from_connection_string(azure.cosmos_connection_string, consistency_level="Strong")
+    async with strong:
+        with pytest.raises(CosmosHttpResponseError) as caught:
+            await strong.create_database(fresh_name)
+        assert caught.value.status_code == 400
+
+
+async def test_the_asynchronous_client_reads_many_ranges(tmp_path: Path) -> None:
+    with localazure.start(tmp_path / "azure", ranges=3) as azure:
+        async with CosmosClient.from_connection_string(azure.cosmos_connection_string) as client:
+            container = await (await client.create_database("d")).create_container("items", PartitionKey("/pk"))
+            everything = {str(index): f"p{index}" for index in range(30)}
+            await asyncio.gather(*(container.create_item({"id": id, "pk": pk}) for id, pk in everything.items()))
+            assert sorted([item["id"] async for item in container.read_all_items(max_item_count=4)]) == sorted(
+                everything
+            )
+            assert [item["id"] for item in await container.read_items(list(everything.items()))] == list(everything)
+            ordered = container.query_items("SELECT VALUE c.id FROM c ORDER BY c.id")
+            assert [id async for id in ordered] == sorted(everything)
+            found = []
+            async for part in container.read_feed_ranges():
+                feed = container.query_items_change_feed(start_time="Beginning", feed_range=part)
+                found.append([item["id"] async for item in feed])
+            assert len(found) == 3
+            assert sorted(id for part in found for id in part) == sorted(everything)
+            await container.delete_all_items_by_partition_key("p7")
+            assert "7" not in [item["id"] async for item in container.read_all_items()]

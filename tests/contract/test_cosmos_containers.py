@@ -116,6 +116,8 @@ def test_a_unique_key_is_held_by_one_document_of_a_logical_partition(database: D
 
     container.create_item(person("1", "one@x", "One"))
     container.create_item({**person("1", "one@x", "One"), "pk": "b"})
+    container.create_item({**person("2", "two@x", "Two"), "pk": "b", "email": 1})
+    refused(lambda: container.create_item({**person("3", "", "Three"), "pk": "b", "email": 1.0}), 409)
     for taken in (person("2", "one@x", "Two"), person("2", "two@x", "One")):
         refused(lambda taken=taken: container.create_item(taken), 409)
         refused(lambda taken=taken: container.upsert_item(taken), 409)

@@ -54,6 +54,12 @@ def test_each_page_comes_from_one_range_in_the_order_of_creation(driver: Any) ->
         assert read_all(driver, x_ms_documentdb_partitionkeyrangeid=at) == [entry for entry in found if entry[0] == at]
 
 
+def test_a_range_may_be_named_with_its_container_before_it(driver: Any) -> None:
+    assert read_all(driver, x_ms_documentdb_partitionkeyrangeid="AAAAAQAAAAE=,1") == [
+        entry for entry in read_all(driver) if entry[0] == "1"
+    ]
+
+
 @pytest.mark.parametrize("pages", [0, 1, 2, 6])
 def test_a_split_in_the_midst_of_a_read_loses_nothing_and_tells_nothing_twice(driver: Any, pages: int) -> None:
     def split(page: int) -> None:
