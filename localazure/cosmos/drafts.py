@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -28,6 +27,7 @@ from localazure.cosmos.texts import is_unicode
 MOST_ITEM_BYTES = 2 * 1024 * 1024
 MOST_LEVELS = 128
 MOST_ID_BYTES = 1023
+FEWEST_DIGITS_OF_NO_DOUBLE = 16
 FORBIDDEN_IN_IDS = frozenset("/\\?#")
 SYSTEM_PROPERTIES = ("_rid", "_self", "_etag", "_attachments", "_ts", "_lsn")
 
@@ -38,25 +38,23 @@ def _refuse_constant(name: str) -> NoReturn:
 
 def _integer(digits: str) -> float:
     """Raises: `ValueError` for one that no double holds, as `json` does for NaN."""
+    if len(digits) < FEWEST_DIGITS_OF_NO_DOUBLE:
+        return int(digits)
     value = number(int(digits))
     if math.isinf(value):
         raise ValueError(f"{digits[:20]}... is beyond the numbers of JSON that are stored, which are doubles")
     return value
 
 
-_READER = json.JSONDecoder(parse_constant=_refuse_constant)
-_READER_OF_LARGE_NUMBERS = json.JSONDecoder(parse_constant=_refuse_constant, parse_int=_integer)
-_LARGE_NUMBER = re.compile(rb"\d{16}")
-"""Only a number of so many digits can differ from its double."""
+_READER = json.JSONDecoder(parse_constant=_refuse_constant, parse_int=_integer)
 _WRITER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 _ESCAPING_WRITER = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False)
 
 
 def read_json(body: bytes) -> Any:
     """Raises: `BadRequest` for what is not JSON in UTF-8, is nested too deeply to be read, or holds no double."""
-    reader = _READER_OF_LARGE_NUMBERS if _LARGE_NUMBER.search(body) else _READER
     try:
-        return reader.decode(body.decode("utf-8-sig"))
+        return _READER.decode(body.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"The request body is not valid JSON: {str(error)[:200]}") from error
 
