@@ -1,10 +1,12 @@
 """Faults on purpose: what a lesson or a test makes the embedded services do wrong, each hit counted.
 
-Server side, a `FaultBook` holds the armed faults; the services ask it at the points where the real service can fail
-(`take` uses one up, `peek` looks at a lasting one). Client side, `Faults` speaks to the control route and returns a
-handle whose `hits` says how often the fault has struck, so that a lesson can account for every one.
+Server side, a `FaultBook` holds the armed faults; the services ask it at the points where the real service can fail:
+`take` counts a hit, and a fault that has had its times strikes no more; `peek` looks without counting, at a fault that
+lasts until it is cleared. Client side, `Faults` speaks to the control route and returns a handle whose `hits` says how
+often the fault has struck, so that a lesson can account for every one.
 
-Which kinds exist, and which facts and values they take, is the knowledge of `fault_kinds`.
+Which kinds exist, and which facts and values they take, is the knowledge of `fault_kinds`; which operations of Cosmos DB
+there are to be named stands here, and a test compares it with the routes.
 """
 
 from __future__ import annotations
