@@ -5,8 +5,8 @@ Server side, a `FaultBook` holds the armed faults; the services ask it at the po
 lasts until it is cleared. Client side, `Faults` speaks to the control route and returns a handle whose `hits` says how
 often the fault has struck, so that a lesson can account for every one.
 
-Which kinds exist, and which facts and values they take, is the knowledge of `fault_kinds`; which operations of Cosmos DB
-there are to be named stands here, and a test compares it with the routes.
+Which kinds exist, and which facts and values they take, is the knowledge of `fault_kinds`; which operations of Cosmos
+DB there are to be named stands here, and a test compares it with the routes.
 """
 
 from __future__ import annotations
