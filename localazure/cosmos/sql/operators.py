@@ -18,6 +18,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
+from localazure.cosmos.sql.limits import check_size
 from localazure.cosmos.sql.values import UNDEFINED, Value, at_most, double, equal, is_number, less, number
 
 
@@ -75,7 +76,10 @@ def logical_and(left: Value, right: Value) -> Value:
 
 
 def concatenate(left: Value, right: Value) -> Value:
-    return left + right if type(left) is str and type(right) is str else UNDEFINED
+    if type(left) is not str or type(right) is not str:
+        return UNDEFINED
+    check_size(len(left) + len(right))
+    return left + right
 
 
 def not_equal(left: Value, right: Value) -> Value:

@@ -123,7 +123,7 @@ ROWS: tuple[Row, ...] = (
         "400, as on Azure",
     ),
     _refused(
-        "texts beyond 262,144 characters, 128 levels, 2,000 ANDs or ORs, 16,000 IN items",
+        "texts beyond 262,144 characters, 128 levels, 2,000 ANDs or ORs, 16,000 IN items, 16 million parts of a value",
         "a_query_beyond_the_limits_is_refused_and_not_an_error_of_the_server",
         "400 SC3020 and its neighbours",
     ),

@@ -152,3 +152,23 @@ def test_joins_and_conditions_of_subqueries_count_too() -> None:
     for part in (" JOIN (SELECT 1)" * 6, " WHERE true" + " AND true" * 1_001):
         with pytest.raises(SqlRefused, match="exceeded the maximum number"):
             parse(f"SELECT (SELECT VALUE 1 FROM c{part}) AS a, (SELECT VALUE 1 FROM c{part}) AS b FROM c")
+
+
+@pytest.mark.parametrize(
+    "doubled",
+    [
+        "x || x",
+        "CONCAT(x, x)",
+        "REPLACE(x, 'a', 'aaa')",
+        "StringJoin([x, x], '')",
+        "ARRAY_CONCAT(x, x)",
+    ],
+)
+def test_a_query_that_doubles_what_it_made_is_ended_before_memory_is(doubled: str) -> None:
+    array = "StringSplit(REPLICATE('a,', 5000), ',')"
+    inner = f"(SELECT VALUE {array if 'ARRAY' in doubled else f'StringJoin({array}, {chr(34) * 2})'})"
+    for _ in range(14):
+        inner = f"(SELECT VALUE {doubled} FROM {inner} AS x)"
+    with pytest.raises(SqlRefused, match="beyond the maximum size") as caught:
+        evaluate(f"SELECT VALUE {inner}", [])
+    assert caught.value.code == "SC3008"

@@ -14,6 +14,7 @@ from typing import Final
 
 from localazure.cosmos.sql.aggregates import AGGREGATES, Accumulator
 from localazure.cosmos.sql.functions.signature import Function
+from localazure.cosmos.sql.limits import check_size
 from localazure.cosmos.sql.operators import add
 from localazure.cosmos.sql.values import UNDEFINED, Value, identity_key, is_number, number, same, whole
 
@@ -21,6 +22,7 @@ from localazure.cosmos.sql.values import UNDEFINED, Value, identity_key, is_numb
 def array_concat(*arrays: Value) -> Value:
     if not all(type(array) is list for array in arrays):
         return UNDEFINED
+    check_size(sum(map(len, arrays)))
     return [item for array in arrays for item in array]
 
 

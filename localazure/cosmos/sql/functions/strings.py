@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from localazure.cosmos.sql.errors import OutOfTime
 from localazure.cosmos.sql.functions.signature import Function
+from localazure.cosmos.sql.limits import check_size
 from localazure.cosmos.sql.values import UNDEFINED, Value, as_json, number, read_json, whole
 from localazure.cosmos.sql.watch import Watch
 
@@ -42,7 +43,10 @@ def _text_only(function: Callable[[str], Value]) -> Callable[[Value], Value]:
 
 
 def concat(*values: Value) -> Value:
-    return "".join(values) if _are_text(*values) else UNDEFINED
+    if not _are_text(*values):
+        return UNDEFINED
+    check_size(sum(map(len, values)))
+    return "".join(values)
 
 
 def _comparison(test: Callable[[str, str], bool]) -> Callable[..., Value]:
@@ -111,7 +115,10 @@ def _contains(text: str, other: str) -> bool:
 def replace(text: Value, old: Value, new: Value) -> Value:
     if not _are_text(text, old, new):
         return UNDEFINED
-    return text.replace(old, new) if old else text
+    if not old:
+        return text
+    check_size(len(text) + text.count(old) * (len(new) - len(old)))
+    return text.replace(old, new)
 
 
 def replicate(text: Value, times: Value) -> Value:
@@ -163,6 +170,7 @@ def _regex(pattern: str, modifiers: str) -> regex.Pattern[str] | None:
 def string_join(items: Value, separator: Value) -> Value:
     if type(items) is not list or type(separator) is not str or not _are_text(*items):
         return UNDEFINED
+    check_size(sum(map(len, items)) + len(separator) * len(items))
     return separator.join(items)
 
 
