@@ -8,6 +8,7 @@ _CONTRACT = "tests/contract/event_hubs/test_"
 _SEND, _RECEIVE, _RIGHTS = _CONTRACT + "send.py::test_", _CONTRACT + "receive.py::test_", _CONTRACT + "rights.py::test_"
 _FAULTS, _DURABLE = _CONTRACT + "faults.py::test_", _CONTRACT + "durability.py::test_"
 _ASYNC = _CONTRACT + "async_client.py::test_"
+_ASYNC_RECEIVE = _CONTRACT + "async_receive.py::test_"
 _SERVICE = "tests/protocol/test_service.py::test_"
 _OWNERSHIP = "tests/contract/test_ownership.py::test_"
 
@@ -54,6 +55,7 @@ ROWS: tuple[Row, ...] = (
         _CONTRACT + "node_client.py::test_what_the_javascript_client_sends_both_clients_receive",
     ),
     _served("asyncio clients", _ASYNC + "what_is_sent_by_key_partition_and_turn_is_received"),
+    _served("asyncio: every start, large batches", _ASYNC_RECEIVE + "from_a_time_and_from_latest"),
     _served("receive from the start", _RECEIVE + "from_the_start_everything_comes_in_order"),
     _served("receive from `@latest`", _RECEIVE + "from_latest_only_what_comes_later"),
     _served(
@@ -90,6 +92,11 @@ ROWS: tuple[Row, ...] = (
     _served(
         "restart: clients go on, sequence numbers continue",
         _DURABLE + "a_producer_and_a_consumer_live_through_a_restart_and_sequence_numbers_continue",
+    ),
+    _served(
+        "a kill at any time: what was acknowledged is kept once, in sequence",
+        "tests/chaos/test_event_hubs_kill.py"
+        "::test_killed_under_load_nothing_acknowledged_is_lost_doubled_or_out_of_order",
     ),
     _served("delete a hub", _DURABLE + "a_deleted_hub_ends_its_links_and_is_unknown_from_then_on"),
     _served("retention by age", _SERVICE + "events_expire_by_age_and_sequence_numbers_go_on"),
