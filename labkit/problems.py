@@ -27,6 +27,7 @@ STATUS: Final[Mapping[str, int]] = {
     "no-such-resource": 404,
     "method-not-allowed": 405,
     "too-large": 413,
+    "headers-too-large": 431,
     "unsupported-media-type": 415,
     "invalid": 422,
     "internal": 500,
@@ -38,6 +39,9 @@ STATUS: Final[Mapping[str, int]] = {
 
 RETRY_AFTER_SECONDS: Final = 1
 """Where the service names no time itself."""
+
+READ_SESSION_NOT_AVAILABLE: Final = 1002
+"""Substatus: the replica has not caught up with what this client has seen."""
 
 ERRORS_AT_MOST: Final = 20
 LONGEST_POINTER: Final = 200
@@ -91,7 +95,8 @@ def of_azure(error: AzureError) -> Problem:
         wait_seconds = math.ceil(int(asked_ms) / 1000) if asked_ms.isdecimal() else RETRY_AFTER_SECONDS
         detail = "The database has more requests than it is paid for; nothing was carried out."
         return Problem("busy", detail, headers={"Retry-After": str(wait_seconds)})
-    if status in (None, 408, 410, 449, 503):
+    behind = (status, getattr(error, "sub_status", None)) == (404, READ_SESSION_NOT_AVAILABLE)
+    if behind or status in (None, 408, 410, 449, 503):
         detail = f"The database does not answer. {ASK_AGAIN}"
         return Problem("unavailable", detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
     return Problem("upstream", f"The database answered {status}, which asking again will not change.")

@@ -134,7 +134,13 @@ def from_document(document: Mapping[str, Any]) -> EventEnvelope:
 
 
 def as_written(document: Mapping[str, Any]) -> bytes:
-    """The wire bytes of an event document exactly as it was written: nothing is upcast on the way out."""
+    """The wire bytes of an event document exactly as it was written: nothing is upcast on the way out.
+
+    Raises: `EnvelopeError` for a document that says it is an event and lacks a field of every envelope.
+    """
+    if missing := [name for name in FIELDS if name not in document]:
+        told = f"the document {document.get('id')!r} has the kind 'event' and no {', '.join(missing)}"
+        raise EnvelopeError(told, document.get("aggregateId"))
     return _encoder.encode({name: document[name] for name in FIELDS})
 
 

@@ -174,6 +174,8 @@ def load(write_model: ContainerProxy, aggregate_id: str, bill: Bill) -> Loaded:
     try:
         document = write_model.read_item("state", partition_key=aggregate_id)
     except CosmosResourceNotFoundError as error:
+        if error.sub_status:
+            raise  # not the document is missing, but its container, or what this replica knows of the session
         bill.add(error.headers)
         return Loaded(None, 0, None)
     bill.add(document.get_response_headers())
@@ -210,6 +212,8 @@ def first_answer(
     try:
         receipt = write_model.read_item(receipt_id(context.idempotency_key), partition_key=command.aggregate_id)
     except CosmosResourceNotFoundError as error:
+        if error.sub_status:
+            raise
         bill.add(error.headers)
         return None
     bill.add(receipt.get_response_headers())

@@ -16,7 +16,7 @@ from azure.cosmos import ContainerProxy
 from azure.eventhub import EventData, EventHubProducerClient
 
 from labkit.errors import NotYet
-from labkit.events.envelope import from_json, to_document, to_json
+from labkit.events.envelope import EnvelopeError, from_json, to_document, to_json
 from labkit.events.leases import Lease, Leases
 from labkit.events.partition_key import partition_of
 from labkit.events.publishing import EventTooLarge
@@ -271,6 +271,14 @@ def test_an_event_that_no_batch_can_hold_is_named(
     huge = {**to_document(paid), "id": "huge", "version": 3, "metadata": {"source": "x" * 1_500_000}}
     write_model.create_item(huge)
     with pytest.raises(EventTooLarge, match=f"OrderPaid .* of {order(0)}@3 has 15[0-9]+ bytes"):
+        new_relay().run_once()
+
+
+def test_a_document_that_only_says_that_it_is_an_event_is_named(
+    new_relay: Callable[..., Relay], write_model: ContainerProxy
+) -> None:
+    write_model.create_item({"id": "stray", "aggregateId": order(0), "kind": "event"})
+    with pytest.raises(EnvelopeError, match="'stray' has the kind 'event' and no eventId, "):
         new_relay().run_once()
 
 

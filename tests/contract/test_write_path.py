@@ -290,6 +290,46 @@ def test_a_batch_that_the_service_refuses_leaves_nothing_behind(
     assert documents(write_model) == []
 
 
+@pytest.mark.parametrize("command", [CREATE, PayOrder(ID)])
+def test_a_replica_that_is_behind_is_no_sign_that_an_order_is_missing(
+    lab: Lab, handler: CommandHandler, write_model: ContainerProxy, command: CreateOrder | PayOrder
+) -> None:
+    fault = lab.faults.cosmos.respond(404, substatus=1002, operation="read", times=20)
+    with pytest.raises(CosmosHttpResponseError) as refused:
+        handler.handle(command, Context("k-1"))
+    assert (refused.value.status_code, refused.value.sub_status) == (404, 1002)
+    assert fault.clear() >= 1
+    assert documents(write_model) == []
+
+
+def test_a_receipt_that_a_replica_does_not_know_yet_is_no_sign_that_the_key_is_new(
+    lab: Lab, handler: CommandHandler, write_model: ContainerProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accepted(handler.handle(CREATE, Context("k-1")))
+    read_item = write_model.read_item
+
+    def behind(item: str, partition_key: str) -> Any:
+        if not item.startswith("receipt:"):
+            return read_item(item, partition_key=partition_key)
+        lab.faults.cosmos.respond(404, substatus=1002, operation="read", times=20)
+        return read_item(item, partition_key=partition_key)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(write_model, "read_item", behind)
+        with pytest.raises(CosmosHttpResponseError) as refused:
+            handler.handle(CREATE, Context("k-1"))
+    assert refused.value.sub_status == 1002
+    lab.faults.clear()
+    assert accepted(handler.handle(CREATE, Context("k-1"))).repeated
+
+
+def test_a_container_that_is_missing_is_no_missing_order(lab: Lab, handler: CommandHandler) -> None:
+    lab.database("command").delete_container("write-model")
+    with pytest.raises(CosmosHttpResponseError) as refused:
+        handler.handle(PayOrder(ID), Context("k-1"))
+    assert (refused.value.status_code, refused.value.sub_status) == (404, 1003)
+
+
 def test_a_race_inside_the_service_is_tried_again(lab: Lab, handler: CommandHandler) -> None:
     fault = lab.faults.cosmos.respond(449, operation="batch", times=1)
     outcome = accepted(handler.handle(CREATE, Context("k-1")))

@@ -208,8 +208,10 @@ async def test_each_refusal_is_a_problem_with_its_code_and_sentence(
     assert ("retry-after" in answer.headers) == (code == RefusalCode.CONTENDED)
 
 
-def refused_by_cosmos(status: int, retry_after_ms: str | None = None) -> CosmosHttpResponseError:
-    error = CosmosHttpResponseError(status_code=status, message="from the service")
+def refused_by_cosmos(
+    status: int, retry_after_ms: str | None = None, sub_status: int | None = None
+) -> CosmosHttpResponseError:
+    error = CosmosHttpResponseError(status_code=status, message="from the service", sub_status=sub_status)
     error.headers = {"x-ms-retry-after-ms": retry_after_ms} if retry_after_ms else {}
     return error
 
@@ -224,6 +226,8 @@ def refused_by_cosmos(status: int, retry_after_ms: str | None = None) -> CosmosH
         (refused_by_cosmos(408), 503, "unavailable", "1"),
         (refused_by_cosmos(403), 502, "upstream", None),
         (refused_by_cosmos(404), 502, "upstream", None),
+        (refused_by_cosmos(404, sub_status=1003), 502, "upstream", None),
+        (refused_by_cosmos(404, sub_status=1002), 503, "unavailable", "1"),
         (refused_by_cosmos(500), 502, "upstream", None),
         (ServiceRequestError("no route"), 503, "unavailable", "1"),
         (ServiceResponseError("cut off"), 503, "unavailable", "1"),
