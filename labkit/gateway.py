@@ -27,10 +27,8 @@ class Gateway:
         if scope["type"] != "http":
             return  # neither side has anything to start, and neither speaks by web socket
         method = scope["method"]
-        if method in READS:
-            await self.query(scope, receive, send)
-        elif method in WRITES:
-            await self.command(scope, receive, send)
+        if method in (*READS, *WRITES):
+            await (self.query if method in READS else self.command)(scope, receive, send)
         else:
             problem = Problem("method-not-allowed", "The gateway knows reads and writes, and this method is neither.")
             problem.headers["Allow"] = ", ".join((*READS, *WRITES))

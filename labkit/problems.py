@@ -40,9 +40,6 @@ STATUS: Final[Mapping[str, int]] = {
 RETRY_AFTER_SECONDS: Final = 1
 """Where the service names no time itself."""
 
-READ_SESSION_NOT_AVAILABLE: Final = 1002
-"""Substatus: the replica has not caught up with what this client has seen."""
-
 ERRORS_AT_MOST: Final = 20
 LONGEST_POINTER: Final = 200
 
@@ -95,7 +92,7 @@ def of_azure(error: AzureError) -> Problem:
         wait_seconds = math.ceil(int(asked_ms) / 1000) if asked_ms.isdecimal() else RETRY_AFTER_SECONDS
         detail = "The database has more requests than it is paid for; nothing was carried out."
         return Problem("busy", detail, headers={"Retry-After": str(wait_seconds)})
-    behind = (status, getattr(error, "sub_status", None)) == (404, READ_SESSION_NOT_AVAILABLE)
+    behind = status == 404 and getattr(error, "sub_status", None) == 1002  # the replica has not seen this session yet
     if behind or status in (None, 408, 410, 449, 503):
         detail = f"The database does not answer. {ASK_AGAIN}"
         return Problem("unavailable", detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})

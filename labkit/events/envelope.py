@@ -139,8 +139,7 @@ def as_written(document: Mapping[str, Any]) -> bytes:
     Raises: `EnvelopeError` for a document that says it is an event and lacks a field of every envelope.
     """
     if missing := [name for name in FIELDS if name not in document]:
-        told = f"the document {document.get('id')!r} has the kind 'event' and no {', '.join(missing)}"
-        raise EnvelopeError(told, document.get("aggregateId"))
+        raise EnvelopeError(f"event document {document.get('id')!r} without {missing}", document.get("aggregateId"))
     return _encoder.encode({name: document[name] for name in FIELDS})
 
 

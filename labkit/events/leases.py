@@ -260,9 +260,8 @@ def _body(lease: Lease, split_into: Sequence[FeedRange] = ()) -> dict[str, Any]:
 def document_named(container: ContainerProxy, name: str) -> Mapping[str, Any] | None:
     """The document of this id in a container whose partition key is the id; None if it is not there."""
     try:
-        found: Mapping[str, Any] = container.read_item(name, partition_key=name)
+        return container.read_item(name, partition_key=name)
     except CosmosResourceNotFoundError as error:
         if error.sub_status:
             raise  # the container is not there, or a replica is behind: nothing is known of the document
         return None
-    return found

@@ -201,9 +201,7 @@ def carry_out(request: Request, command: Command, context: Context, status: int 
 
 
 def done(outcome: Accepted, headers: Mapping[str, str], status: int) -> JSONResponse:
-    told = Done(
-        aggregate_id=outcome.aggregate_id, version=outcome.version, event_id=outcome.event_id, token=outcome.token
-    )
+    told = Done.model_validate(outcome, from_attributes=True)
     kind = "customers" if outcome.aggregate_id.startswith("customer-") else "orders"
     headers = {
         **headers,

@@ -213,10 +213,8 @@ def evolve(state: State | None, event: Event) -> State:
 def bad_customer(command: RegisterCustomer) -> Refusal | None:
     if command.name.strip() == "":
         return Refusal(RefusalCode.INVALID_NAME, "A customer has a name.")
-    if not is_text(command.name, LONGEST_NAME):
-        sentence = f"A name is text of at most {LONGEST_NAME} characters, not {len(command.name)}."
-        return Refusal(RefusalCode.INVALID_NAME, sentence)
-    return bad_customer_id(command.customer_id)
+    misnamed = bad_text("A name", command.name, LONGEST_NAME, RefusalCode.INVALID_NAME)
+    return misnamed or bad_customer_id(command.customer_id)
 
 
 def is_text(text: str, longest: int) -> bool:
@@ -224,11 +222,14 @@ def is_text(text: str, longest: int) -> bool:
     return len(text) <= longest and not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
+def bad_text(what: str, text: str, longest: int, code: RefusalCode) -> Refusal | None:
+    if is_text(text, longest):
+        return None
+    return Refusal(code, f"{what} is text of at most {longest} characters, not {len(text)}.")
+
+
 def bad_reason(reason: str) -> Refusal | None:
-    if not is_text(reason, LONGEST_REASON):
-        sentence = f"A reason is text of at most {LONGEST_REASON} characters, not {len(reason)}."
-        return Refusal(RefusalCode.INVALID_REASON, sentence)
-    return None
+    return bad_text("A reason", reason, LONGEST_REASON, RefusalCode.INVALID_REASON)
 
 
 def bad_customer_id(customer_id: str) -> Refusal | None:
@@ -258,18 +259,13 @@ def bad_item(item: Item) -> Refusal | None:
     price = item.unit_price
     if item.product_id.strip() == "":
         return Refusal(RefusalCode.INVALID_ITEMS, "An item names its product.")
-    if not is_text(item.product_id, LONGEST_PRODUCT_ID):
-        sentence = f"A product id is text of at most {LONGEST_PRODUCT_ID} characters, not {len(item.product_id)}."
-        return Refusal(RefusalCode.INVALID_ITEMS, sentence)
+    if unnamed := bad_text("A product id", item.product_id, LONGEST_PRODUCT_ID, RefusalCode.INVALID_ITEMS):
+        return unnamed
     if type(item.quantity) is not int or not 1 <= item.quantity <= HIGHEST_QUANTITY:
         sentence = f"{item.product_id}: a quantity is a whole number of 1 to {HIGHEST_QUANTITY}, not {item.quantity}."
         return Refusal(RefusalCode.INVALID_ITEMS, sentence)
-    if (
-        not isinstance(price, Decimal)
-        or not price.is_finite()
-        or not 0 <= price <= HIGHEST_UNIT_PRICE
-        or price != price.quantize(CENT)
-    ):
+    in_range = isinstance(price, Decimal) and price.is_finite() and 0 <= price <= HIGHEST_UNIT_PRICE
+    if not in_range or price != price.quantize(CENT):
         sentence = f"{item.product_id}: a unit price is 0.00 to {HIGHEST_UNIT_PRICE} with two places, not {price}."
         return Refusal(RefusalCode.INVALID_ITEMS, sentence)
     return None

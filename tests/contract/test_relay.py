@@ -278,7 +278,7 @@ def test_a_document_that_only_says_that_it_is_an_event_is_named(
     new_relay: Callable[..., Relay], write_model: ContainerProxy
 ) -> None:
     write_model.create_item({"id": "stray", "aggregateId": order(0), "kind": "event"})
-    with pytest.raises(EnvelopeError, match="'stray' has the kind 'event' and no eventId, "):
+    with pytest.raises(EnvelopeError, match=r"event document 'stray' without \['eventId', "):
         new_relay().run_once()
 
 
