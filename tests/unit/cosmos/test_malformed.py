@@ -147,3 +147,9 @@ def test_a_name_that_the_sdk_would_not_send_is_400_too(driver: Any, name: Any) -
     key = {"partitionKey": {"paths": ["/pk"], "kind": "Hash", "version": 2}}
     assert driver.call("POST", "/dbs", {"id": name}).status == 400
     assert driver.call("POST", "/dbs/d/colls", {"id": name, **key}).status == 400
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_a_key_of_more_levels_than_the_container_has_is_400_with_substatus_1001(driver: Any, method: str) -> None:
+    answer = driver.call(method, f"{ITEMS}/docs/1", key='"a","b"')
+    assert (answer.status, answer.headers["x-ms-substatus"]) == (400, "1001")
