@@ -135,7 +135,7 @@ def _look(folder: Path, sources: Sequence[Path]) -> Told:
             continue
         try:
             made_of = json.loads(copy.read_text(encoding="utf-8"))["metadata"].get("labkit", {}).get("source")
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             unreadable.append(path.name)
         else:
             if made_of not in (None, fingerprint(_read(path))):

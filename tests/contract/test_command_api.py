@@ -120,6 +120,35 @@ def test_of_many_who_have_seen_one_version_exactly_one_changes_it(lab: Lab, clie
     assert events(lab) == ["OrderCreated", "OrderUpdated"]
 
 
+def test_one_wish_sent_by_twenty_at_once_has_one_effect_and_one_answer(lab: Lab, client: httpx.Client) -> None:
+    at_once = threading.Barrier(20)
+
+    def place(_: int) -> httpx.Response:
+        at_once.wait()
+        return client.post("/orders", json=ORDER, headers=key("k-1"))
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(place, range(20)))
+    assert {(answer.status_code, answer.text) for answer in answers} == {(201, answers[0].text)}
+    assert sum("idempotency-replayed" not in answer.headers for answer in answers) == 1
+    assert events(lab) == ["OrderCreated"]
+
+
+def test_one_key_for_twenty_other_wishes_at_once_carries_out_one_of_them(lab: Lab, client: httpx.Client) -> None:
+    client.post("/orders", json=ORDER, headers=key("k-0"))
+    at_once = threading.Barrier(20)
+
+    def change(number: int) -> int:
+        at_once.wait()
+        body = {"items": [ITEMS[0] | {"quantity": number + 1}]}
+        return client.patch(f"/orders/{ID}", json=body, headers=key("k-1")).status_code
+
+    with ThreadPoolExecutor(20) as pool:
+        statuses = sorted(pool.map(change, range(20)))
+    assert statuses == [200] + [409] * 19
+    assert events(lab) == ["OrderCreated", "OrderUpdated"]
+
+
 def test_an_answer_that_the_database_lost_is_503_and_the_retry_tells_the_truth(lab: Lab, client: httpx.Client) -> None:
     fault = lab.faults.cosmos.drop_connection(after_commit=True, operation="batch", times=20)
     lost = client.post("/orders", json=ORDER, headers=key("k-1"))

@@ -177,6 +177,18 @@ def test_a_copy_that_cannot_be_read_is_told_and_left(sources: list[Path], mine: 
     assert (mine / BOOK).read_bytes() == content
 
 
+def test_a_folder_in_the_place_of_one_copy_keeps_nobody_from_the_others_and_a_fresh_copy_keeps_it(
+    sources: list[Path], mine: Path
+) -> None:
+    (mine / BOOK).mkdir(parents=True)
+    (mine / BOOK / "notes.txt").write_text("a night", encoding="utf-8")
+    told = copies.bring(mine, sources)
+    assert (told.made, told.unreadable) == (("02_more.ipynb",), (BOOK,))
+    told = copies.bring(mine, sources, fresh=sources[:1])
+    assert ids(mine / BOOK)[:2] == ["title", "your-copy"]
+    assert (told.backup / BOOK / "notes.txt").read_text(encoding="utf-8") == "a night"
+
+
 STEPS = ("os.fsync", "os.link", "os.replace", "Path.rename", "Path.unlink", "Path.mkdir", "FileLock.acquire")
 
 
