@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from datetime import UTC, datetime
-
-from deltalake.exceptions import CommitFailedError
 
 from labkit import tracing
 from labkit.events.ids import order_day
@@ -25,13 +21,10 @@ from labkit.projections.inbox import Chunk, Inbox
 from labkit.projections.parking import ParkingLane
 from labkit.projections.projection import project
 from labkit.projections.query_container import QueryContainer, QueryFeed, missed_orders, opened
-from labkit.projections.read_store import ReadStore
+from labkit.projections.read_store import ReadStore, until_first
 from labkit.projections.replay import settle
 from labkit.projections.upkeep import Kept, Upkeep, keep
 
-logger = logging.getLogger(__name__)
-
-CONFLICT_RETRIES = 5
 IDLE_SECONDS = 0.5
 """The heart beats at least this often, and a waiter looks again at least this often."""
 
@@ -64,8 +57,8 @@ class Committing:
         begin = self.store.lowest(hub, partitions, first)
         if self._query_container:
             self.feed = opened(self._query_container, self.store, hub, begin)
-            begin = {part: min(number, self.feed.positions.get(part, NOTHING)) for part, number in begin.items()}
-            begin = {part: max(number, first.get(part, NOTHING)) for part, number in begin.items()}
+            fed = self.feed.positions
+            begin = {p: max(min(n, fed.get(p, NOTHING)), first.get(p, NOTHING)) for p, n in begin.items()}
         return begin
 
     def end(self) -> None:
@@ -76,7 +69,7 @@ class Committing:
     async def run(self, inbox: Inbox, thread: Executor, beat: Callable[[], None]) -> None:
         """Commit what arrives, on this one thread, until the pointer names other tables."""
         loop = asyncio.get_running_loop()
-        while await loop.run_in_executor(thread, self._still_in_use):
+        while await loop.run_in_executor(thread, self.store.current) is self.store:  # on a data lake, a request
             beat()
             chunks = await inbox.gather(IDLE_SECONDS)
             batch = [arrival for chunk in chunks for arrival in chunk.arrivals]
@@ -84,29 +77,21 @@ class Committing:
                 began = time.time()
                 await loop.run_in_executor(thread, self._commit, batch)
                 trace(chunks if tracing.is_on() else (), began)
-                now, taken = datetime.now(UTC), (at for chunk in chunks for at in chunk.enqueued_at)
-                self.applied_after_seconds.extend((now - at).total_seconds() for at in taken if at)
+                taken = (one.enqueued_ms / 1000 for one in batch if one.enqueued_ms)
+                self.applied_after_seconds.extend(time.time() - at for at in taken)
             inbox.done(chunks)
-        logger.info("the pointer has moved from %s", self.store.tables_url)
-
-    def _still_in_use(self) -> bool:
-        """Whether the pointer names the tables of this session; on a data lake that is a request."""
-        return self.store.current() is self.store
 
     def _commit(self, batch: Sequence[Arrival]) -> None:
         """All tables, the lane and the counts; upkeep if it is due."""
         with self.between:
             folded = self._project(batch)
         self._offer(batch, folded)
-        for event in folded.parked:
-            if event.aggregate_id:
-                self.lane.setdefault(event.aggregate_id, event.arrival.sequence_number)
         came = {"applied": folded.applied, "dropped": folded.dropped, "parked": len(folded.parked), "commits": 1}
         with self.turned:
             self.counts = {name: count + came[name] for name, count in self.counts.items()}
             self.turned.notify_all()
         if self._upkeep and self.counts["commits"] % self._upkeep.every_commits == 0:
-            self.kept = keep(self.store, self._upkeep)
+            self.kept[:] = keep(self.store, self._upkeep)
 
     def _offer(self, batch: Sequence[Arrival], folded: Folded) -> None:
         """Have the query container follow: with the rows of this fold, and of the events that the tables had before."""
@@ -119,21 +104,16 @@ class Committing:
     def _project(self, batch: Sequence[Arrival]) -> Folded:
         """Project, and again on what another writer left behind when that one was faster."""
         settle_here = functools.partial(settle, self._parking, self.store, self._hub)
-        for attempt in range(CONFLICT_RETRIES):
-            try:
-                return project(batch, self.store, self._parking, self._hub, self.lane, settle_here)
-            except CommitFailedError:
-                logger.info("another writer was faster, attempt %d of %d", attempt + 1, CONFLICT_RETRIES)
-        return project(batch, self.store, self._parking, self._hub, self.lane, settle_here)
+        return until_first(lambda: project(batch, self.store, self._parking, self._hub, self.lane, settle_here))
 
 
 def trace(chunks: Iterable[Chunk], began: float) -> None:
     """Where the time of each traced event went, up to a commit that began at `began` and has just ended."""
     ended = time.time()
     for chunk in chunks:
-        for arrival, enqueued_at in zip(chunk.arrivals, chunk.enqueued_at, strict=True):
+        for arrival in chunk.arrivals:
             parent = tracing.parent_in(arrival.body)
-            taken = enqueued_at.timestamp() if enqueued_at else chunk.received_at
+            taken = arrival.enqueued_ms / 1000 if arrival.enqueued_ms else chunk.received_at
             steps = ("hub", taken, chunk.received_at), ("projector", chunk.received_at, began), ("commit", began, ended)
             for name, since, until in steps:
                 tracing.record(name, parent, since, until)

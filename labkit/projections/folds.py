@@ -99,12 +99,14 @@ def apply(row: Row | None, event: EventEnvelope) -> Row:
 
 
 class Arrival(msgspec.Struct, frozen=True, gc=False):
-    """One event as a hub partition delivered it; `named` is the aggregate its application properties name, or ""."""
+    """One event as a hub partition delivered it; `named` is the aggregate its application properties name, or "";
+    `enqueued_ms`, since 1970, is when the hub took it."""
 
     hub_partition: str
     sequence_number: int
     body: bytes
     named: str = ""
+    enqueued_ms: int | None = None
 
 
 class Reading(msgspec.Struct, frozen=True, gc=False):

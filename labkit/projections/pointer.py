@@ -13,18 +13,18 @@ apart; a rebuild looks whether the pointer is still the one it began with, and s
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from deltalake._internal import DeltaFileSystemHandler  # deltalake.fs's own writer takes no bytes
 from filelock import FileLock, Timeout
 from pyarrow.fs import FileType
 
-from labkit.errors import NotYet
+from labkit.errors import LabError, NotYet
 
 FILE = "current.json"
 LOCK = "current.lock"
@@ -41,23 +41,42 @@ class Pointer:
     previous: str | None = None
 
 
+class PointerDamaged(LabError):
+    """The file names no tables that there are. Nothing is guessed: empty tables would be taken for the right ones."""
+
+
 def read(root: str, options: Options = None) -> Pointer:
-    """The pointer as it is now."""
-    if not is_url(root):
-        try:
-            return Pointer(**json.loads(Path(root, FILE).read_bytes()))
-        except FileNotFoundError:
-            return Pointer()
-    files = _object_store(root, options)
-    found = files.get_file_info([FILE])[0]
-    if found.type is FileType.NotFound:
+    """The pointer as it is now. Raises: `PointerDamaged`."""
+    try:
+        if is_url(root):
+            file = _object_store(root, options).open_input_file(FILE)
+            return msgspec.json.decode(file.read(file.size()), type=Pointer)
+        return msgspec.json.decode(Path(root, FILE).read_bytes(), type=Pointer)
+    except FileNotFoundError:
         return Pointer()
-    return Pointer(**json.loads(files.open_input_file(FILE).read(found.size)))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _damaged(root, options, f"cannot be read ({error})") from None
+
+
+def folder_in_use(root: str, options: Options = None) -> str:
+    """The folder that the pointer names, which is there. Raises: `PointerDamaged`."""
+    name = read(root, options).current
+    there = is_url(root) or (Path(name).name == name and Path(root, name).is_dir())  # at a URL it costs a request
+    if name and not there:
+        raise _damaged(root, options, f"names {name!r}, which is no folder beside it")
+    return name
+
+
+def _damaged(root: str, options: Options, why: str) -> PointerDamaged:
+    return PointerDamaged(
+        f'{root}/{FILE} {why}; have it name the folder of the tables to use, as {{"current": "FOLDER"}} '
+        f'("" for those at the root). Folders there: {", ".join(sorted(folders(root, options))) or "none"}'
+    )
 
 
 def write(root: str, pointer: Pointer, options: Options = None) -> None:
     """Replace the pointer in one step. Hold `locked` meanwhile."""
-    content = json.dumps(asdict(pointer)).encode()
+    content = msgspec.json.encode(pointer)
     if is_url(root):
         stream = _object_store(root, options).open_output_stream(FILE)
         stream.write(content)

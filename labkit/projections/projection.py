@@ -28,17 +28,13 @@ def is_fresh(reading: Reading, applied: Mapping[str, Mapping[str, int]]) -> bool
     return number > max(positions[part] for positions in applied.values())
 
 
-def nothing_to_settle(aggregate_ids: Iterable[str]) -> None:
-    """For who does not own the lane."""
-
-
 def project(
     arrivals: Sequence[Arrival],
     store: ReadStore,
     parking: ParkingLane,
     hub: str,
     lane: dict[str, int],
-    settle: Callable[[Iterable[str]], None] = nothing_to_settle,
+    settle: Callable[[Iterable[str]], object] = lambda aggregate_ids: None,
 ) -> Folded:
     """One batch, from the bytes to all tables committed. Any number of times with the same batch: the same tables.
 
@@ -53,11 +49,14 @@ def project(
     applied = store.positions(hub, ends)
     readings = [read(arrival) for arrival in arrivals]
     fresh = [reading for reading in readings if is_fresh(reading, applied)]
-    in_lane = lane.keys() & {reading.aggregate_id for reading in readings}
+    in_lane = {reading.aggregate_id for reading in readings if reading.aggregate_id in lane} if lane else set()
     if in_lane:
         parking.refresh(hub, lane, in_lane)
     folded = fold(fresh, current_rows(store, fresh), lane)
     parking.park(hub, folded.parked)
+    for event in folded.parked:
+        if event.aggregate_id:
+            lane.setdefault(event.aggregate_id, event.arrival.sequence_number)
     if in_lane:
         settle(in_lane)
     store.commit(Batch(hub, ends, list(folded.rows.values()), days_of(readings)))

@@ -43,7 +43,7 @@ from labkit.projections.parking import ParkingLane
 from labkit.projections.query_container import QueryContainer
 from labkit.projections.read_store import ReadStore
 from labkit.projections.seat import Candidate, Seat
-from labkit.projections.upkeep import UPKEEP, Kept, Upkeep
+from labkit.projections.upkeep import UPKEEP, Upkeep
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +89,8 @@ class Projector:
         self._committing = Committing(store, parking, upkeep, query_container)
         self.applied_after_seconds = self._committing.applied_after_seconds
         """Of the last events: committed minus enqueued, wall time."""
+        self.kept = self._committing.kept
+        """What the last upkeep did, by table."""
         self._parking = parking
         self._first = dict(first or {})
         self._commit_events = commit_events
@@ -113,17 +115,6 @@ class Projector:
     def counters(self) -> Mapping[str, int]:
         """Since the last start: events received, and of these applied, dropped and parked; commits; receive errors."""
         return self._committing.counts | {"received": self._inbox.received, "receive_errors": self._inbox.errors}
-
-    @property
-    def query_lag(self) -> tuple[Mapping[str, int], int]:
-        """Of the query container: hub partition -> the last sequence number that is in it; and the rows that wait."""
-        feed = self._committing.feed
-        return (feed.positions, feed.pending_rows) if feed else ({}, 0)
-
-    @property
-    def kept(self) -> list[Kept]:
-        """What the last upkeep did, by table."""
-        return self._committing.kept
 
     def start(self) -> None:
         """Begin where the tables end. Starting a running projector does nothing."""
@@ -219,8 +210,8 @@ class Projector:
 
     def _run(self, ready: threading.Event) -> None:
         try:
-            while self._session(ready):
-                pass
+            while self._begins_again(ready):
+                logger.info("another session follows")
         except BaseException as error:
             logger.exception("the projector ends")
             self.error = error
@@ -229,10 +220,10 @@ class Projector:
             with self._committing.turned:
                 self._committing.turned.notify_all()
 
-    def _session(self, ready: threading.Event) -> bool:
-        """Begin, and work until told to stop; whether another session is to follow."""
+    def _begins_again(self, ready: threading.Event) -> bool:
+        """Work until told to stop; whether another session is to follow."""
         try:
-            again = asyncio.run(self._work(ready))
+            return asyncio.run(self._work(ready))
         except OUT_OF_REACH as error:
             if self._ending.is_set():
                 raise
@@ -240,7 +231,6 @@ class Projector:
             self._out_of_reach = (str(error), self.counters["commits"])
             ready.set()
             return not self._ending.wait(RECONNECT_SECONDS)
-        return again
 
     async def _work(self, ready: threading.Event) -> bool:
         """One session; whether it ended because the pointer has moved or the seat is lost."""
@@ -280,16 +270,12 @@ class Projector:
                 drained = asyncio.create_task(inbox.drain())
                 if not holding.done():
                     await asyncio.wait({drained, committing}, return_when=asyncio.FIRST_COMPLETED)
-                await ended(receiving, committing, stopping, holding, drained)
+                tasks = (receiving, committing, stopping, holding, drained)
+                for task in tasks:
+                    task.cancel()
+                for end in await asyncio.gather(*tasks, return_exceptions=True):
+                    if isinstance(end, Exception):
+                        raise end
             finally:
                 self.active = False
                 await loop.run_in_executor(commits, self._committing.end)
-
-
-async def ended(*tasks: asyncio.Task[object]) -> None:
-    """Cancel what still runs. Raises: the first error of any."""
-    for task in tasks:
-        task.cancel()
-    for end in await asyncio.gather(*tasks, return_exceptions=True):
-        if isinstance(end, Exception):
-            raise end

@@ -6,7 +6,7 @@ and the thread that feeds it. The rows are those that the folds made for the tab
 Guarded by version: what is there is looked at first, an older document is replaced by its etag, a missing one created,
 any other left alone, one transactional batch per customer. Whoever was faster makes the batch fail, and it is looked at
 again. The positions (one document per hub) are written after the rows, so a crash between the two writes the same rows
-again, which changes nothing: at least once, guarded, and behind the tables by what `pending_rows` says.
+again, which changes nothing: at least once, guarded, and behind the tables by what waits.
 
 A container that knows nothing of the hub yet is filled from the table first.
 
@@ -166,7 +166,6 @@ class QueryFeed:
 
     def __init__(self, target: QueryContainer, hub: str, positions: Mapping[str, int]) -> None:
         self.error: BaseException | None = None
-        self.written_rows = 0
         self._target = target
         self._hub = hub
         self._positions = dict(positions)
@@ -181,11 +180,6 @@ class QueryFeed:
     def positions(self) -> Mapping[str, int]:
         """Hub partition -> the last sequence number whose order is in the container."""
         return self._positions
-
-    @property
-    def pending_rows(self) -> int:
-        """How many rows wait: the container's lag behind the tables."""
-        return len(self._waiting)
 
     def offer(self, rows: Iterable[Row], ends: Mapping[str, int]) -> None:
         """Have these rows written, all of them up to `ends`; waits while too many wait. Raises: the thread's error."""
@@ -229,7 +223,7 @@ class QueryFeed:
             self._waiting = {}
             self._changed.notify_all()
         if ends != self._positions:
-            self.written_rows += self._target.write(rows.values())
+            self._target.write(rows.values())
             self._target.save(self._hub, ends)
             self._positions = ends
         return not self._stopping or self._offered != self._positions

@@ -1,9 +1,9 @@
 """The read models as Delta tables: the current rows, and the one commit that holds rows and positions.
 
 Owns where the three tables lie, how rows are merged (what a row holds is in `rows`), and what a reader may ask of the
-tables themselves: current rows, an aggregate's version, the positions. Knows nothing of events or of Event Hubs: a
-position is the last sequence number applied of a hub partition, kept in the commit as a Delta transaction
-(`txn`: app id `<table>/<hub>/<hub partition>`, version = the sequence number).
+tables themselves: current rows, an aggregate's version, the positions.
+Knows nothing of events or of Event Hubs: a position is the last sequence number applied of a hub partition, kept in the
+commit as a Delta transaction (`txn`: app id `<table>/<hub>/<hub partition>`, version = the sequence number).
 
 One batch is three commits, one per table, in a fixed order. Each table keeps its own positions, so a crash between two
 of them is found at the next start: the table that lags is the one that asks for the events again.
@@ -16,6 +16,7 @@ Facts measured with deltalake 1.6.6 (a table of 200,000 orders in 20 days, 1,000
 - `txn` is compared between concurrent writers only: a handle that has not seen the other's commit of the same app id
   is refused (`CommitFailedError`); a handle that has may record a lower number.
 
+
 Source: Delta protocol, "Transaction Identifiers" (github.com/delta-io/delta/blob/master/PROTOCOL.md).
 Known gap: `abfss://` is given to delta-rs as it is, and has been tried no further than that it asks the endpoint.
 """
@@ -24,13 +25,15 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from labkit.errors import LabError
 from labkit.projections import pointer
@@ -53,6 +56,12 @@ from labkit.projections.rows import (
 
 __all__ = ["MONEY", "DayRow", "average", "daily_metrics"]
 """Of `rows`, for who reads the tables."""
+
+T = TypeVar("T")
+CONFLICT_RETRIES = 20
+"""Of one batch or replay, against another writer that commits many times a second."""
+LONGEST_WHY = 200
+"""Characters that are told of Delta's own words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +88,31 @@ def day_bound(column: str, days: Collection[dt.date]) -> str:
     return f"{column} IN ({literals})"
 
 
+class TableDamaged(LabError):
+    """Files of a table are missing, or are none any more."""
+
+
+@contextmanager
+def reading(url: str) -> Iterator[None]:
+    """Raises: `TableDamaged` for what Delta cannot make sense of."""
+    try:
+        yield
+    except (CommitFailedError, TableNotFoundError):
+        raise
+    except (DeltaError, pa.ArrowInvalid) as error:
+        why, what = str(error).splitlines()[0][:LONGEST_WHY], "`python3 lab.py rebuild` makes all tables anew"
+        raise TableDamaged(
+            f"the table {url} cannot be read ({why}); if that lasts, move its folder away, and {what}"
+        ) from error
+
+
 def contents(table: DeltaTable, model: ReadModel, predicate: str | None = None) -> pa.Table:
     """The rows there are (those that fulfil the SQL `predicate`), in the model's own Arrow types; in no order.
 
     A column that the table was made without is null.
     """
-    found = pa.table(table.scan(predicate=predicate))
+    with reading(table.table_uri):
+        found = pa.table(table.scan(predicate=predicate))
     for column in model.schema:
         if column.name not in found.column_names:
             found = found.append_column(column, pa.nulls(found.num_rows, column.type))
@@ -112,6 +140,14 @@ def merge(table: DeltaTable, rows: pa.Table, matching: str, guard: str | None, p
             [], "append", table.schema(), table.metadata().partition_columns, commit_properties=both
         )
         table.update_incremental()
+
+
+def until_first(work: Callable[[], T]) -> T:
+    """Do it, and again on what another writer left behind when that one was faster. Raises: `CommitFailedError`."""
+    for _ in range(CONFLICT_RETRIES):
+        with suppress(CommitFailedError):
+            return work()
+    return work()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +214,7 @@ class ReadStore:
     ) -> None:
         self.root_url = tables_url.rstrip("/")
         self.options = dict(storage_options) if storage_options else None
-        chosen = pointer.read(self.root_url, self.options).current if folder is None else folder
+        chosen = pointer.folder_in_use(self.root_url, self.options) if folder is None else folder
         self.tables_url = pointer.folder_url(self.root_url, chosen)
         self._read_only = read_only
         self._of_thread = threading.local()
@@ -189,7 +225,8 @@ class ReadStore:
     def _make(self, model: ReadModel) -> None:
         by = list(model.partition_by)
         url, options = self.url(model), self.options
-        DeltaTable.create(url, model.schema, mode="ignore", partition_by=by, storage_options=options)
+        with reading(url):
+            DeltaTable.create(url, model.schema, mode="ignore", partition_by=by, storage_options=options)
         there = {column.name for column in self.table(model).schema().fields}
         new = pa.schema([column for column in model.schema if column.name not in there])
         if new.names:
@@ -211,10 +248,11 @@ class ReadStore:
 
     def _handle(self, model: ReadModel, *, latest: bool) -> _Handle:
         handles: dict[str, _Handle] = self._of_thread.__dict__.setdefault("handles", {})
-        if model.name not in handles:
-            handles[model.name] = _Handle(DeltaTable(self.url(model), storage_options=self.options))
-        elif latest:
-            handles[model.name].table.update_incremental()
+        with reading(self.url(model)):
+            if model.name not in handles:
+                handles[model.name] = _Handle(DeltaTable(self.url(model), storage_options=self.options))
+            elif latest:
+                handles[model.name].table.update_incremental()
         return handles[model.name]
 
     def positions(self, hub: str, partitions: Iterable[str]) -> dict[str, dict[str, int]]:

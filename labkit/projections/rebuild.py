@@ -149,9 +149,6 @@ class Rebuild:
             batch = arrivals[begin : begin + BATCH_EVENTS]
             folded = project(batch, self.new, self.parking, self.sources.hub, self._lane)
             self._remember(folded)
-            for event in folded.parked:
-                if event.aggregate_id:
-                    self._lane.setdefault(event.aggregate_id, event.arrival.sequence_number)
 
     def compare(self) -> Comparison:
         """Every row in use against the rebuilt one, at equal positions of the hub and equal versions."""

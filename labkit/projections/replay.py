@@ -15,18 +15,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from deltalake.exceptions import CommitFailedError
-
 from labkit.projections import pointer
 from labkit.projections.folds import BEHIND, Folded, Reading, fold, read
 from labkit.projections.parking import ParkedEvent, ParkingLane, place
 from labkit.projections.projection import current_rows, days_of
 from labkit.projections.query_container import QueryContainer
-from labkit.projections.read_store import Batch, ReadStore
+from labkit.projections.read_store import Batch, ReadStore, until_first
 from labkit.projections.rows import OrderRow, Row
-
-CONFLICT_RETRIES = 20
-"""Of one replay, against a projector that commits many times a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,20 +96,15 @@ def _apply(
 ) -> tuple[Folded, Collection[Row]]:
     """What became of the events, and the rows afterwards."""
     readings = in_order(read(event.arrival) for event in parked)
-    for attempt in range(CONFLICT_RETRIES):
+
+    def attempt() -> tuple[Folded, Collection[Row]]:
         store.positions(hub, ())  # a look at all tables before any row is read
         current = current_rows(store, readings)
         folded = fold(readings, current, {})
         rows = (current | folded.rows).values()
-        if not folded.applied and not folded.dropped:
-            return folded, rows
-        version = max(row.version for row in rows)
-        batch = Batch(hub, {}, list(folded.rows.values()), days_of(readings), {f"parked/{aggregate_id}": version})
-        try:
-            store.commit(batch)
-        except CommitFailedError:
-            if attempt == CONFLICT_RETRIES - 1:
-                raise
-        else:
-            return folded, rows
-    raise AssertionError("unreachable")
+        if folded.applied or folded.dropped:
+            name, version = f"parked/{aggregate_id}", max(row.version for row in rows)
+            store.commit(Batch(hub, {}, list(folded.rows.values()), days_of(readings), {name: version}))
+        return folded, rows
+
+    return until_first(attempt)

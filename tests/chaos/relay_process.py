@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import sys
 
-from azure.cosmos import CosmosClient
 from azure.eventhub import EventHubProducerClient
 
 from labkit.events.relay import Relay
 from labkit.settings import spare_loopback_the_proxy
+from tests.contract.projector_process import reached
 
 
 def main() -> int:
     told = json.loads(sys.stdin.readline())
     spare_loopback_the_proxy()
-    database = CosmosClient.from_connection_string(told["cosmos"]).get_database_client(told["database"])
+    database = reached(told["cosmos"]).get_database_client(told["database"])
     producer = EventHubProducerClient.from_connection_string(told["send"], eventhub_name=told["hub"])
     write_model, state = map(database.get_container_client, ("write-model", "relay-state"))
     relay = Relay(write_model, producer, state, page_documents=50, lease_seconds=1.0)

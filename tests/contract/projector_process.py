@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 from azure.cosmos import CosmosClient
 from azure.eventhub.aio import EventHubConsumerClient
 
@@ -51,9 +52,18 @@ def start(settings: dict[str, Any]) -> subprocess.Popen[str]:
     return process
 
 
+def reached(connection: str) -> CosmosClient:
+    """A client, which asks for its account when it is made: again while that is away."""
+    while True:
+        try:
+            return CosmosClient.from_connection_string(connection)
+        except (ServiceRequestError, ServiceResponseError):
+            threading.Event().wait(0.05)
+
+
 def projector_of(settings: dict[str, Any]) -> Projector:
     """With a seat, upkeep, and the query container."""
-    database = CosmosClient.from_connection_string(settings["cosmos"]).get_database_client(settings["database"])
+    database = reached(settings["cosmos"]).get_database_client(settings["database"])
 
     def consumer(**options: Any) -> EventHubConsumerClient:
         return EventHubConsumerClient.from_connection_string(

@@ -103,7 +103,6 @@ def test_positions_follow_the_rows_and_an_order_that_changes_fast_is_written_onc
     feed.close()
     assert query.positions("hub") == {"0": 1, "1": 7}
     assert shown(container, "customer-a") == {"order-20260105-1": 2}
-    assert feed.pending_rows == 0
     assert shown(container, POSITIONS_OF).keys() == {"positions-hub"}
 
 
@@ -133,7 +132,7 @@ def test_the_projector_feeds_it_with_the_orders_of_its_tables(shop: Shop, contai
     projector.wait_until_visible(token, PATIENCE_SECONDS)
     projector.wait_until_applied(shop.ends(), PATIENCE_SECONDS)
     projector.stop()
-    assert projector.query_lag == (shop.ends(), 0)
+    assert QueryContainer(container).positions(shop.lab.hub) == shop.ends()
     assert agrees(shop, container)
     (paid,) = container.query_items(
         "SELECT * FROM c WHERE c.id = @id",

@@ -16,7 +16,7 @@ from labkit.projections import folds, pointer
 from labkit.projections.folds import CannotApply
 from labkit.projections.pointer import Pointer
 from labkit.projections.projector import Projector
-from labkit.projections.read_store import CUSTOMERS, ORDERS
+from labkit.projections.read_store import CUSTOMERS, ORDERS, ReadStore, TableDamaged
 from labkit.projections.rebuild import Rebuild, RebuildRefused, Sources
 from labkit.projections.replay import replay
 from labkit.read_queries.synapse import Synapse
@@ -288,3 +288,20 @@ def test_events_sent_again_during_a_rebuild_count_once(shop: Shop) -> None:
     projector.wait_until_applied(shop.ends(), PATIENCE_SECONDS)
     assert shop.tables() == folded(shop.history())
     assert shop.parking.held(shop.lab.hub) == []
+
+
+def test_a_table_that_is_damaged_beyond_reading_is_rebuilt_once_its_folder_is_away(shop: Shop) -> None:
+    projected(shop).stop()
+    orders = Path(shop.store.root_url) / "orders"
+    next(orders.rglob("*.parquet")).write_bytes(b"spoiled")
+    shop.does(ShipOrder(shop.order(4)))
+    projector = shop.projector()
+    with pytest.raises(TableDamaged, match=r"orders/? cannot be read .*; if that lasts, move its folder away"):
+        projector.wait_until_applied(shop.ends(), PATIENCE_SECONDS)
+    orders.rename(orders.with_name("damaged"))
+    shop.store = ReadStore(shop.store.root_url)
+    rebuilt(shop)
+    assert shop.tables() == folded(shop.history())
+    projector = shop.projector()
+    projector.wait_until_visible(shop.does(ShipOrder(shop.order(5))), PATIENCE_SECONDS)
+    assert shop.tables() == folded(shop.history())

@@ -9,7 +9,7 @@ import pytest
 
 from labkit.errors import NotYet
 from labkit.projections import pointer
-from labkit.projections.pointer import Pointer
+from labkit.projections.pointer import Pointer, PointerDamaged
 from labkit.projections.read_store import ORDERS, ReadStore
 
 
@@ -80,3 +80,28 @@ def test_two_at_once_are_kept_apart_in_a_folder(tmp_path: Path) -> None:
         pass
     with pointer.locked(str(tmp_path), timeout_seconds=0):
         pass
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\xff", b"[]", b'{"current": null}', b'{"current": 7}'])
+def test_a_pointer_that_is_none_is_refused_in_a_sentence_that_says_what_to_write(
+    tmp_path: Path, content: bytes
+) -> None:
+    store = ReadStore(str(tmp_path))
+    (tmp_path / pointer.FILE).write_bytes(content)
+    for opening in (store.current, lambda: ReadStore(str(tmp_path))):
+        with pytest.raises(PointerDamaged, match=r"current.json cannot be read .* Folders there: customers, daily_"):
+            opening()
+
+
+@pytest.mark.parametrize("folder", ["rebuilt-gone", "../elsewhere", "/tmp"])
+def test_tables_that_are_not_there_are_not_made_empty_because_the_pointer_names_them(
+    tmp_path: Path, folder: str
+) -> None:
+    root = tmp_path / "tables"
+    ReadStore(str(root))
+    (tmp_path / "elsewhere").mkdir()
+    pointer.write(str(root), Pointer(folder))
+    with pytest.raises(PointerDamaged, match="which is no folder beside it"):
+        ReadStore(str(root))
+    assert not (root / "rebuilt-gone").exists()
+    assert not list((tmp_path / "elsewhere").iterdir())
