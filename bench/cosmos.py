@@ -21,13 +21,14 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import psutil
@@ -229,24 +230,25 @@ def batch_and_page(ours: Served) -> Iterator[Figure]:
 
 
 def seed(folder: Path, sizes: dict[str, int]) -> None:
+    for name, count in sizes.items():
+        documents = ({"id": str(index), "pk": f"p{index}", "text": TEXT} for index in range(count))
+        write_documents(folder, name, "pk", documents)
+
+
+def write_documents(folder: Path, name: str, key_field: str, documents: Iterable[dict[str, Any]]) -> None:
     """Write documents straight into the file, as the server's writer would, while no server runs."""
     connection = sqlite3.connect(folder / "cosmos.sqlite", isolation_level=None)
-    key = KeyDefinition.from_json({"paths": ["/pk"], "kind": "Hash", "version": 2})
-    for name, count in sizes.items():
-        number, database = connection.execute(
-            "SELECT number, database FROM containers WHERE name = ?", (name,)
-        ).fetchone()
-        place = Place(number, "AAAAAQAAAAE=", f"dbs/{database}/colls/{number}/", None)
-        connection.execute("BEGIN")
-        turn = Turn.take(connection, place, time.time())
-        for index in tqdm(
-            range(count), desc=f"seeding {name}", unit="doc", leave=False, disable=not sys.stderr.isatty()
-        ):
-            document = {"id": str(index), "pk": f"p{index}", "text": TEXT}
-            values = (document["pk"],)
-            address = Address(key.effective_key(values), canonical(values), str(index))
-            create(turn, Draft(address, stored_text(document), None))
-        connection.execute("COMMIT")
+    key = KeyDefinition.from_json({"paths": [f"/{key_field}"], "kind": "Hash", "version": 2})
+    number, database = connection.execute("SELECT number, database FROM containers WHERE name = ?", (name,)).fetchone()
+    place = Place(number, "AAAAAQAAAAE=", f"dbs/{database}/colls/{number}/", None)
+    connection.execute("BEGIN")
+    turn = Turn.take(connection, place, time.time())
+    bar = tqdm(documents, desc=f"seeding {name}", unit="doc", leave=False, disable=not sys.stderr.isatty())
+    for document in bar:
+        values = (document[key_field],)
+        address = Address(key.effective_key(values), canonical(values), document["id"])
+        create(turn, Draft(address, stored_text(document), None))
+    connection.execute("COMMIT")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
 

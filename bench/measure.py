@@ -9,6 +9,7 @@ load, raises `Missed`: exit code 1 and no figures.
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import statistics
 import sys
@@ -74,13 +75,16 @@ def report(figures: Iterable[Figure], file: Path | None) -> None:
         file.write_text(text + "\n", encoding="utf-8")
 
 
-def main(measure: Callable[[], Iterable[Figure]]) -> int:
+def main(measure: Callable[..., Iterable[Figure]]) -> int:
     """The command line of one benchmark."""
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+    has_short_form = "short" in inspect.signature(measure).parameters
+    if has_short_form:
+        parser.add_argument("--short", action="store_true", help="smaller tables and less time")
     options = parser.parse_args()
     try:
-        report(measure(), options.json)
+        report(measure(short=options.short) if has_short_form else measure(), options.json)
     except Missed as missed:
         print(f"Missed: {missed}", file=sys.stderr)
         return 1

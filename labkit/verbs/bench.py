@@ -15,7 +15,8 @@ from labkit.verbs import places
 @click.command()
 @click.argument("name", required=False)
 @click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures here.")
-def bench(name: str | None, file: Path | None) -> None:
+@click.option("--short", is_flag=True, help="Smaller tables and less time, where a benchmark has that form.")
+def bench(name: str | None, file: Path | None, short: bool) -> None:
     """Measure: NAME is a file of bench/. Exit code 1 on errors or missed load."""
     known = sorted(path.stem for path in (places.ROOT / "bench").glob("*.py") if path.stem != "measure")
     if name not in known:
@@ -23,4 +24,5 @@ def bench(name: str | None, file: Path | None) -> None:
         raise LabError(f"{what}; there are: {', '.join(known)}")
     command = [sys.executable, str(places.ROOT / "bench" / f"{name}.py")]
     command += ["--json", str(file.resolve())] if file else []
+    command += ["--short"] if short else []
     raise SystemExit(subprocess.call(command, cwd=places.ROOT))

@@ -15,7 +15,7 @@ EXERCISES_AT_LEAST = {
     "01_write_model": 4,
     "02_events": 4,
     "03_projections": 4,
-    "04_read_queries": 2,
+    "04_read_queries": 4,
     "05_lag_monitoring": 2,
 }
 ROLES = {"exercise": "", "solution": "-solution", "check": "-check"}

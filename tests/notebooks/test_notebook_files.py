@@ -126,3 +126,12 @@ def test_settling_it_again_changes_no_byte(path: Path, notebook: NotebookNode) -
     again = nbformat.from_dict(notebook)
     outputs.settled(again, notebook, refresh_measured=False)
     assert nbformat.writes(again, version=nbformat.NO_CONVERT) + "\n" == path.read_text(encoding="utf-8")
+
+
+def test_what_notebook_04_quotes_of_the_page_on_deciding_is_what_the_page_says() -> None:
+    page = " ".join((NOTEBOOKS.parent / "docs" / "decide.md").read_text(encoding="utf-8").replace("**", "").split())
+    book = nbformat.read(NOTEBOOKS / "04_read_queries.ipynb", as_version=4)
+    (cell,) = [cell.source for cell in book.cells if "docs/decide.md" in cell.source]
+    quoted = [line.removeprefix("> ") for line in cell.splitlines() if line.startswith("> ")]
+    assert len(quoted) >= 3
+    assert [line for line in quoted if line not in page] == []
