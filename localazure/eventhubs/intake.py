@@ -7,9 +7,9 @@ stamped, kept in memory as chunks, and moved into the SQLite file, many transfer
 commit is on disk, what was written ahead may be written over. After a kill, what was written ahead and is not yet in
 the file is cut and stamped again, from the same bytes and with the same numbers.
 
-A flush that takes less than the handling of a batch is made in the event loop; one that takes longer, by a thread, and
-what arrives meanwhile shares the next. A number is given out only when all before it are written: a failed write leaves
-no gap.
+While flushes take less than the handling of a batch, one message that waits alone is flushed in the event loop. All
+else is flushed by a thread, and what arrives meanwhile shares the next flush. A number is given out only when all
+before it are written: a failed write leaves no gap.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ from localazure.write_ahead import SEGMENT_BYTES, Full, Record, WriteAhead
 logger = logging.getLogger(__name__)
 
 LONGEST_FLUSH_IN_THE_LOOP_SECONDS = 0.0005
+FORGETTING = 0.9
+"""What the longest flush counts with each further one."""
 MOST_BYTES_PER_FLUSH = SEGMENT_BYTES // 2
 _RECORD = struct.Struct("<QQqI")
 """Partition, sequence number of the first event, enqueued ms, message format: behind the message's bytes."""
@@ -95,7 +97,7 @@ class Intake:
         self._waiting: deque[Arrived] = deque()
         self._turn_planned = self._is_writing = self._closed = False
         self.unmoved = Unmoved(journal, self._moved)
-        self._flush_seconds = LONGEST_FLUSH_IN_THE_LOOP_SECONDS * 2
+        self._longest_seconds = LONGEST_FLUSH_IN_THE_LOOP_SECONDS * 2
         self._groups: queue.SimpleQueue[list[_Numbered] | None] = queue.SimpleQueue()
         self._written_groups: queue.SimpleQueue[tuple[list[_Numbered], _Outcome]] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write_groups, name="write-ahead", daemon=True)
@@ -157,7 +159,7 @@ class Intake:
         if not group:
             return
         self._is_writing = True
-        if self._flush_seconds > LONGEST_FLUSH_IN_THE_LOOP_SECONDS:
+        if len(group) > 1 or self._longest_seconds > LONGEST_FLUSH_IN_THE_LOOP_SECONDS:
             self._groups.put(group)
         else:
             self._report(group, self._write(group))
@@ -186,7 +188,7 @@ class Intake:
             number, problem = self._ahead.write([one.record() for one in group]), None
         except (OSError, Full) as error:
             return 0, error
-        self._flush_seconds += (time.perf_counter() - began - self._flush_seconds) / 4
+        self._longest_seconds = max(time.perf_counter() - began, self._longest_seconds * FORGETTING)
         return number, problem
 
     def _write_groups(self) -> None:

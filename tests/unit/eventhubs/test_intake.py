@@ -198,7 +198,34 @@ def test_a_slow_disk_is_waited_for_by_a_thread_and_a_quick_one_in_the_loop(
     for number in range(3):
         service.send(partition, b"%d" % number)
     assert where == [is_quick] * 3
-    assert [one[0] for one in service.all(partition)] == [0, 1, 2]
+    for number in range(2):
+        service.add(partition, b"%d" % number)
+    service.settle(5)
+    assert where[3:] == [False], "what shares a flush does not keep the loop waiting"
+    assert [one[0] for one in service.all(partition)] == [0, 1, 2, 3, 4]
+
+
+def test_after_one_slow_flush_the_loop_waits_for_none_for_a_while(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    took = [0.1]
+    where: list[bool] = []
+
+    def flush(_: int) -> None:
+        clock[0] += took[0]
+        where.append(threading.current_thread() is threading.main_thread())
+
+    monkeypatch.setattr(write_ahead, "_flush", flush)
+    monkeypatch.setattr(intake.time, "perf_counter", lambda: clock[0])
+    partition = service.hub().partitions[0]
+    service.send(partition, b"slow")
+    took[0] = 0.0001
+    for _ in range(100):
+        service.send(partition, b"quick")
+    first = where.index(True)
+    assert 20 < first < 80
+    assert all(where[first:])
 
 
 def test_a_disk_that_fails_refuses_in_words_and_leaves_no_gap(
