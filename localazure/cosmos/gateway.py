@@ -22,6 +22,7 @@ from localazure.cosmos.page_documents import Target
 from localazure.cosmos.queried import KeyRange, QueriedContainer
 from localazure.cosmos.queries import QueryAnswer, QueryRefused, bad_request
 from localazure.cosmos.query_requests import is_true, item_limit, read_body, read_key
+from localazure.cosmos.slices import within
 from localazure.cosmos.sql import (
     CompiledQuery,
     NonFiniteResult,
@@ -144,9 +145,7 @@ def _range_target(ranges: Sequence[KeyRange], range_id: str, headers: Mapping[st
     wanted = range_id.rpartition(",")[2]
     for part in ranges:
         if part.id == wanted:
-            low = max(part.minimum, headers.get("x-ms-start-epk") or part.minimum)
-            high = min(part.maximum, headers.get("x-ms-end-epk") or part.maximum)
-            return Target(part.id, low, high)
+            return Target(part.id, *within(part.minimum, part.maximum, headers))
     raise QueryRefused(410, "Gone", "The requested partition key range is gone.", substatus=PARTITION_KEY_RANGE_GONE)
 
 

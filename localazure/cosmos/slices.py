@@ -12,6 +12,7 @@ Source: the headers as azure-cosmos sends them
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -63,7 +64,7 @@ def slice_of(container: Container, request: Request) -> Slice:
         return Slice(epk, epk + MAXIMUM)
     part = _named_range(container, request)
     low, high = (part.minimum, part.maximum) if part else (MINIMUM, MAXIMUM)
-    return Slice(max(low, _bound(request, "x-ms-start-epk", low)), min(high, _bound(request, "x-ms-end-epk", high)))
+    return Slice(*within(low, high, request.headers))
 
 
 def ranges_in(partitions: Partitions, slice: Slice) -> tuple[str, ...]:
@@ -84,8 +85,13 @@ def _named_range(container: Container, request: Request) -> PhysicalPartition | 
     raise PartitionGone(f"The partition key range {range_id} is gone; it was split.")
 
 
-def _bound(request: Request, header: str, default: str) -> str:
-    bound = request.headers.get(header, default).upper()
+def within(low: str, high: str, headers: Mapping[str, str]) -> tuple[str, str]:
+    """The part of a range that the headers narrow it to. Raises: `BadRequest`."""
+    return max(low, _bound(headers, "x-ms-start-epk", low)), min(high, _bound(headers, "x-ms-end-epk", high))
+
+
+def _bound(headers: Mapping[str, str], header: str, default: str) -> str:
+    bound = (headers.get(header) or default).upper()
     if _BOUND.fullmatch(bound) is None:
         raise BadRequest(f"The header {header} has the value {bound[:80]!r}, which is no effective partition key.")
     return bound

@@ -92,3 +92,11 @@ def test_a_bound_that_is_no_effective_partition_key_is_400(driver: Any, name: st
     for feed in ({}, {"a_im": "Incremental feed"}):
         assert driver.call("GET", f"{ITEMS}/docs", **feed, **{name: "zz"}).status == 400
         assert driver.call("GET", f"{ITEMS}/docs", **feed, **{name: "2F"}).status == 200
+    query = {"x_ms_documentdb_isquery": "True", "x_ms_documentdb_partitionkeyrangeid": "0"}
+    asked = {"query": "SELECT VALUE c.id FROM c"}
+    assert driver.call("POST", f"{ITEMS}/docs", asked, **query, **{name: "zz"}).status == 400
+    upper, lower = (
+        driver.call("POST", f"{ITEMS}/docs", asked, **query, **{name: bound}).content["Documents"]
+        for bound in ("1A", "1a")
+    )
+    assert 0 < len(upper) == len(lower) < 30
