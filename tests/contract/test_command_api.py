@@ -6,31 +6,21 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from labkit.lab import Lab, open_lab
+from labkit.lab import Lab
 from labkit.serving import Serving
-from labkit.settings import embedded
 from labkit.write_model import handler as handlers
 from labkit.write_model.api import command_app
 from labkit.write_model.handler import CommandHandler
-from localazure.handle import LocalAzure
 
 ID = "order-20260105-0001"
 ITEMS = [{"productId": "tea", "quantity": 2, "unitPrice": "12.50"}]
 ORDER = {"orderId": ID, "customerId": "customer-1", "items": ITEMS}
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-
-
-@pytest.fixture
-def lab(azure: LocalAzure, tmp_path: Path) -> Iterator[Lab]:
-    with open_lab("00", target=embedded(azure, tmp_path)) as opened:
-        yield opened
-        azure.faults.clear()
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,10 @@ import pytest
 
 from labkit.gateway import Gateway
 from labkit.http_api import new_api
-from labkit.lab import Lab, open_lab
+from labkit.lab import Lab
 from labkit.problems import MEDIA_TYPE
-from labkit.settings import embedded
 from labkit.write_model.api import command_app
 from labkit.write_model.handler import CommandHandler
-from localazure.handle import LocalAzure
 
 POLICY = Path(__file__).resolve().parents[2] / "deploy" / "apim" / "policy.xml"
 ALLOW = "GET, HEAD, POST, PATCH, PUT, DELETE"
@@ -215,12 +212,6 @@ def test_an_action_that_the_evaluator_does_not_know_is_an_error(found: str, put:
 
 
 # --- in front of the real command app ---------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def lab(azure: LocalAzure, tmp_path: Path) -> Iterator[Lab]:
-    with open_lab("00", target=embedded(azure, tmp_path)) as opened:
-        yield opened
 
 
 def test_a_write_through_the_gateway_is_answered_by_the_command_app_and_a_read_is_not(lab: Lab) -> None:

@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from azure.eventhub import EventData
 
 from labkit.errors import NotYet
 from labkit.events.reading import HubReader
-from labkit.lab import Lab, open_lab
-from labkit.settings import embedded
-from localazure.handle import LocalAzure
-
-
-@pytest.fixture
-def lab(azure: LocalAzure, tmp_path: Path) -> Iterator[Lab]:
-    with open_lab("00", partitions=2, target=embedded(azure, tmp_path)) as opened:
-        azure.faults.clear()
-        yield opened
-        azure.faults.clear()
+from labkit.lab import Lab
 
 
 def test_a_reader_hands_out_what_lies_between_its_start_and_the_end_in_order(lab: Lab) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,30 +21,10 @@ from labkit.events.partition_key import partition_of
 from labkit.events.publishing import EventTooLarge
 from labkit.events.reading import HubReader, Received
 from labkit.events.relay import Relay
-from labkit.lab import Lab, open_lab
-from labkit.settings import embedded
+from labkit.lab import Lab
 from labkit.write_model import handler as handlers
 from labkit.write_model.handler import Accepted, CommandHandler, Context
 from labkit.write_model.orders import CreateOrder, Item, PayOrder, ShipOrder
-from localazure.handle import LocalAzure
-
-
-@pytest.fixture
-def lab(azure: LocalAzure, tmp_path: Path) -> Iterator[Lab]:
-    with open_lab("00", partitions=2, target=embedded(azure, tmp_path)) as opened:
-        azure.faults.clear()
-        yield opened
-        azure.faults.clear()
-
-
-@pytest.fixture
-def write_model(lab: Lab) -> ContainerProxy:
-    return lab.container("write-model", "command")
-
-
-@pytest.fixture
-def handler(lab: Lab, write_model: ContainerProxy) -> CommandHandler:
-    return CommandHandler(write_model, lab.clock)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -33,24 +33,6 @@ ID = "order-20260105-0001"
 CREATE = CreateOrder(ID, "customer-1", (Item("tea", 2, Decimal("12.50")),))
 LESS = UpdateOrder(ID, (Item("tea", 1, Decimal("12.50")),))
 MORE = UpdateOrder(ID, (Item("tea", 3, Decimal("12.50")),))
-
-
-@pytest.fixture
-def lab(azure: LocalAzure, tmp_path: Path) -> Iterator[Lab]:
-    with open_lab("00", target=embedded(azure, tmp_path)) as opened:
-        azure.faults.clear()
-        yield opened
-        azure.faults.clear()
-
-
-@pytest.fixture
-def write_model(lab: Lab) -> ContainerProxy:
-    return lab.container("write-model", "command")
-
-
-@pytest.fixture
-def handler(lab: Lab, write_model: ContainerProxy) -> CommandHandler:
-    return CommandHandler(write_model, lab.clock)
 
 
 def accepted(outcome: Accepted | Refused) -> Accepted:

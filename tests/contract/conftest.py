@@ -1,0 +1,32 @@
+"""What most contract tests of the write side begin with; a module that needs another lab has a fixture of that name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from azure.cosmos import ContainerProxy
+
+from labkit.lab import Lab, open_lab
+from labkit.settings import embedded
+from labkit.write_model.handler import CommandHandler
+from localazure.handle import LocalAzure
+
+
+@pytest.fixture
+def lab(azure: LocalAzure, tmp_path: Path) -> Iterator[Lab]:
+    """A lab of the test's own. Faults that it arms are gone afterwards."""
+    with open_lab("00", partitions=2, target=embedded(azure, tmp_path)) as opened:
+        yield opened
+        opened.faults.clear()
+
+
+@pytest.fixture
+def write_model(lab: Lab) -> ContainerProxy:
+    return lab.container("write-model", "command")
+
+
+@pytest.fixture
+def handler(lab: Lab, write_model: ContainerProxy) -> CommandHandler:
+    return CommandHandler(write_model, lab.clock)
