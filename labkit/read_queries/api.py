@@ -34,6 +34,7 @@ from pydantic.alias_generators import to_camel
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from labkit.errors import LabError
 from labkit.events.ids import CUSTOMER_ID, ORDER_ID
 from labkit.http_api import HeadAsGet, answering, new_api, refusals, told, told_once, whole
 from labkit.problems import RETRY_AFTER_SECONDS, Problem
@@ -239,8 +240,9 @@ def query_app(
     again = {"Retry-After": str(RETRY_AFTER_SECONDS)}
     missing = Problem("no-tables", "No projector has made the read models' tables yet.", status=503, headers=again)
     broken = Problem("unavailable", "The read store cannot be read now.", headers=again)
-    for kind, problem in ((TableMissing, missing), (duckdb.Error, broken), (DeltaError, broken), (OSError, broken)):
-        api.add_exception_handler(kind, answering(lambda error, problem=problem: problem))  # type: ignore[misc]
+    api.add_exception_handler(TableMissing, answering(lambda error: missing))
+    for kind in (LabError, duckdb.Error, DeltaError, OSError):
+        api.add_exception_handler(kind, answering(lambda error: broken))
     api.add_middleware(HeadAsGet)
     api.include_router(routes)
     return api

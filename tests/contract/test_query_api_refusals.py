@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -133,3 +134,36 @@ def test_no_answer_and_no_document_holds_a_key(lab: Lab, azure: LocalAzure, clie
     for address in ("/openapi.json", "/docs", "/orders", "/customers/customer-1/orders", "/x"):
         answer = client.get(address)
         assert not [secret for secret in secrets if secret in answer.text + str(answer.headers)]
+
+
+RAW: list[tuple[bytes, bytes, int]] = [
+    (b"/orders/\x00", b"", 400),
+    (b"/orders/%00", b"", 404),
+    (b"/orders/%FF", b"", 404),
+    (b"/orders/" + b"a" * 60_000, b"", 404),
+    (b"/orders/order-%EF%BC%92%EF%BC%90260105-1", b"", 404),
+    (b"/orders/order-20260105-1%0A", b"", 404),
+    (b"/orders/order-00000101-1", b"", 404),
+    (b"/../../etc/passwd", b"", 404),
+    (b"/orders?from=%FF&to=%FF", b"", 422),
+    (b"/orders?" + b"&".join(b"p%d=1" % number for number in range(5_000)), b"", 422),
+    (b"/customers/customer-1/orders?page=order-20260105-1%0A", b"", 422),
+    (b"/customers/customer-1/orders?size=%D9%A3", b"", 422),
+    (b"/orders/order-20260105-1", b"If-Version-At-Least: \xff\xfe\r\n", 400),
+    (b"/orders/order-20260105-1", b"If-Version-At-Least:\r\n", 400),
+    (b"/orders/order-20260105-1", b"If-Version-At-Least: order-20260105-1@1\x0b\r\n", 400),
+    (b"/orders/order-20260105-1", b"If-None-Match: " + b'"a",' * 10_000 + b"\r\n", 200),
+    (b"/orders/order-20260105-1", b"If-None-Match: \xff\r\n", 200),
+    (b"/orders?from=9999-12-31&to=9999-12-31", b"", 200),
+]
+
+
+@pytest.mark.parametrize(("target", "headers", "status"), RAW, ids=lambda value: repr(value)[:40])
+def test_bytes_that_no_client_library_would_send(
+    target: bytes, headers: bytes, status: int, client: httpx.Client
+) -> None:
+    request = b"GET " + target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + headers + b"\r\n"
+    with socket.create_connection((client.base_url.host, client.base_url.port), timeout=30) as wire:
+        wire.sendall(request)
+        answer = wire.recv(65_536)
+    assert int(answer.split(b" ", 2)[1]) == status, answer[:200]
