@@ -186,17 +186,13 @@ async def orders(request: Request, asked: Annotated[forms.OrdersOfDays, Query()]
 
 @routes.get("/customers/{id}/orders", responses=gives(forms.Orders, 404), dependencies=[Depends(each_once)])
 async def orders_of_customer(
-    request: Request,
-    customer_id: CustomerInPath,
-    asked: Annotated[forms.Paged, Query()],
-    conditions: If,
+    request: Request, customer_id: CustomerInPath, asked: Annotated[forms.Paged, Query()], conditions: If
 ) -> Response:
     """The orders of one customer by id, a page at a time, from the query container."""
     container: QueryContainer = request.app.state.query_container
-    hub: str = request.app.state.hub
 
     def ask() -> Found:
-        positions, as_of = container.came_to(hub)
+        positions, as_of = container.came_to(request.app.state.hub)
         found = container.orders_of(customer_id, asked.page or "", asked.size)
         body, etag, headers = a_page(f"/customers/{customer_id}/orders", found, asked)
         return Found(Answer(None, {}, {"query-model": positions}, as_of), body, etag, headers)
