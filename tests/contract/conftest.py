@@ -1,4 +1,4 @@
-"""What most contract tests of the write side begin with; a module that needs another lab has a fixture of that name."""
+"""What most contract tests begin with; a module that needs another lab has a fixture of that name."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from labkit.lab import Lab, open_lab
 from labkit.settings import embedded
 from labkit.write_model.handler import CommandHandler
 from localazure.handle import LocalAzure
+from tests.contract.shop import Shop, Side, opened
 
 
 @pytest.fixture
 def lab(azure: LocalAzure, tmp_path: Path) -> Iterator[Lab]:
     """A lab of the test's own. Faults that it arms are gone afterwards."""
-    with open_lab("00", partitions=2, target=embedded(azure, tmp_path)) as opened:
-        yield opened
-        opened.faults.clear()
+    with open_lab("00", partitions=2, target=embedded(azure, tmp_path)) as one:
+        yield one
+        one.faults.clear()
 
 
 @pytest.fixture
@@ -30,3 +31,16 @@ def write_model(lab: Lab) -> ContainerProxy:
 @pytest.fixture
 def handler(lab: Lab, write_model: ContainerProxy) -> CommandHandler:
     return CommandHandler(write_model, lab.clock)
+
+
+@pytest.fixture(scope="module")
+def side(azure: LocalAzure, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Side]:
+    """One hub partition, and one for the module: connecting costs the SDK most of a second each time."""
+    with open_lab("03", partitions=1, target=embedded(azure, tmp_path_factory.mktemp("tables"))) as lab:
+        yield Side(lab)
+
+
+@pytest.fixture
+def shop(side: Side, tmp_path: Path) -> Iterator[Shop]:
+    with opened(side, tmp_path) as one:
+        yield one

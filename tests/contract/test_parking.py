@@ -5,37 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from labkit.errors import NotYet
 from labkit.events.envelope import to_json
-from labkit.lab import open_lab
 from labkit.projections import folds
 from labkit.projections.folds import BEHIND, Arrival, CannotApply, Parked, read
 from labkit.projections.parking import NotParked, ParkedEvent, ParkingLane
 from labkit.projections.projector import AggregateParked
 from labkit.projections.read_store import ORDERS, ReadStore
 from labkit.projections.replay import Replayed, in_order, replay, settle
-from labkit.settings import embedded
 from labkit.write_model.handler import history
 from labkit.write_model.orders import CancelOrder, PayOrder
-from localazure.handle import LocalAzure
-from tests.contract.shop import PATIENCE_SECONDS, Shop, Side, folded, opened
+from tests.contract.shop import PATIENCE_SECONDS, Shop, folded
 from tests.unit.projections.streams import life_of
-
-
-@pytest.fixture(scope="module")
-def side(azure: LocalAzure, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Side]:
-    with open_lab("03", partitions=1, target=embedded(azure, tmp_path_factory.mktemp("tables"))) as lab:
-        yield Side(lab)
-
-
-@pytest.fixture
-def shop(side: Side, tmp_path: Path) -> Iterator[Shop]:
-    with opened(side, tmp_path) as one:
-        yield one
 
 
 @contextmanager

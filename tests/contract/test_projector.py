@@ -32,19 +32,6 @@ from tests.contract.shop import PATIENCE_SECONDS, Shop, Side, folded, opened
 MONDAY = date(2026, 1, 5)
 
 
-@pytest.fixture(scope="module")
-def side(azure: LocalAzure, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Side]:
-    """One hub partition, and one for the module: connecting costs the SDK most of a second each time."""
-    with open_lab("03", partitions=1, target=embedded(azure, tmp_path_factory.mktemp("tables"))) as lab:
-        yield Side(lab)
-
-
-@pytest.fixture
-def shop(side: Side, tmp_path: Path) -> Iterator[Shop]:
-    with opened(side, tmp_path) as one:
-        yield one
-
-
 @pytest.fixture
 def wide_shop(azure: LocalAzure, tmp_path: Path) -> Iterator[Shop]:
     target = embedded(azure, tmp_path)
