@@ -13,6 +13,7 @@ import click
 from localazure.cosmos.consistency import LEVELS, SESSION
 from localazure.errors import LocalAzureError
 from localazure.eventhubs.emulator_config import WantedHub, read_config
+from localazure.started_with import MOST_RANGES, TOKEN_VARIABLE
 
 
 @click.group(help=__doc__)
@@ -28,10 +29,10 @@ def main() -> None:
 @click.option("--eventhubs-port", type=click.IntRange(0, 65535), default=0, help="0: the former one, or any free one.")
 @click.option("--cosmos-key", envvar="LOCALAZURE_COSMOS_KEY", help="The read-write account key (base64).")
 @click.option("--eventhubs-key", envvar="LOCALAZURE_EVENTHUBS_KEY", help="The key of RootManageSharedAccessKey.")
-@click.option("--bearer-token", envvar="LOCALAZURE_BEARER_TOKEN", help="Accept this bearer token beside the keys.")
+@click.option("--bearer-token", envvar=TOKEN_VARIABLE, help="Accept this bearer token beside the keys.")
 @click.option("--tls", is_flag=True, help="Speak TLS on both ports, with a certificate of the folder's own.")
 @click.option("--consistency", type=click.Choice(LEVELS), default=SESSION, help="Cosmos DB's default level.")
-@click.option("--ranges", type=click.IntRange(1, 256), help="Physical partitions per container.")
+@click.option("--ranges", type=click.IntRange(1, MOST_RANGES), help="Physical partitions per container.")
 @click.option("--hub", "hubs", multiple=True, metavar="NAME:PARTITIONS", help="Create this hub if it is not there.")
 @click.option("--idle-seconds", type=click.FloatRange(min=1), help="Stop when nobody used it for so long.")
 def serve(

@@ -2,7 +2,7 @@
 
 Owns: finding a running server by its state file, spawning one when there is none (one spawner at a time, under an OS
 lock, so that eight simultaneous attaches give one process), and the watchdog that brings a killed one back on the same
-ports. Refuses to know: what it serves.
+ports and with the same options. Refuses to know: what it serves.
 
 Why a separate process: a server inside a kernel dies with the kernel's restart, or is orphaned by its kill; a daemon
 with a lock file survives interrupt, restart and kill. It stops after an idle time, or on `stop`.
@@ -17,9 +17,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
@@ -27,8 +27,17 @@ from localazure import keys as key_file
 from localazure import private_file
 from localazure.cosmos.consistency import SESSION
 from localazure.errors import FolderUnusable, LocalAzureError, NotAnswering, StartFailed
-from localazure.folder import LOCK_FILE, LOG_FILE, STARTING_LOCK_FILE, STATE_FILE, served
+from localazure.folder import (
+    LOCK_FILE,
+    LOG_FILE,
+    STARTING_LOCK_FILE,
+    STATE_FILE,
+    last_log_line,
+    served,
+    set_log_aside,
+)
 from localazure.handle import ControlClient, LocalAzure
+from localazure.started_with import StartedWith
 
 if TYPE_CHECKING:
     from localazure.serving import Ready
@@ -40,8 +49,6 @@ STOP_TIMEOUT_SECONDS = 15.0
 WATCH_INTERVAL_SECONDS = 0.5
 IDLE_SECONDS = 30 * 60.0
 LONGEST_WATCH_INTERVAL_SECONDS = 30.0
-LOG_BYTES = 1_000_000
-"""A log longer than this is set aside when the next server starts; one such is kept."""
 DETACHED_ON_WINDOWS: int = getattr(subprocess, "DETACHED_PROCESS", 0) | getattr(
     subprocess, "CREATE_NEW_PROCESS_GROUP", 0
 )
@@ -134,7 +141,7 @@ def attach(data_dir: Path | str) -> LocalAzure:
     stopped on purpose stays down. Raises: `StartFailed` with the daemon's own reason, `FolderUnusable`.
     """
     folder = Path(data_dir).resolve()
-    running = _running_or_started(folder)
+    running = _running_or_started(folder, tls=False)
     if running.tls:
         raise StartFailed(
             f"The data folder {folder.name!r} is served over TLS, by a server started for it; stop that one first."
@@ -158,7 +165,7 @@ def status(data_dir: Path | str) -> Running | None:
         control = ControlClient(int(state["control_port"]), str(state["control_token"]))
         answer = control("GET", "/health")
         ports = int(state["cosmos_port"]), int(state["eventhubs_port"])
-        tls, grid_port = state.get("tls") is True, int(state.get("eventgrid_port", 0))
+        tls, grid_port = StartedWith.of_state(state).tls, int(state.get("eventgrid_port", 0))
         return Running(int(answer["pid"]), *ports, control, tls, grid_port)
     except (OSError, ValueError, KeyError, TypeError, LocalAzureError):
         return None
@@ -178,18 +185,18 @@ def stop(data_dir: Path | str) -> bool:
     try:
         lock = FileLock(folder / LOCK_FILE).acquire(timeout=STOP_TIMEOUT_SECONDS if running else 0)
     except Timeout as error:
-        raise NotAnswering(folder, _pid_told(folder)) from error
+        raise NotAnswering(folder, _state(folder).get("pid")) from error
     with lock:
         (folder / STATE_FILE).unlink(missing_ok=True)
     return running is not None
 
 
-def _pid_told(folder: Path) -> object:
-    """The process id in the state file, for a message; None if it cannot be read."""
+def _state(folder: Path) -> dict[str, Any]:
+    """What the state file says; nothing if there is none or it cannot be read."""
     try:
-        return (private_file.read(folder / STATE_FILE) or {}).get("pid")
+        return private_file.read(folder / STATE_FILE) or {}
     except (OSError, ValueError):
-        return None
+        return {}
 
 
 class Watchdog:
@@ -217,7 +224,7 @@ class Watchdog:
             if not complaint:
                 logger.warning("the embedded Azure was killed; it is started again on the same ports")
             try:
-                _running_or_started(self._data_dir)
+                _running_or_started(self._data_dir, tls=True)
             except LocalAzureError as error:
                 pause = min(LONGEST_WATCH_INTERVAL_SECONDS, 2 * pause)
                 if str(error) != complaint:
@@ -229,33 +236,38 @@ class Watchdog:
         return (self._data_dir / STATE_FILE).exists() and status(self._data_dir) is None and not served(self._data_dir)
 
 
-def _running_or_started(folder: Path) -> Running:
+def _running_or_started(folder: Path, *, tls: bool) -> Running:
+    """`tls`: whether one that has to be started speaks it, should the one that was killed have done so."""
     running = status(folder)
     if running is not None:
         return running
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with FileLock(folder / STARTING_LOCK_FILE).acquire(timeout=START_TIMEOUT_SECONDS):
-            return status(folder) or _spawn(folder)
+            return status(folder) or _spawn(folder, tls=tls)
     except Timeout as error:
         raise StartFailed("Another process has been starting the embedded Azure for too long; try again.") from error
     except OSError as error:
         raise FolderUnusable(folder, error.strerror or str(error)) from error
 
 
-def _spawn(folder: Path) -> Running:
-    """Start the daemon and wait until it answers. The caller holds the starting lock."""
+def _spawn(folder: Path, *, tls: bool) -> Running:
+    """Start the daemon and wait until it answers; with the options of one that was killed, if its state file is left.
+
+    The caller holds the starting lock.
+    """
+    left = StartedWith.of_state(_state(folder))
+    former = replace(left, tls=left.tls and tls)
     command = [sys.executable, "-m", "localazure", "serve", "--data", str(folder), "--idle-seconds", str(IDLE_SECONDS)]
-    _set_aside(folder / LOG_FILE)
+    command += former.arguments()
+    set_log_aside(folder)
     with open(folder / LOG_FILE, "ab") as log:
         log_start = log.tell()
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log, cwd=folder, env=_environment(),
-            creationflags=DETACHED_ON_WINDOWS, start_new_session=True,
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log, cwd=folder,
+            env={**_environment(), **former.environment()}, creationflags=DETACHED_ON_WINDOWS, start_new_session=True,
         )  # fmt: skip
-    return _wait(
-        lambda: status(folder), process, reason=lambda: _log_since(folder / LOG_FILE, log_start), name=folder.name
-    )
+    return _wait(lambda: status(folder), process, reason=lambda: last_log_line(folder, log_start), name=folder.name)
 
 
 def _wait(
@@ -281,21 +293,6 @@ def _environment() -> dict[str, str]:
     package_parent = str(Path(__file__).resolve().parent.parent)
     paths = [package_parent, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
-
-
-def _set_aside(log: Path) -> None:
-    if log.exists() and log.stat().st_size > LOG_BYTES:
-        log.replace(log.with_suffix(".old.log"))
-
-
-def _log_since(log: Path, start: int) -> str:
-    """The last line that a failing daemon wrote: its own sentence."""
-    try:
-        text = log.read_bytes()[start:].decode("utf-8", "replace")
-    except OSError:
-        return ""
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1].removeprefix("Error: ") if lines else ""
 
 
 __all__ = ["Running", "Watchdog", "attach", "start", "status", "stop"]

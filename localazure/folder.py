@@ -2,7 +2,7 @@
 
 Owns: `daemon.lock` (an OS lock, held for as long as a process serves), `state.json` (where that process can be reached;
 left behind by a kill, which is how a crash is told from a stop), `ports.json` (so that a restart listens where clients
-look for it). Imports nothing of the server, so that asking is quick.
+look for it), the daemon's log. Imports nothing of the server, so that asking is quick.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ STARTING_LOCK_FILE = "starting.lock"
 STATE_FILE = "state.json"
 PORTS_FILE = "ports.json"
 LOG_FILE = "localazure.log"
+LOG_BYTES = 1_000_000
+"""A log longer than this is set aside when the next server starts; one such is kept."""
 
 
 def served(folder: Path) -> bool:
@@ -27,3 +29,20 @@ def served(folder: Path) -> bool:
         return True
     except OSError:
         return False
+
+
+def set_log_aside(folder: Path) -> None:
+    """To be called before a daemon starts to write to it."""
+    log = folder / LOG_FILE
+    if log.exists() and log.stat().st_size > LOG_BYTES:
+        log.replace(log.with_suffix(".old.log"))
+
+
+def last_log_line(folder: Path, start: int) -> str:
+    """The last line since the position `start`: a failing daemon's own sentence."""
+    try:
+        text = (folder / LOG_FILE).read_bytes()[start:].decode("utf-8", "replace")
+    except OSError:
+        return ""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1].removeprefix("Error: ") if lines else ""

@@ -24,6 +24,7 @@ from localazure.errors import AlreadyServing, FolderUnusable
 from localazure.folder import LOCK_FILE, PORTS_FILE, STATE_FILE
 from localazure.keys import Keys
 from localazure.server import Endpoints, Server, ServerOptions
+from localazure.started_with import StartedWith
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ def serve(
 
         def announce(endpoints: Endpoints) -> None:
             nonlocal listening
-            _write_state(data_dir, endpoints, keys, tls=options.tls)
+            _write_state(options, endpoints, keys)
             listening = True
             ready(Ready(endpoints, keys, server))
 
@@ -101,8 +102,9 @@ def _former_ports(data_dir: Path) -> Endpoints | None:
         return None
 
 
-def _write_state(data_dir: Path, endpoints: Endpoints, keys: Keys, *, tls: bool) -> None:
+def _write_state(options: ServerOptions, endpoints: Endpoints, keys: Keys) -> None:
     ports = asdict(endpoints)
-    private_file.write(data_dir / PORTS_FILE, ports)
-    state = {"pid": os.getpid(), **ports, "control_token": keys.control_token, "tls": tls}
-    private_file.write(data_dir / STATE_FILE, state)
+    private_file.write(options.data_dir / PORTS_FILE, ports)
+    started_with = StartedWith(options.tls, options.ranges, options.consistency, options.bearer_token)
+    state = {"pid": os.getpid(), **ports, "control_token": keys.control_token, "started_with": started_with.as_json()}
+    private_file.write(options.data_dir / STATE_FILE, state)

@@ -9,12 +9,15 @@ import stat
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import quote
 
 import psutil
 import pytest
+from azure.cosmos import CosmosClient, PartitionKey
 
 import localazure
 from localazure import daemon
@@ -130,6 +133,52 @@ def test_a_killed_daemon_comes_back_by_itself_on_the_same_ports_with_its_data(fo
         assert (running.cosmos_port, running.eventhubs_port) == (azure.cosmos_port, azure.eventhubs_port)
 
 
+def test_a_killed_server_comes_back_with_the_options_it_was_started_with(folder: Path) -> None:
+    options = ("--ranges", "3", "--consistency", "Eventual", "--bearer-token", "t0ken")
+    server = serve(folder, *options)
+    assert server.stdout is not None
+    server.stdout.readline()
+    with localazure.attach(folder) as azure:
+        server.kill()
+        server.communicate(timeout=30)
+        assert eventually(lambda: daemon.status(folder) is not None)
+        with CosmosClient.from_connection_string(azure.cosmos_connection_string) as client:
+            container = client.create_database("d").create_container("c", PartitionKey("/pk"))
+            assert len(list(container.read_feed_ranges())) == 3
+        token = {"authorization": quote("type=aad&ver=1.0&sig=t0ken")}
+        with urllib.request.urlopen(urllib.request.Request(azure.cosmos_endpoint, headers=token)) as answer:
+            told = json.load(answer)
+        assert told["userConsistencyPolicy"]["defaultConsistencyLevel"] == "Eventual"
+
+
+def test_a_watchdog_brings_a_server_back_over_tls_if_it_spoke_tls(folder: Path) -> None:
+    with localazure.attach(folder):
+        daemon.stop(folder)
+        server = serve(folder, "--tls")
+        assert server.stdout is not None
+        server.stdout.readline()
+        server.kill()
+        server.communicate(timeout=30)
+        assert eventually(lambda: daemon.status(folder) is not None)
+        running = daemon.status(folder)
+        assert running is not None
+        assert running.tls
+
+
+def test_what_a_stopped_server_was_started_with_is_not_kept(folder: Path) -> None:
+    server = serve(folder, "--ranges", "3")
+    assert server.stdout is not None
+    server.stdout.readline()
+    assert daemon.stop(folder)
+    server.communicate(timeout=30)
+    with (
+        localazure.attach(folder) as azure,
+        CosmosClient.from_connection_string(azure.cosmos_connection_string) as client,
+    ):
+        container = client.create_database("d").create_container("c", PartitionKey("/pk"))
+        assert len(list(container.read_feed_ranges())) == 1
+
+
 def test_a_daemon_that_was_stopped_on_purpose_stays_down_though_somebody_is_attached(folder: Path) -> None:
     with localazure.attach(folder) as azure:
         assert daemon.stop(folder)
@@ -156,7 +205,11 @@ def test_a_stale_state_file_is_replaced(folder: Path) -> None:
         assert azure.cosmos_port != 1
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": 1}', "\x00\xff"])
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", '{"pid": 1}', "\x00\xff", '{"started_with": 1}']
+    + [f'{{"started_with": {{"{name}": "x"}}}}' for name in ("ranges", "consistency", "tls")],
+)
 def test_a_damaged_state_file_is_replaced(folder: Path, content: str) -> None:
     folder.mkdir()
     (folder / "state.json").write_text(content, encoding="utf-8")
