@@ -60,7 +60,7 @@ class Alerter:
         self.error: BaseException | None = None
         self.published: list[Alert] = []
         self.failures = 0
-        """Attempts to publish that were tried again."""
+        """Attempts that were made again here, after those of the SDK."""
         self._publisher = publisher
         self._alerts = alerts
         self._source = source
@@ -122,7 +122,7 @@ class Alerter:
         """
         waiting = list(islice(self._unpublished, MOST_IN_A_REQUEST))
         try:
-            self._publisher.send([to_cloud_event(alert, self._source) for alert in waiting], retry_total=0)
+            self._publisher.send([to_cloud_event(alert, self._source) for alert in waiting])
         except AzureError as error:
             if isinstance(error, HttpResponseError) and error.status_code in HOPELESS_STATUS:
                 raise

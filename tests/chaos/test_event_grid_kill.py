@@ -69,7 +69,7 @@ class Publishing(threading.Thread):
                 ids = [f"{self._name}-{number + one}" for one in range(EVENTS_A_REQUEST)]
                 number += EVENTS_A_REQUEST
                 events = [CloudEvent(source="/chaos", type="t", id=one) for one in ids]
-                self._client.send(events, retry_total=0)
+                self._client.send(events)
                 self.accepted += ids
                 if len(self.accepted) >= ACCEPTED_BEFORE_KILL:
                     self.enough.set()

@@ -152,7 +152,7 @@ def test_what_cannot_be_published_now_is_published_later_in_its_order(desk: Desk
     for one in swinging(3):
         alerter.observe(one)
     desk.wait_for(6)
-    assert (refusal.hits, alerter.failures) == (4, 4)
+    assert (refusal.hits, alerter.failures) == (4, 1)  # the SDK tries three more times by itself
     assert [alert.what for alert in alerter.published] == ["fired", "resolved"] * 3
 
 

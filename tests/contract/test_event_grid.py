@@ -284,7 +284,7 @@ def test_more_than_may_wait_is_refused_with_429(own_azure: LocalAzure, monkeypat
         client.send([event(1), event(2)])
         hook.wait_until(lambda hook: len(hook.requests) == 2)
         with pytest.raises(HttpResponseError) as refused:
-            client.send([event(3), event(4)], retry_total=0)
+            client.send([event(3), event(4)])
         assert refused.value.status_code == 429
         client.send([event(5)])
     hook.wait_until(lambda hook: hook.ids() == ["e-5"])

@@ -16,7 +16,7 @@ EXERCISES_AT_LEAST = {
     "02_events": 4,
     "03_projections": 4,
     "04_read_queries": 4,
-    "05_lag_monitoring": 2,
+    "05_lag_monitoring": 4,
 }
 ROLES = {"exercise": "", "solution": "-solution", "check": "-check"}
 """Tag -> what follows the exercise's id in the cell's. In this order, directly after each other."""
