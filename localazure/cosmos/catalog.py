@@ -17,7 +17,7 @@ from typing import Any
 
 from localazure.cosmos import catalog_rows as rows
 from localazure.cosmos import documents, ranges, resources, uniques, versions
-from localazure.cosmos.errors import BadRequest, NotFound, OwnerNotFound, PreconditionFailed
+from localazure.cosmos.errors import BadRequest, NotFound, OwnerNotFound
 from localazure.cosmos.resources import Container, Database, Offer
 from localazure.cosmos.store import Store
 from localazure.journal import JournalClosed
@@ -185,7 +185,17 @@ class Catalog:
         """Raises: `BadRequest`, `NotFound`."""
         definition = resources.container_definition(wanted)
         resources.check_replacement(current.definition, definition)
-        return await self._update(current, definition, current.partitions)
+        ts = int(self._store.now())
+
+        def work(connection: sqlite3.Connection) -> Container:
+            replaced = rows.update_container(connection, current, ts, definition=definition)
+            if replaced is None:
+                raise NotFound("Resource Not Found: the container does not exist.")
+            return replaced
+
+        container = await self._store.write(work)
+        self._remember(container)
+        return container
 
     async def delete_container(self, container: Container) -> None:
         """Raises: `NotFound`."""
@@ -199,10 +209,11 @@ class Catalog:
         self.sweep()
 
     async def replace_offer(self, rid: str, wanted: Mapping[str, Any], if_match: str | None) -> Offer:
-        """Raises: `NotFound`, `BadRequest`, `PreconditionFailed`."""
+        """With it, whatever has the offer splits as its throughput needs; nothing is ever merged.
+
+        Raises: `NotFound`, `BadRequest`, `PreconditionFailed`.
+        """
         current = self.offer(rid)
-        if if_match not in (None, "*", current.etag):
-            raise PreconditionFailed(f"The etag given is {if_match}, the offer has {current.etag}.")
         content = wanted.get("content")
         if not isinstance(content, dict) or wanted.get("offerResourceId", current.resource_rid) != current.resource_rid:
             raise BadRequest("The offer's content is missing, or it belongs to another resource.")
@@ -214,16 +225,22 @@ class Catalog:
             current.number, current.resource_rid, current.resource_link, new, rows.new_etag(), int(self._store.now())
         )
 
-        def work(connection: sqlite3.Connection) -> None:
-            if not connection.execute(
-                "UPDATE offers SET content = ?, etag = ?, ts = ? WHERE number = ?",
-                (json.dumps(new), offer.etag, offer.ts, offer.number),
-            ).rowcount:
-                raise NotFound("Resource Not Found: the offer does not exist.")
+        fewest = self._fixed_ranges or ranges.count_for(offer.most_request_units)
+        splitting = [one for one in self._containers.values() if self.offer_of(one) is current]
 
-        await self._store.write(work)
+        def work(connection: sqlite3.Connection) -> list[Container | None]:
+            rows.replace_offer(connection, offer, if_match)
+            return [
+                rows.update_container(connection, one, offer.ts, fewest_partitions=fewest)
+                for one in splitting
+                if len(one.partitions) < fewest
+            ]
+
+        changed = await self._store.write(work)
         self._offers[offer.resource_rid] = offer
-        await self._split_for(offer)
+        for container in changed:
+            if container is not None:
+                self._remember(container)
         return offer
 
     def sweep(self) -> None:
@@ -256,28 +273,6 @@ class Catalog:
             if self.offer_of(container) is shared:
                 return container.partitions
         return ranges.equal_slices(self._fixed_ranges or ranges.count_for(shared.most_request_units))
-
-    async def _split_for(self, offer: Offer) -> None:
-        """Split whatever has `offer` into as many physical partitions as its throughput needs; never merge."""
-        wanted = self._fixed_ranges or ranges.count_for(offer.most_request_units)
-        for container in list(self._containers.values()):
-            if self.offer_of(container) is offer and len(container.partitions) < wanted:
-                await self._update(container, dict(container.definition), ranges.split_to(container.partitions, wanted))
-
-    async def _update(self, current: Container, definition: dict[str, Any], partitions: ranges.Partitions) -> Container:
-        etag, ts = rows.new_etag(), int(self._store.now())
-
-        def work(connection: sqlite3.Connection) -> None:
-            if not connection.execute(
-                "UPDATE containers SET definition = ?, etag = ?, ts = ?, partitions = ? WHERE number = ?",
-                (json.dumps(definition), etag, ts, ranges.as_json(partitions), current.number),
-            ).rowcount:
-                raise NotFound("Resource Not Found: the container does not exist.")
-
-        await self._store.write(work)
-        container = Container.make(current.number, current.database, definition, etag, ts, partitions)
-        self._remember(container)
-        return container
 
     def _remember(self, container: Container) -> None:
         self._containers[container.database.name, container.name] = container

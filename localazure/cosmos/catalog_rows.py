@@ -14,9 +14,9 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from localazure.cosmos import rids
-from localazure.cosmos.errors import Conflict
-from localazure.cosmos.resources import Database, Offer
+from localazure.cosmos import ranges, rids
+from localazure.cosmos.errors import Conflict, NotFound, PreconditionFailed
+from localazure.cosmos.resources import Container, Database, Offer
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS databases (
@@ -60,6 +60,42 @@ def insert_offer(
         (rid, link, json.dumps(content), etag, ts),
     ).lastrowid
     return Offer(int(number or 0), rid, link, content, etag, ts)
+
+
+def replace_offer(connection: sqlite3.Connection, offer: Offer, if_match: str | None) -> None:
+    """Raises: `NotFound`; `PreconditionFailed` where another change came first."""
+    row = connection.execute("SELECT etag FROM offers WHERE number = ?", (offer.number,)).fetchone()
+    if row is None:
+        raise NotFound("Resource Not Found: the offer does not exist.")
+    if if_match not in (None, "*", row[0]):
+        raise PreconditionFailed(f"The etag given is {if_match}, the offer has {row[0]}.")
+    connection.execute(
+        "UPDATE offers SET content = ?, etag = ?, ts = ? WHERE number = ?",
+        (json.dumps(offer.content), offer.etag, offer.ts, offer.number),
+    )
+
+
+def update_container(
+    connection: sqlite3.Connection,
+    container: Container,
+    ts: int,
+    *,
+    definition: Mapping[str, Any] | None = None,
+    fewest_partitions: int = 0,
+) -> Container | None:
+    """Change what is given, leaving the rest as the file has it now; None for a container that is gone."""
+    row = connection.execute(
+        "SELECT definition, partitions FROM containers WHERE number = ?", (container.number,)
+    ).fetchone()
+    if row is None:
+        return None
+    kept = json.loads(row[0]) if definition is None else definition
+    partitions, etag = ranges.split_to(ranges.from_json(row[1]), fewest_partitions), new_etag()
+    connection.execute(
+        "UPDATE containers SET definition = ?, etag = ?, ts = ?, partitions = ? WHERE number = ?",
+        (json.dumps(kept), etag, ts, ranges.as_json(partitions), container.number),
+    )
+    return Container.make(container.number, container.database, kept, etag, ts, partitions)
 
 
 def begin_progress(connection: sqlite3.Connection, database: Database, name: str, number: int) -> None:

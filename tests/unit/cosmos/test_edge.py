@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 ITEMS = "/dbs/d/colls/items"
 CONTAINER = {"id": "items", "partitionKey": {"paths": ["/pk"], "kind": "Hash", "version": 2}}
 
@@ -53,6 +55,40 @@ def test_an_offer_that_is_replaced_while_its_container_goes_is_gone_with_it(fron
 
     assert front.loop.run_until_complete(race()) == [204, 404]
     assert front.call("GET", "/offers").content["Offers"] == []
+
+
+@pytest.mark.parametrize("replace_first", [True, False])
+def test_a_container_that_is_replaced_while_it_splits_is_both(front: Any, replace_first: bool) -> None:
+    front.container()
+    offer = front.call("GET", "/offers").content["Offers"][0]
+    offer["content"]["offerThroughput"] = 25_000
+    calls = [("PUT", ITEMS, {**CONTAINER, "defaultTtl": 60}), ("PUT", f"/offers/{offer['id']}", offer)]
+
+    async def race() -> list[int]:
+        ordered = calls if replace_first else calls[::-1]
+        return [answer.status for answer in await asyncio.gather(*(front.ask(front.line(), *call) for call in ordered))]
+
+    assert front.loop.run_until_complete(race()) == [200, 200]
+    for _ in range(2):
+        assert front.call("GET", ITEMS).content["defaultTtl"] == 60
+        assert len(front.call("GET", f"{ITEMS}/pkranges").content["PartitionKeyRanges"]) == 3
+        front.app._account.forget()  # and so it is in the file
+
+
+def test_of_two_throughputs_set_at_once_no_partition_is_lost_again(front: Any) -> None:
+    front.container()
+    offer = front.call("GET", "/offers").content["Offers"][0]
+    wanted = [{**offer, "content": {"offerThroughput": throughput}} for throughput in (40_000, 15_000)]
+
+    async def race(**headers: str) -> list[int]:
+        path = f"/offers/{offer['id']}"
+        answers = (front.ask(front.line(), "PUT", path, one, **headers) for one in wanted)
+        return [answer.status for answer in await asyncio.gather(*answers)]
+
+    assert front.loop.run_until_complete(race(if_match=offer["_etag"])) == [200, 412]
+    assert front.loop.run_until_complete(race()) == [200, 200]
+    assert front.call("GET", "/offers").content["Offers"][0]["content"]["offerThroughput"] == 15_000
+    assert len(front.call("GET", f"{ITEMS}/pkranges").content["PartitionKeyRanges"]) == 4
 
 
 def test_a_container_made_anew_goes_on_counting_where_the_old_one_ended(front: Any) -> None:
