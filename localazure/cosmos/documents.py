@@ -30,6 +30,7 @@ CREATE INDEX IF NOT EXISTS documents_by_sequence ON documents (container, sequen
 """
 
 PLACE_BITS, SEQUENCE_BITS = 9, 43
+MOST_LSN = (1 << SEQUENCE_BITS - PLACE_BITS) - 1
 COLUMNS = "number, sequence, ts, ttl, etag, body"
 
 

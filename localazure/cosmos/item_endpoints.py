@@ -12,7 +12,7 @@ from localazure.cosmos import batches, charges, regions, sessions, steps
 from localazure.cosmos.account import Account, Outcome, Reader
 from localazure.cosmos.batches import BatchRefused
 from localazure.cosmos.consistency import level_of
-from localazure.cosmos.documents import Address, Conditions
+from localazure.cosmos.documents import MOST_LSN, Address, Conditions
 from localazure.cosmos.drafts import address_of, check_id, draft_of, read_json, read_object
 from localazure.cosmos.endpoints import find_container
 from localazure.cosmos.errors import BadRequest
@@ -207,7 +207,10 @@ def _continuation(request: Request, lsn: int) -> int:
         return 0
     if text == "*":
         return lsn
-    return whole_number(text.strip('"'), "change feed continuation")
+    after = whole_number(text.strip('"'), "change feed continuation")
+    if after > MOST_LSN:
+        raise BadRequest(f"The change feed continuation {text!r} is beyond every change.")
+    return after
 
 
 def _since(request: Request) -> float | None:

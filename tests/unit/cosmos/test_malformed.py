@@ -21,6 +21,8 @@ LONG = "1" * 5_000
         {"x_ms_continuation": "-5"},
         {"a_im": "Incremental feed", "if_none_match": f'"{LONG}"'},
         {"a_im": "Incremental feed", "if_none_match": '"²"'},
+        {"a_im": "Incremental feed", "if_none_match": f'"{"9" * 18}"'},
+        {"a_im": "Full-Fidelity Feed", "if_none_match": f'"{"9" * 18}"'},
         {"a_im": "Incremental feed", "if_modified_since": "Mon, 23 Nov 99999999999 00:00:00 GMT"},
     ],
 )
