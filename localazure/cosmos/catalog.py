@@ -3,7 +3,7 @@
 Owns: their rows, their uniqueness, the cascade of a delete. Refuses to know: HTTP, documents.
 
 How: reads are answered from memory; a change is written first and enters memory once it is on disk, in the order of the
-commits. A deleted container's documents are swept afterwards, a piece at a time, so that nobody waits for them.
+commits. What a deleted container held is swept afterwards, a piece at a time, so that nobody waits for them.
 """
 
 from __future__ import annotations
@@ -253,10 +253,10 @@ class Catalog:
             row = connection.execute("SELECT container FROM condemned LIMIT 1").fetchone()
             if row is None:
                 return False
-            if not documents.sweep_container(connection, row[0], ROWS_PER_SWEEP):
-                uniques.release_container(connection, row[0])
-                versions.drop_container(connection, row[0])
-                connection.execute("DELETE FROM condemned WHERE container = ?", row)
+            for table in (documents, uniques, versions):
+                if table.sweep_container(connection, row[0], ROWS_PER_SWEEP):
+                    return True
+            connection.execute("DELETE FROM condemned WHERE container = ?", row)
             return True
 
         remain = True

@@ -162,20 +162,20 @@ def versions_of(
     after_lsn: int,
     most_items: int,
 ) -> Page:
-    """Every change after `after_lsn` that is still kept, oldest first; a turn's changes stay on one page."""
+    """Every change after `after_lsn` that is still kept, oldest first; a turn's changes stay on one page.
+
+    One partition key's changes are found by their key; those of a narrower or a wider slice among all that are kept.
+    """
     reached = current_lsn(connection, container.number)
     key_names = ["/".join(path) for path in container.key.paths]
+    where, values = "epk >= ? AND epk < ?", [slice.minimum, slice.maximum]
+    if slice.key is not None:
+        where, values = "epk = ? AND key = ?", [slice.minimum, slice.key]
     rows = connection.execute(
         "SELECT sequence, ts, operation, previous_lsn, expired, current, previous, key, id FROM versions "
-        "WHERE container = ? AND sequence > ? AND epk >= ? AND epk < ? AND (? IS NULL OR key = ?) ORDER BY sequence",
-        (
-            container.number,
-            (after_lsn + 1 << PLACE_BITS) - 1,
-            slice.minimum,
-            slice.maximum,
-            slice.key,
-            slice.key,
-        ),
+        f"INDEXED BY {'sqlite_autoindex_versions_1' if slice.key is None else 'versions_by_key'} "
+        f"WHERE container = ? AND sequence > ? AND {where} ORDER BY sequence",
+        (container.number, (after_lsn + 1 << PLACE_BITS) - 1, *values),
     )
     bodies: list[bytes] = []
     last_lsn = size = 0

@@ -79,7 +79,8 @@ ROWS: tuple[Row, ...] = (
     _served(
         "change feed: all versions and deletes",
         _FEED + "all_versions_and_deletes_are_told_where_the_container_keeps_them",
-        "for containers with a change feed policy; an expired document is told when its space is given back",
+        "for containers with a change feed policy; an expired document is told when its space is given back. A page of "
+        "one partition key costs what the key had, one of a narrower feed range what the whole log has",
     ),
     _served(
         "session consistency",

@@ -73,8 +73,13 @@ def release_partition(connection: sqlite3.Connection, container: int, epk: str, 
     connection.execute("DELETE FROM uniques WHERE container = ? AND epk = ? AND key = ?", (container, epk, key))
 
 
-def release_container(connection: sqlite3.Connection, container: int) -> None:
-    connection.execute("DELETE FROM uniques WHERE container = ?", (container,))
+def sweep_container(connection: sqlite3.Connection, container: int, most: int) -> int:
+    """As `documents.sweep_container`."""
+    return connection.execute(
+        "DELETE FROM uniques WHERE (container, epk, key, place, value) IN "
+        "(SELECT container, epk, key, place, value FROM uniques WHERE container = ? LIMIT ?)",
+        (container, most),
+    ).rowcount
 
 
 def _paths(key: Any) -> tuple[tuple[str, ...], ...]:

@@ -26,6 +26,7 @@ CREATE TABLE IF NOT EXISTS versions (
     ts INTEGER NOT NULL, operation TEXT NOT NULL, previous_lsn INTEGER, expired INTEGER NOT NULL,
     current BLOB, previous BLOB, PRIMARY KEY (container, sequence)
 );
+CREATE INDEX IF NOT EXISTS versions_by_key ON versions (container, epk, sequence);
 """
 
 Operation = Literal["create", "replace", "delete"]
@@ -88,8 +89,12 @@ def drop_old(connection: sqlite3.Connection, container: int, before_ts: int) -> 
     )
 
 
-def drop_container(connection: sqlite3.Connection, container: int) -> None:
-    connection.execute("DELETE FROM versions WHERE container = ?", (container,))
+def sweep_container(connection: sqlite3.Connection, container: int, most: int) -> int:
+    """As `documents.sweep_container`."""
+    return connection.execute(
+        "DELETE FROM versions WHERE rowid IN (SELECT rowid FROM versions WHERE container = ? LIMIT ?)",
+        (container, most),
+    ).rowcount
 
 
 def feed_text(row: Sequence[Any], lsn: int, key_names: Sequence[str]) -> bytes:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 ITEMS = "/dbs/d/colls/items"
 
 
@@ -177,3 +179,33 @@ def test_the_documents_of_a_deleted_container_are_swept_after_a_restart_too(driv
 
     driver.loop.run_until_complete(resume())
     assert rows(driver) == 0
+
+
+def test_all_that_a_deleted_container_held_is_swept_in_pieces(driver: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("localazure.cosmos.catalog.ROWS_PER_SWEEP", 3)
+    policies = {"uniqueKeyPolicy": {"uniqueKeys": [{"paths": ["/n"]}]}, "changeFeedPolicy": {"retentionDuration": 10}}
+    key = {"paths": ["/pk"], "kind": "Hash", "version": 2}
+    assert driver.call("POST", "/dbs/d/colls", {"id": "kept", "partitionKey": key, **policies}).status == 201
+    for index in range(7):
+        body = {"id": str(index), "pk": "a", "n": index}
+        assert driver.call("POST", "/dbs/d/colls/kept/docs", body, key='"a"').status == 201
+    pieces: list[int] = []
+
+    def held() -> list[int]:
+        count = driver.account.store.reader.execute
+        return [count(f"SELECT COUNT(*) FROM {table}").fetchone()[0] for table in ("documents", "uniques", "versions")]
+
+    write = driver.account.store.write
+
+    async def counted(work: Any) -> Any:
+        before = sum(held())
+        result = await write(work)
+        pieces.append(before - sum(held()))
+        return result
+
+    assert held() == [7, 7, 7]
+    monkeypatch.setattr(driver.account.store, "write", counted)
+    driver.call("DELETE", "/dbs/d/colls/kept")
+    driver.loop.run_until_complete(driver.account.catalog._sweeping)
+    assert held() == [0, 0, 0]
+    assert max(pieces) == 3
