@@ -69,6 +69,23 @@ class Place:
         )
 
 
+@dataclass(slots=True)
+class Reached:
+    """The place behind the last result, or document, that was used up: as `Place` has it, changed along the way."""
+
+    after: str | None
+    row: int
+    skipped: int
+    taken: int
+
+    @classmethod
+    def of(cls, place: Place) -> Reached:
+        return cls(place.after, place.row, place.skipped, place.taken)
+
+    def in_range_of(self, place: Place) -> Place:
+        return replace(place, after=self.after, row=self.row, skipped=self.skipped, taken=self.taken)
+
+
 def digest(query: str, parameters: Any) -> int:
     return zlib.crc32(json.dumps([query, parameters], sort_keys=True, default=str).encode())
 

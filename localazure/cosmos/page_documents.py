@@ -77,8 +77,9 @@ class Reader:
         condition = Prefilter(*self._filter) if self._filter is not None else None
         scope = Scope(target.minimum, target.maximum, target.key)
         self._scan = self._container.scan(scope, after, condition)
+        tick = self.watch.tick
         for position, body in self._scan:
-            self.watch.tick()
+            tick()
             raw = body.encode() if isinstance(body, str) else body
             self.count += 1
             self.bytes += len(raw)

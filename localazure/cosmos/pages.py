@@ -24,7 +24,7 @@ from typing import Any, Final
 import msgspec
 
 from localazure.cosmos import continuations
-from localazure.cosmos.continuations import Place
+from localazure.cosmos.continuations import Place, Reached
 from localazure.cosmos.page_documents import Reader, Target
 from localazure.cosmos.queried import QueriedContainer
 from localazure.cosmos.sql import CompiledQuery, NonFiniteResult, OutOfTime, Watch, limits, ordering, rules
@@ -137,13 +137,17 @@ def _stream(
     query: CompiledQuery, execution: Execution, reader: Reader, page: Page, most_items: int | None, place: Place
 ) -> Place | None:
     """A page whose time is over ends where it is, once it has come any further than the one before."""
-    watch, reached = reader.watch, [place]
+    skip, most = execution.bounds()
+    reached = Reached.of(place)
     try:
-        return _streamed(query, execution, reader, page, most_items, reached)
+        is_full = _streamed(query, execution, reader, page, (most_items, skip, most), reached)
     except OutOfTime:
-        if reached[0] == place or watch.is_cancelled():
+        if reached == Reached.of(place) or reader.watch.is_cancelled():
             raise
-        return reached[0]
+        is_full = True
+    if most is not None and reached.taken >= most:
+        return None
+    return reached.in_range_of(place) if is_full else _RANGE_DONE
 
 
 def _streamed(
@@ -151,30 +155,32 @@ def _streamed(
     execution: Execution,
     reader: Reader,
     page: Page,
-    most_items: int | None,
-    reached: list[Place],
-) -> Place | None:
-    """`reached` holds the place behind the last result (or document) that was used up."""
-    skip, most = execution.bounds()
-    place = reached[0]
-    for position, raw in reader.stored(place.after):
+    bounds: tuple[int | None, int, int | None],
+    reached: Reached,
+) -> bool:
+    """Whether the page ends before the range does."""
+    most_items, skip, most = bounds
+    for position, raw in reader.stored(reached.after):
         for row, result in enumerate(execution.outputs(reader.decode(raw))):
-            if row < place.row:
+            if row < reached.row:
                 continue
-            if most is not None and place.taken >= most:
-                return None
-            if place.skipped < skip:
-                place = reached[0] = replace(place, skipped=place.skipped + 1, row=row + 1)
-                continue
-            item = raw if query.whole_document else _encode(query, result)
-            if page.is_full(most_items, len(item)):
-                return replace(place, row=row)
-            page.add(item)
-            place = reached[0] = replace(place, taken=place.taken + 1, row=row + 1)
+            if most is not None and reached.taken >= most:
+                return True
+            if reached.skipped < skip:
+                reached.skipped += 1
+            else:
+                item = raw if query.whole_document else _encode(query, result)
+                if page.is_full(most_items, len(item)):
+                    return True
+                page.add(item)
+                reached.taken += 1
+            reached.row = row + 1
+            if reader.count == 1:
+                reader.watch.shorten(limits.LONGEST_PAGE_SECONDS)
+        reached.after, reached.row = position, 0
+        if reader.count == 1:
             reader.watch.shorten(limits.LONGEST_PAGE_SECONDS)
-        place = reached[0] = replace(place, after=position, row=0)
-        reader.watch.shorten(limits.LONGEST_PAGE_SECONDS)
-    return None if most is not None and place.taken >= most else _RANGE_DONE
+    return False
 
 
 def _sorted(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from localazure.cosmos.queries import KeyRange, Prefilter, QueryRefused, Scope, Stored, answer_query
-from localazure.cosmos.sql import limits
+from localazure.cosmos.sql import Watch, limits
 from localazure.cosmos.sql.functions import strings
 
 HUNDRED = f"[{', '.join(map(str, range(100)))}]"
@@ -67,6 +67,21 @@ def test_a_run_that_gets_nowhere_ends_with_408(query: str, monkeypatch: pytest.M
     with pytest.raises(QueryRefused) as caught:
         ask(Letters(), query)
     assert (caught.value.status, caught.value.code) == (408, "RequestTimeout")
+
+
+def test_the_clock_is_looked_at_at_the_first_of_sixteen_ticks_and_after_each_shortening() -> None:
+    looks: list[int] = []
+
+    def is_cancelled() -> bool:
+        looks.append(ticks)
+        return False
+
+    watch = Watch(is_cancelled=is_cancelled)
+    for ticks in range(40):
+        if ticks == 35:
+            watch.shorten(1000)
+        watch.tick()
+    assert looks == [0, 16, 32, 35]
 
 
 @pytest.mark.parametrize("query", ["SELECT VALUE COUNT(1) FROM c", "SELECT * FROM c ORDER BY c.id"])

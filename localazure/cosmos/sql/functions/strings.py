@@ -148,7 +148,7 @@ def regex_match(watch: Watch, text: Value, pattern: Value, modifiers: Value = ""
     compiled = _regex(pattern, modifiers)
     if compiled is None:
         return UNDEFINED
-    watch.tick()
+    watch.look()
     try:
         found = compiled.search(text, timeout=max(min(watch.left(), LONGEST_MATCH_SECONDS), SHORTEST_MATCH_SECONDS))
     except TimeoutError as error:
