@@ -5,7 +5,8 @@ order. The body is the event document's envelope as it was written. The message'
 event, so that a body nobody can decode still has a name.
 
 While one batch waits for its acknowledgement the next one is built. Only the calling thread sends: after a send that
-failed nothing more of the page leaves, so that no event overtakes one of its own aggregate.
+failed nothing more of the page leaves, so that no event overtakes one of its own aggregate. When the page comes again,
+what the hub has acknowledged is left out: a page larger than what a throttled hub lets in gets through bit by bit.
 Not known here: where the documents come from, and what is remembered of them (`relay`, `leases`).
 """
 
@@ -26,6 +27,7 @@ from labkit.events.envelope import as_written
 from labkit.events.partition_key import partition_of
 
 T = TypeVar("T")
+Document = Mapping[str, Any]
 
 
 class EventTooLarge(LabError):
@@ -45,37 +47,40 @@ class Publisher:
 
     def __init__(self, producer: EventHubProducerClient) -> None:
         self.published_events = 0
-        self.batches_sent = 0
         self._producer = producer
         self._partition_ids: list[str] = []
 
-    def publish(self, documents: Iterable[Mapping[str, Any]]) -> int:
-        """Send the events among these documents; all of them are acknowledged on return. Raises: `EventTooLarge`."""
-        events = [document for document in documents if document.get("kind") == "event"]
+    def publish(self, documents: Iterable[Document], acknowledged: set[str]) -> int:
+        """Send the events among these documents that are not `acknowledged` yet; all are on return. How many were sent.
+
+        `acknowledged` grows by the event ids of each batch as it arrives, and so survives a send that fails.
+        Raises: `EventTooLarge`; the SDK's errors.
+        """
+        events = [one for one in documents if one.get("kind") == "event" and one.get("eventId") not in acknowledged]
         began = time.time()
-        for batch in one_ahead(self._batches(events)):
+        for batch, sent in one_ahead(self._batches(events)):
             self._producer.send_batch(batch)
-            self.batches_sent += 1
-            self.published_events += len(batch)
+            acknowledged.update(event["eventId"] for event in sent)
+            self.published_events += len(sent)
         for event in events if tracing.is_on() else ():
             tracing.record("relay", event["metadata"].get("traceparent", ""), began, time.time())
         return len(events)
 
-    def _batches(self, events: Sequence[Mapping[str, Any]]) -> Iterator[EventDataBatch]:
-        """In order within each hub partition. Raises: `EventTooLarge`."""
+    def _batches(self, events: Sequence[Document]) -> Iterator[tuple[EventDataBatch, Sequence[Document]]]:
+        """In order within each hub partition, each with the documents in it. Raises: `EventTooLarge`."""
         if not events:
             return
         for partition_id, group in sorted(by_hub_partition(events, self._hub_partitions()).items()):
-            batch = self._producer.create_batch(partition_id=partition_id)
-            for document in group:
+            batch, begin = self._producer.create_batch(partition_id=partition_id), 0
+            for end, document in enumerate(group):
                 event = message(document)
                 if not added(batch, event):
                     if len(batch):
-                        yield batch
-                    batch = self._producer.create_batch(partition_id=partition_id)
+                        yield batch, group[begin:end]
+                    batch, begin = self._producer.create_batch(partition_id=partition_id), end
                     if not added(batch, event):
                         raise EventTooLarge(document, batch.max_size_in_bytes)
-            yield batch
+            yield batch, group[begin:]
 
     def _hub_partitions(self) -> list[str]:
         if not self._partition_ids:

@@ -3,7 +3,8 @@
 One round reads each feed range that this relay holds from its continuation to its end, page by page: it sends the
 events of a page (`publishing`), and saves the continuation (`leases`) only after every batch of the page has been
 acknowledged. A crash anywhere therefore loses nothing and may send a page again: the same event ids under new sequence
-numbers. Whoever reads must tell them apart; the relay does not pretend to.
+numbers. Whoever reads must tell them apart; the relay does not pretend to. While it lives, it sends again only what has
+not been acknowledged: this memory spares repetitions, and nothing rests on it.
 
 Several relays share the feed ranges of one write model. When one dies, the others take over its ranges as soon as its
 leases have ended. Who loses a lease in the middle of a page repeats events, and saves nothing.
@@ -67,7 +68,6 @@ class Relay:
         state: ContainerProxy,
         *,
         page_documents: int = PAGE_DOCUMENTS,
-        poll_seconds: float = POLL_SECONDS,
         lease_seconds: float = LEASE_SECONDS,
         name: str | None = None,
     ) -> None:
@@ -79,9 +79,10 @@ class Relay:
         self._write_model = write_model
         self._state = state
         self._publisher = Publisher(producer)
+        self._acknowledged: dict[str, set[str]] = {}
+        """Lease -> the event ids of a page whose continuation is not saved yet."""
         self._leases = Leases(state, write_model, self.name, lease_seconds)
         self._page_documents = page_documents
-        self._poll_seconds = poll_seconds
         self._balance_seconds = lease_seconds / BALANCES_PER_LEASE
         self._stopping = threading.Event()
         self._progress = threading.Condition()
@@ -92,10 +93,6 @@ class Relay:
     @property
     def published_events(self) -> int:
         return self._publisher.published_events
-
-    @property
-    def batches_sent(self) -> int:
-        return self._publisher.batches_sent
 
     def run_once(self) -> int:
         """Publish what was committed before the call, in each feed range that no other relay holds; the events sent.
@@ -152,7 +149,7 @@ class Relay:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise NotYet(f"{token} was not published within {timeout_seconds} seconds")
-            pause = max(self._poll_seconds, 2 * (time.monotonic() - began))  # a long backlog is not read all the time
+            pause = max(POLL_SECONDS, 2 * (time.monotonic() - began))  # a long backlog is not read all the time
             self._await_step_after(looked_at, min(left, pause))
 
     def _must_exist(self, aggregate_id: str, event_id: str, token: str) -> None:
@@ -189,8 +186,10 @@ class Relay:
         """Publish one feed range to its end, or to the end of the page at hand: at `until`, or when stopping."""
         sent = 0
         for documents, continuation in one_ahead(pages(self._write_model, lease, self._page_documents)):
-            sent += self._publisher.publish(documents)
-            if not self._leases.save(lease, continuation):
+            sent += self._publisher.publish(documents, self._acknowledged.setdefault(lease.id, set()))
+            saved = self._leases.save(lease, continuation)
+            del self._acknowledged[lease.id]
+            if not saved:
                 log.info("%s lost %s: another relay goes on from the last continuation saved", self.name, lease.id)
                 self._next_balance = 0.0
                 break
@@ -246,7 +245,7 @@ class Relay:
         in_a_row = lasting = 0
         while not self._stopping.is_set():
             try:
-                pause = 0.0 if self._turn() else self._poll_seconds
+                pause = 0.0 if self._turn() else POLL_SECONDS
                 in_a_row = lasting = 0
             except Exception as error:  # the thread's outermost loop
                 in_a_row, lasting = in_a_row + 1, 0 if is_throttling(error) else lasting + 1

@@ -147,6 +147,40 @@ def test_a_refused_send_keeps_the_continuation_back(
     assert set(event_ids(in_the_hub(lab)).values()) == {1}
 
 
+def test_a_page_larger_than_what_a_throttled_hub_lets_in_gets_through_and_nothing_of_it_is_repeated(
+    lab: Lab, handler: CommandHandler
+) -> None:
+    paid_orders(handler, 6)
+    clients = lab.container("write-model", "relay"), lab.producer("relay", retry_total=0)
+    relay = Relay(*clients, lab.container("relay-state", "relay"))
+    fault = lab.faults.event_hubs.throttle(0.005, hub=lab.hub)
+    relay.start()
+    try:
+        for number in range(6):
+            relay.wait_until_published(f"{order(number)}@2", timeout_seconds=60)
+    finally:
+        relay.stop()
+    assert fault.clear() > 0
+    assert relay.published_events == 12
+    received = in_the_hub(lab)
+    assert set(event_ids(received).values()) == {1}
+    assert len(received) == 12
+
+
+def test_what_was_acknowledged_before_the_continuation_could_not_be_saved_is_not_sent_again_by_the_same_relay(
+    lab: Lab, new_relay: Callable[..., Relay], handler: CommandHandler
+) -> None:
+    paid_orders(handler, 3)
+    relay = new_relay()
+    lab.faults.cosmos.respond(403, operation="upsert", container="relay-state")
+    with pytest.raises(AzureError):
+        relay.run_once()
+    paid_orders(handler, 1, first=3)
+    assert relay.run_once() == 2
+    assert set(event_ids(in_the_hub(lab)).values()) == {1}
+    assert relay._acknowledged == {}
+
+
 def test_events_of_one_key_sent_by_others_meet_the_relays_in_one_partition(lab: Lab) -> None:
     producer = lab.producer("relay")
     for number in range(6):
