@@ -8,6 +8,7 @@ Not known here: containers, hubs in use, clients (see `labkit.lab`).
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -198,13 +199,17 @@ def _topic_on_azure(endpoint: str, key: str) -> Topic:
 
 
 def must_be_a_connection_string(name: str, value: str, parts: Mapping[str, str]) -> None:
-    """Raises: `SettingsError` naming the variable and the part that is missing; the value is a secret."""
+    """Raises: `SettingsError` naming the variable and the part that is missing or mistyped; the value is a secret."""
     told = dict(part.partition("=")[::2] for part in value.strip().split(";") if part)
     for part, beginning in parts.items():
         value_of_part = told.get(part, "")
         if not value_of_part.startswith(beginning) or value_of_part == beginning:
             form = ";".join(f"{known}={start}..." for known, start in parts.items())
             raise SettingsError(f"{name} is no connection string: it has no {part}={beginning}... (its form: {form})")
+    try:
+        base64.b64decode(told.get("AccountKey", ""), validate=True)
+    except ValueError:
+        raise SettingsError(f"{name} is no connection string: its AccountKey is no base64; copy it whole") from None
 
 
 def embedded(azure: LocalAzure, tables: Path) -> Target:

@@ -215,7 +215,7 @@ def test_closing_the_lab_takes_its_topic_away(own_azure: LocalAzure, tmp_path: P
 
 def test_on_azure_the_topic_is_the_one_of_the_environment() -> None:
     hub = "Endpoint=sb://h.servicebus.windows.net/;SharedAccessKeyName=n;SharedAccessKey=k"
-    cosmos = "AccountEndpoint=https://a.documents.azure.com/;AccountKey=a"
+    cosmos = "AccountEndpoint=https://a.documents.azure.com/;AccountKey=YQ=="
     named = {"COSMOS_CONNECTION": cosmos, "COSMOS_READONLY_CONNECTION": cosmos, "EVENTHUB_CONNECTION": hub}
     named |= {"EVENTHUB_NAME": "h", "READ_STORE_URL": "abfss://t"}
     endpoint = "https://t.westeurope-1.eventgrid.azure.net/api/events"

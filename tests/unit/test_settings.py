@@ -22,8 +22,8 @@ def hub_with(key: str) -> str:
 
 
 ALL = {
-    "COSMOS_CONNECTION": cosmos_with("cosmos-rw"),
-    "COSMOS_READONLY_CONNECTION": cosmos_with("cosmos-ro"),
+    "COSMOS_CONNECTION": cosmos_with("cosmosRW"),
+    "COSMOS_READONLY_CONNECTION": cosmos_with("cosmosRO"),
     "EVENTHUB_SEND_CONNECTION": hub_with("hub-send"),
     "EVENTHUB_LISTEN_CONNECTION": hub_with("hub-listen"),
     "EVENTHUB_NAME": "orders",
@@ -78,6 +78,14 @@ def test_a_connection_string_that_is_none_is_refused_by_name_and_never_shown(nam
     assert "SECRET" not in str(refused.value)
 
 
+@pytest.mark.parametrize("name", ["COSMOS_CONNECTION", "COSMOS_READONLY_CONNECTION"])
+@pytest.mark.parametrize("key", ["SECRETSECRE", "SECRET.SECR=", "SECRETSECRETX", "SECRÉTSECRET"])
+def test_a_mistyped_key_is_refused_by_name_and_never_shown(name: str, key: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{name} .* its AccountKey is no base64") as refused:
+        settings.azure_of({**ALL, name: cosmos_with(key)})
+    assert "SECR" not in str(refused.value)
+
+
 def test_the_one_connection_for_sending_and_listening_is_refused_by_its_own_name() -> None:
     both = {name: value for name, value in ALL.items() if "SEND" not in name and "LISTEN" not in name}
     with pytest.raises(SettingsError, match=r"^EVENTHUB_CONNECTION is no connection string"):
@@ -87,17 +95,17 @@ def test_the_one_connection_for_sending_and_listening_is_refused_by_its_own_name
 def test_a_target_shows_no_key() -> None:
     shown = repr(azure())
     assert "cqrs-lab" in shown
-    assert not any(key in shown for key in ("cosmos-rw", "cosmos-ro", "hub-send", "hub-listen"))
+    assert not any(key in shown for key in ("cosmosRW", "cosmosRO", "hub-send", "hub-listen"))
 
 
 @pytest.mark.parametrize(
     ("role", "cosmos", "may_send", "may_listen"),
     [
-        (Role.COMMAND, "cosmos-rw", False, False),
-        (Role.RELAY, "cosmos-rw", True, False),
-        (Role.PROJECTOR, "cosmos-rw", False, True),
-        (Role.QUERY, "cosmos-ro", False, False),
-        (Role.MONITOR, "cosmos-ro", False, True),
+        (Role.COMMAND, "cosmosRW", False, False),
+        (Role.RELAY, "cosmosRW", True, False),
+        (Role.PROJECTOR, "cosmosRW", False, True),
+        (Role.QUERY, "cosmosRO", False, False),
+        (Role.MONITOR, "cosmosRO", False, True),
     ],
 )
 def test_each_role_gets_the_keys_of_its_rights_and_no_other(
