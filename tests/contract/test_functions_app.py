@@ -33,6 +33,7 @@ ORDER = {"orderId": ID, "customerId": "customer-1", "items": ITEMS}
 CUSTOMER = {"customerId": "customer-1", "name": "Zo\u00eb \U0001f375"}
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 JSON = {"Content-Type": "application/json"}
+MISTYPED = "AccountEndpoint=http://127.0.0.1:9/;AccountKey=secret"
 
 REQUESTS: list[tuple[str, str, bytes, dict[str, str]]] = [
     ("POST", "/customers", json.dumps(CUSTOMER, ensure_ascii=False).encode(), {"Idempotency-Key": "k-0", **JSON}),
@@ -122,7 +123,7 @@ def test_one_function_takes_every_route_and_asks_for_a_key(functions: Any) -> No
     assert host["extensions"]["http"]["routePrefix"] == ""  # else every address would begin with /api
 
 
-@pytest.mark.parametrize("connection", [{}, {"COSMOS_CONNECTION": "secret-words"}])
+@pytest.mark.parametrize("connection", [{}, {"COSMOS_CONNECTION": "secret-words"}, {"COSMOS_CONNECTION": MISTYPED}])
 def test_a_setting_that_is_missing_or_wrong_is_named_and_not_told(
     monkeypatch: pytest.MonkeyPatch, connection: dict[str, str]
 ) -> None:
@@ -140,8 +141,8 @@ def test_the_settings_template_names_what_the_app_reads_and_holds_no_secret() ->
 PROBE = """
 import sys
 before = set(sys.modules)
-import azure.functions, azure.cosmos, labkit.settings, labkit.clock, labkit.write_model.api
-files = {getattr(sys.modules[name], "__file__", None) for name in set(sys.modules) - before}
+import azure.functions, azure.cosmos, {modules}
+files = {{getattr(sys.modules[name], "__file__", None) for name in set(sys.modules) - before}}
 print("\\n".join(filter(None, files)))
 """
 
@@ -150,11 +151,18 @@ def test_the_requirements_hold_all_that_is_loaded_and_nothing_that_is_not() -> N
     """What the host installs from requirements.txt has to do: the rest of the lab's packages is not there."""
     text = (FOLDER / "requirements.txt").read_text(encoding="utf-8")
     asked = {line for line in text.splitlines() if line and not line.startswith("#")}
-    probe = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=True)
-    loaded = {Path(line).resolve() for line in probe.stdout.splitlines()}
-    used = {plain(one.name) for one in distributions() if loaded & {Path(one.locate_file(f)) for f in one.files or []}}
+    used = used_by("labkit.settings, labkit.clock, labkit.write_model.api")
     assert used - with_what_they_require(asked) <= {"setuptools"}
     assert asked <= used
+
+
+def used_by(modules: str) -> set[str]:
+    """The distributions of which a file is loaded, in a process of its own, with these modules."""
+    probe = subprocess.run(
+        [sys.executable, "-c", PROBE.format(modules=modules)], capture_output=True, text=True, check=True
+    )
+    loaded = {Path(line).resolve() for line in probe.stdout.splitlines()}
+    return {plain(one.name) for one in distributions() if loaded & {Path(one.locate_file(f)) for f in one.files or []}}
 
 
 def plain(name: str) -> str:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
-from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +19,7 @@ from labkit.read_queries.api import query_app
 from labkit.read_queries.synapse import Hub, Synapse
 from labkit.settings import embedded
 from localazure.handle import LocalAzure
-from tests.contract.test_functions_app import plain, with_what_they_require
+from tests.contract.test_functions_app import used_by, with_what_they_require
 from tests.unit.read_queries.conftest import Tables
 
 FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "functions_query"
@@ -122,20 +119,10 @@ def test_it_is_told_of_no_key_that_can_write_or_send() -> None:
     assert host["extensions"]["http"]["routePrefix"] == ""
 
 
-PROBE = """
-import sys
-before = set(sys.modules)
-import azure.functions, azure.cosmos, labkit.settings, labkit.read_queries.api
-print(*{name.partition(".")[0] for name in set(sys.modules) - before} - {"azure"})
-"""
-
-
 def test_the_requirements_hold_all_that_is_loaded_and_nothing_that_is_not() -> None:
     text = (FOLDER / "requirements.txt").read_text(encoding="utf-8")
     asked = {line for line in text.splitlines() if line and not line.startswith("#")}
-    probe = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=True)
-    owners = packages_distributions()
-    used = {plain(owner) for module in probe.stdout.split() for owner in owners.get(module, [])}
+    used = used_by("labkit.settings, labkit.read_queries.api")
     assert used - with_what_they_require(asked) <= {
         "cqrs-on-azure-lab",
         "setuptools",
