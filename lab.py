@@ -234,7 +234,10 @@ def set_up(locks, lock_fd):
     if is_ready(locks):
         return
     uv = shutil.which("uv")
-    installed, goal = read_stamp() if PYTHON.exists() else {}, wanted(locks)
+    installed = read_stamp() if PYTHON.exists() else {}
+    also = sorted(set(installed) - set(locks) - {PROJECT})  # what `test` was given stays when another verb comes
+    locks += tuple(name for name in also if (ROOT / (name + ".lock")).exists())
+    goal = wanted(locks)
     if installed.get(locks[0]) != goal[locks[0]]:
         if STAMP.exists() or not works(uv):
             make_venv(uv, lock_fd)

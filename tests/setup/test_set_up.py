@@ -150,6 +150,7 @@ def test_an_environment_whose_python_is_gone_is_made_again(project: SmallProject
 def test_a_changed_lock_makes_the_environment_again_without_what_left_the_lock(project: SmallProject) -> None:
     stray = project.site_packages / "left_the_lock.py"
     stray.write_text("", encoding="utf-8")
+    assert project.lab("test").returncode == 0
     project.lock("requirements", {"tiny_core": "2.0"})
 
     done = project.lab("run")
@@ -157,6 +158,7 @@ def test_a_changed_lock_makes_the_environment_again_without_what_left_the_lock(p
     assert done.returncode == 0, done.stderr
     assert "handed over: run" in done.stdout
     assert (project.site_packages / "tiny_core-2.0.dist-info").exists()
+    assert (project.site_packages / "tiny_dev.py").exists(), "what `test` needs stays for whoever has run it"
     assert not stray.exists()
     assert not list(project.folder.glob(".venv-old-*"))
 
