@@ -29,7 +29,14 @@ from localazure.cosmos.account import Account
 from localazure.cosmos.auth import Access, CosmosKeys, Gatekeeper
 from localazure.cosmos.consistency import LEVELS, SESSION, level_of
 from localazure.cosmos.endpoints import ResourceEndpoints
-from localazure.cosmos.errors import CosmosError, Forbidden, ForbiddenToTokens, TooLarge, TooManyRequests
+from localazure.cosmos.errors import (
+    CosmosError,
+    Forbidden,
+    ForbiddenToTokens,
+    TooLarge,
+    TooManyRequests,
+    WriteForbidden,
+)
 from localazure.cosmos.item_endpoints import ItemEndpoints
 from localazure.cosmos.queries import QueryRefused
 from localazure.cosmos.strikes import Crashed, Dropped, Place, Strikes
@@ -152,15 +159,16 @@ class CosmosApp:
         if not self._begun:
             self._begun = True
             self._account.resume()
-        if access != "read-write" and routes.changes_something(request.method, operation):
-            self._refuse_change(access, operation, request)
+        in_second = regions.is_second(request.headers.get("host", ""))
+        if routes.changes_something(request.method, operation):
+            self._check_change(access, operation, request, in_second=in_second)
         if operation != "read_account":
             level_of(request.headers.get("x-ms-consistency-level"), self._account.consistency)
         place, life = self._place(request), self._life
         await self._strikes.before(operation, place)
         if life is not self._life:
             raise Dropped  # the process has crashed while this request was held
-        if routes.reads_documents(operation, request) and regions.is_second(request.headers.get("host", "")):
+        if in_second and routes.reads_documents(operation, request):
             self._strikes.count_second_region()
         endpoint: Endpoint = getattr(self._items, operation, None) or getattr(self._resources, operation)
         if hasattr(self._items, operation) and self._strikes.enforces_throughput(place):
@@ -170,13 +178,15 @@ class CosmosApp:
         self._strikes.after(operation, place)
         return response
 
-    def _refuse_change(self, access: Access, operation: str, request: Request) -> None:
-        """Raises: `Forbidden` for a change that a read-only key, or a bearer token, does not allow."""
+    def _check_change(self, access: Access, operation: str, request: Request, *, in_second: bool) -> None:
+        """Raises: `Forbidden` for a change that a read-only key, a bearer token, or the region does not allow."""
         what = f"{request.method} /{'/'.join(request.segments)}"
         if access == "read-only":
             raise Forbidden(f"The read-only key does not allow [{what}].")
-        if not hasattr(self._items, operation):
+        if access == "token" and not hasattr(self._items, operation):
             raise ForbiddenToTokens(f"The given request [{what}] cannot be authorized by AAD token in data plane.")
+        if in_second and self._account.has_second_region:
+            raise WriteForbidden(f"The requested operation [{what}] cannot be performed at this region.")
 
     def _place(self, request: Request) -> Place:
         """The names of what a request is about, also where its path has resource ids."""

@@ -51,6 +51,12 @@ class Forbidden(CosmosError):
     status, code = 403, "Forbidden"
 
 
+class WriteForbidden(Forbidden):
+    """The region that was asked only reads."""
+
+    substatus = 3
+
+
 class ForbiddenToTokens(Forbidden):
     """Databases, containers and throughput are not changed with a bearer token."""
 

@@ -3,7 +3,8 @@
 Owns: what `GET /` says of regions, and which region a request came to. Refuses to know: how the past is kept (`past`).
 
 How: with a second region the account is at 127.0.0.1 and its replica at `localhost`, the same port: the name a client
-called tells which one it asked. Writes go to the first.
+called tells which one it asked. Writes go to the first: the second answers them with 403/3, and the SDKs turn to the
+first.
 """
 
 from __future__ import annotations

@@ -99,6 +99,7 @@ ROWS: tuple[Row, ...] = (
     _served(
         "a second region that lags, when asked for",
         "consistency.py::test_an_eventual_reader_of_the_second_region_sees_the_past_and_then_the_present",
+        "for reading; it answers writes with 403/3",
     ),
     _served(
         "throughput enforced, when asked for",

@@ -73,6 +73,24 @@ def test_an_eventual_reader_of_the_second_region_sees_the_past_and_then_the_pres
     assert fault.clear() == reads + 1
 
 
+def test_a_write_that_comes_to_the_second_region_is_403_with_substatus_3_and_the_sdk_turns_to_the_first(
+    own_azure: LocalAzure, container: ContainerProxy
+) -> None:
+    second = own_azure.cosmos_endpoint.replace("127.0.0.1", "localhost")
+    key = own_azure.keys.cosmos_read_write
+    with CosmosClient(second, key, enable_endpoint_discovery=False) as fixed, CosmosClient(second, key) as free:
+        there, turning = (client.get_database_client("d").get_container_client("items") for client in (fixed, free))
+        there.create_item({"id": "before", "pk": "a"})
+        fault = own_azure.faults.cosmos.lag_second_region(SHORT_MS)
+        with pytest.raises(CosmosHttpResponseError) as caught:
+            there.create_item({"id": "refused", "pk": "a"})
+        assert (caught.value.status_code, caught.value.sub_status) == (403, 3)
+        turning.create_item({"id": "turned", "pk": "a"})
+        fault.clear()
+        there.create_item({"id": "after", "pk": "a"})
+    assert [item["id"] for item in container.read_all_items()] == ["before", "turned", "after"]
+
+
 def test_a_deleted_item_lives_on_in_the_second_region_for_a_moment(
     own_azure: LocalAzure, container: ContainerProxy
 ) -> None:
