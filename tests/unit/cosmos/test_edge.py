@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -107,3 +108,46 @@ def test_a_container_made_anew_goes_on_counting_where_the_old_one_ended(front: A
     front.container("never there before")
     other = front.call("POST", "/dbs/d/colls/never there before/docs", {"id": "1", "pk": "a"}, key='"a"')
     assert other.headers["lsn"] == "1"
+
+
+def test_a_full_disk_refuses_what_does_not_fit_keeps_the_rest_and_goes_on_once_there_is_room(front: Any) -> None:
+    front.container()
+    journal = front.app._account.store._journal
+
+    def limit(pages: int) -> None:
+        journal.run(lambda connection: connection.execute(f"PRAGMA max_page_count={pages}").fetchone())
+
+    def batch(name: str) -> int:
+        parts = [{"id": f"{name}-{part}", "pk": "a", "text": "x" * 50_000} for part in range(3)]
+        operations = [{"operationType": "Create", "resourceBody": part} for part in parts]
+        told = {"x_ms_cosmos_is_batch_request": "True", "x_ms_cosmos_batch_atomic": "True"}
+        return int(front.call("POST", f"{ITEMS}/docs", operations, key='"a"', **told).status)
+
+    def found() -> list[str]:
+        return sorted(item["id"] for item in front.call("GET", f"{ITEMS}/docs").content["Documents"])
+
+    pages = journal.run(lambda connection: connection.execute("PRAGMA page_count").fetchone()[0])
+    limit(pages + 20)
+    statuses = [batch(str(index)) for index in range(20)]
+    kept = statuses.count(200)
+    assert statuses == [200] * kept + [500] * (20 - kept)
+    assert 0 < kept < 20
+    assert found() == sorted(f"{index}-{part}" for index in range(kept) for part in range(3))
+    limit(1_000_000)
+    assert batch("later") == 200
+    assert len(found()) == 3 * kept + 3
+
+
+def test_a_batch_has_two_megabytes_and_no_byte_more(front: Any) -> None:
+    front.container()
+    told = {"x_ms_cosmos_is_batch_request": "True", "x_ms_cosmos_batch_atomic": "True"}
+
+    def batch(size: int) -> int:
+        parts: list[dict[str, Any]] = [{"id": str(part), "pk": "a", "text": "x" * 1_000_000} for part in range(2)]
+        parts.append({"id": "rest", "pk": "a", "text": ""})
+        operations = [{"operationType": "Upsert", "resourceBody": part} for part in parts]
+        parts[2]["text"] = "x" * (size - len(json.dumps(operations)))
+        assert len(json.dumps(operations)) == size
+        return int(front.call("POST", f"{ITEMS}/docs", operations, key='"a"', **told).status)
+
+    assert [batch(2 * 1024 * 1024 + more) for more in (0, 1)] == [200, 413]
