@@ -53,12 +53,14 @@ def served(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
 class Ledger:
     """What was acknowledged, by all rounds together."""
 
-    items: set[str] = field(default_factory=set)
+    items: dict[str, int] = field(default_factory=dict)
+    """The version of each that was acknowledged last; without those whose deletion was begun."""
+    gone: set[str] = field(default_factory=set)
     batches: set[str] = field(default_factory=set)
 
 
 def write_until_it_breaks(connection: str, name: str, ledger: Ledger, broken: threading.Event) -> None:
-    """Items and batches in turn; only acknowledged ones enter the ledger."""
+    """Items and batches in turn, items also changed and some of them deleted; the ledger has what is acknowledged."""
     client = CosmosClient.from_connection_string(connection, retry_total=0, retry_connect=0, retry_read=0)
     container = client.get_database_client("d").get_container_client("items")
     index = 0
@@ -67,8 +69,14 @@ def write_until_it_breaks(connection: str, name: str, ledger: Ledger, broken: th
         index += 1
         try:
             if index % 2:
-                container.create_item({"id": id, "pk": id, "kind": "item"})
-                ledger.items.add(id)
+                document = {"id": id, "pk": id, "kind": "item"}
+                for version, write in enumerate((container.create_item, container.upsert_item)):
+                    write({**document, "version": version})
+                    ledger.items[id] = version
+                if index % 3 == 0:
+                    del ledger.items[id]
+                    container.delete_item(id, id)
+                    ledger.gone.add(id)
             else:
                 parts = [{"id": f"{id}-{part}", "pk": id, "kind": "batch"} for part in range(BATCH_SIZE)]
                 container.execute_item_batch([("create", (part,)) for part in parts], partition_key=id)
@@ -79,9 +87,11 @@ def write_until_it_breaks(connection: str, name: str, ledger: Ledger, broken: th
 
 def check(container: ContainerProxy, ledger: Ledger) -> None:
     found = list(container.query_items_change_feed(start_time="Beginning"))
-    items = {item["id"] for item in found if item["kind"] == "item"}
+    items = {item["id"]: item["version"] for item in found if item["kind"] == "item"}
     batches = Counter(item["pk"] for item in found if item["kind"] == "batch")
-    assert ledger.items <= items, f"lost: {sorted(ledger.items - items)[:5]}"
+    lost = [id for id, version in ledger.items.items() if items.get(id, -1) < version]
+    assert not lost, f"lost, or an older version: {sorted(lost)[:5]}"
+    assert not ledger.gone & set(items), f"deleted and there: {sorted(ledger.gone & set(items))[:5]}"
     assert ledger.batches <= set(batches), f"lost: {sorted(ledger.batches - set(batches))[:5]}"
     assert set(batches.values()) <= {BATCH_SIZE}, "a batch is half there"
     assert [item["_lsn"] for item in found] == sorted(item["_lsn"] for item in found)
@@ -109,6 +119,7 @@ def test_a_kill_under_load_loses_nothing_acknowledged_and_tears_no_batch(tmp_pat
             for writer in writers:
                 writer.join()
         assert len(ledger.items) + len(ledger.batches) > acknowledged, "nothing was written before the kill"
+        assert ledger.gone, "nothing was deleted before the kill"
         with served(folder) as (_, connection):
             container = (
                 CosmosClient.from_connection_string(connection).get_database_client("d").get_container_client("items")
