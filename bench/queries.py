@@ -41,8 +41,13 @@ from labkit.lab import Lab, open_lab
 from labkit.projections.parking import ParkingLane
 from labkit.projections.projector import Projector
 from labkit.projections.query_container import QueryContainer, document
-from labkit.projections.read_store import CUSTOMERS, DAILY_ORDER_METRICS, ReadStore, daily_metrics, to_table
-from labkit.projections.rows import CustomerRow, OrderRow, from_arrow
+from labkit.projections.read_store import (
+    CUSTOMERS,
+    DAILY_ORDER_METRICS,
+    ReadStore,
+    to_table,
+)
+from labkit.projections.rows import CustomerRow, OrderRow, daily_metrics, from_arrow
 from labkit.read_queries import questions
 from labkit.read_queries.api import query_app
 from labkit.read_queries.synapse import Hub, Synapse

@@ -26,7 +26,6 @@ from typing import Any
 from azure.cosmos import ContainerProxy
 from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosResourceNotFoundError
 
-from labkit.events.envelope import EventEnvelope
 from labkit.projections.folds import Arrival, read
 from labkit.projections.read_store import ORDERS, ReadStore, contents
 from labkit.projections.rows import OrderRow, Row, from_arrow
@@ -141,12 +140,9 @@ class QueryContainer:
 
 def missed_orders(batch: Iterable[Arrival], rows: Mapping[str, Row]) -> set[str]:
     """The orders of a batch that are not among its rows: the tables had these events before."""
-    named = {reading.aggregate_id for reading in map(read, batch) if reading.event and is_order(reading.event)}
+    events = (reading.event for reading in map(read, batch))
+    named = {event.aggregate_id for event in events if event and event.aggregate_type == "Order"}
     return named - rows.keys()
-
-
-def is_order(event: EventEnvelope) -> bool:
-    return event.aggregate_type == "Order"
 
 
 def opened(target: QueryContainer, store: ReadStore, hub: str, applied: Mapping[str, int]) -> QueryFeed:
@@ -188,8 +184,9 @@ class QueryFeed:
             if self.error:
                 raise self.error
             for row in rows:
-                if isinstance(row, OrderRow) and not self._is_newer(row.order_id, row.version):
-                    self._waiting[row.order_id] = row
+                if isinstance(row, OrderRow):
+                    waiting = self._waiting.get(row.order_id, row)
+                    self._waiting[row.order_id] = max(row, waiting, key=lambda one: one.version)
             self._offered |= {part: max(number, self._offered.get(part, -1)) for part, number in ends.items()}
             self._changed.notify_all()
 
@@ -201,9 +198,6 @@ class QueryFeed:
         self._thread.join(timeout_seconds)
         if self.error:
             raise self.error
-
-    def _is_newer(self, order_id: str, version: int) -> bool:
-        return order_id in self._waiting and self._waiting[order_id].version > version
 
     def _run(self) -> None:
         try:

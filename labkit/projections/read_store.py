@@ -24,6 +24,8 @@ Known gap: `abfss://` is given to delta-rs as it is, and has been tried no furth
 from __future__ import annotations
 
 import datetime as dt
+import errno
+import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -41,27 +43,24 @@ from labkit.projections.folds import NOTHING
 from labkit.projections.rows import (
     CUSTOMER_COLUMNS,
     DAY_COLUMNS,
-    MONEY,
     ORDER_COLUMNS,
     CustomerRow,
     DayRow,
     OrderRow,
     Row,
-    average,
     daily_metrics,
     from_arrow,
     order_day,
     to_arrow,
 )
 
-__all__ = ["MONEY", "DayRow", "average", "daily_metrics"]
-"""Of `rows`, for who reads the tables."""
-
 T = TypeVar("T")
 CONFLICT_RETRIES = 20
 """Of one batch or replay, against another writer that commits many times a second."""
 LONGEST_WHY = 200
 """Characters that are told of Delta's own words."""
+NO_ROOM = f"(os error {112 if os.name == 'nt' else errno.ENOSPC})"
+"""In Delta's own words: ERROR_DISK_FULL on Windows, ENOSPC elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +102,24 @@ def reading(url: str) -> Iterator[None]:
         why, what = str(error).splitlines()[0][:LONGEST_WHY], "`python3 lab.py rebuild` makes all tables anew"
         raise TableDamaged(
             f"the table {url} cannot be read ({why}); if that lasts, move its folder away, and {what}"
+        ) from error
+
+
+class DiskFull(LabError):
+    """A commit found no room. The table is as it was before."""
+
+
+@contextmanager
+def writing(url: str) -> Iterator[None]:
+    """Raises: `DiskFull`, which Delta tells by several types and in its own words."""
+    try:
+        yield
+    except (DeltaError, OSError) as error:
+        if NO_ROOM not in str(error):
+            raise
+        raise DiskFull(
+            f"the disk is full, so this commit is not in the table {url}, which is as it was; free some space, then "
+            "do the same again: it goes on where the tables end, and nothing is lost or counted twice"
         ) from error
 
 
@@ -223,9 +240,8 @@ class ReadStore:
                 self._make(model)
 
     def _make(self, model: ReadModel) -> None:
-        by = list(model.partition_by)
-        url, options = self.url(model), self.options
-        with reading(url):
+        url, by, options = self.url(model), [*model.partition_by], self.options
+        with reading(url), writing(url):
             DeltaTable.create(url, model.schema, mode="ignore", partition_by=by, storage_options=options)
         there = {column.name for column in self.table(model).schema().fields}
         new = pa.schema([column for column in model.schema if column.name not in there])
@@ -285,13 +301,11 @@ class ReadStore:
         return {row.customer_id: row for row in from_arrow(CustomerRow, found)}
 
     def _rows(self, model: ReadModel, ids: Collection[str], bound: str | None) -> pa.Table:
-        if not ids:
-            return model.schema.empty_table()
-        try:
-            found = contents(self.table(model), model, bound)
-        except TableNotFoundError:
-            return model.schema.empty_table()
-        return found.filter(pc.is_in(found[model.key], pa.array(ids, pa.string())))
+        with suppress(TableNotFoundError):
+            if ids:
+                found = contents(self.table(model), model, bound)
+                return found.filter(pc.is_in(found[model.key], pa.array(ids, pa.string())))
+        return model.schema.empty_table()
 
     def version_of(self, aggregate_id: str) -> int:
         """The version the tables show now of an order or a customer; 0 when they show none."""
@@ -336,4 +350,5 @@ class ReadStore:
         changed, numbers = to_table(model, rows()), {**ahead, **batch.aside}
         if ahead or changed.num_rows:
             handle = self._handle(model, latest=False)
-            handle.commit(lambda table: merge(table, changed, matching, guard, numbers), numbers)
+            with writing(self.url(model)):
+                handle.commit(lambda table: merge(table, changed, matching, guard, numbers), numbers)

@@ -46,10 +46,10 @@ from labkit.projections.read_store import (
     Batch,
     ReadStore,
     contents,
-    daily_metrics,
     to_table,
 )
 from labkit.projections.replay import settle
+from labkit.projections.rows import daily_metrics
 from labkit.projections.upkeep import UPKEEP, keep
 
 PREFIX = "rebuilt-"

@@ -13,18 +13,15 @@ Source: Delta protocol, "Table properties"; deltalake 1.6.6, `vacuum(full=True)`
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
-from labkit.projections.read_store import READ_MODELS, ReadStore
+from labkit.projections.read_store import READ_MODELS, ReadStore, writing
 
 logger = logging.getLogger(__name__)
 
@@ -56,16 +53,18 @@ class Kept:
 
 
 def keep(store: ReadStore, upkeep: Upkeep) -> list[Kept]:
-    """One turn over all tables. Another writer's commit in between ends the turn of that table; the next one is due."""
-    return list(_all(store, upkeep))
+    """One turn over all tables. Another writer's commit in between ends the turn of that table; the next one is due.
 
-
-def _all(store: ReadStore, upkeep: Upkeep) -> Iterable[Kept]:
+    Raises: `DiskFull`.
+    """
+    kept = []
     for model in READ_MODELS:
         try:
-            yield keep_table(model.name, store.table(model), upkeep)
+            with writing(store.url(model)):
+                kept.append(keep_table(model.name, store.table(model), upkeep))
         except CommitFailedError as error:
             logger.info("no upkeep of %s this time: %s", model.name, error)
+    return kept
 
 
 def keep_table(name: str, table: DeltaTable, upkeep: Upkeep) -> Kept:
@@ -74,14 +73,9 @@ def keep_table(name: str, table: DeltaTable, upkeep: Upkeep) -> Kept:
     wanted = {FILE_RETENTION: retained, LOG_RETENTION: retained}
     if not wanted.items() <= table.metadata().configuration.items():
         table.alter.set_table_properties(wanted)
-    compacted = _metrics(table.optimize.compact())
+    compacted = table.optimize.compact()
     vacuumed = table.vacuum(dry_run=False, full=True)
     table.create_checkpoint()
     table.cleanup_metadata()
     sizes = pa.table(table.get_add_actions(flatten=True))["size_bytes"]
     return Kept(name, len(sizes), pc.sum(sizes).as_py() or 0, int(compacted["numFilesRemoved"]), len(vacuumed))
-
-
-def _metrics(metrics: Mapping[str, Any] | str) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = json.loads(metrics) if isinstance(metrics, str) else metrics
-    return found

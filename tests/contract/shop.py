@@ -17,8 +17,14 @@ from labkit.lab import Lab
 from labkit.projections.folds import Arrival, fold, read
 from labkit.projections.parking import ParkingLane
 from labkit.projections.projector import Projector
-from labkit.projections.read_store import ORDERS, READ_MODELS, ReadStore, contents, daily_metrics, to_table
-from labkit.projections.rows import Row
+from labkit.projections.read_store import (
+    ORDERS,
+    READ_MODELS,
+    ReadStore,
+    contents,
+    to_table,
+)
+from labkit.projections.rows import Row, daily_metrics
 from labkit.write_model.handler import Accepted, CommandHandler, Context
 from labkit.write_model.orders import CreateOrder, Item
 

@@ -1,4 +1,4 @@
-"""Tables whose files are gone or spoiled: refused in one line that says what to do, before anything is written."""
+"""Tables whose files are gone or spoiled, and a disk without room: refused in one line that says what to do."""
 
 from __future__ import annotations
 
@@ -6,8 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from deltalake.exceptions import DeltaError
 
-from labkit.projections.read_store import LONGEST_WHY, ORDERS, Batch, ReadStore, TableDamaged, contents
+from labkit.projections import read_store, upkeep
+from labkit.projections.read_store import (
+    LONGEST_WHY,
+    NO_ROOM,
+    ORDERS,
+    Batch,
+    DiskFull,
+    ReadStore,
+    TableDamaged,
+    contents,
+)
 from labkit.projections.rows import OrderRow
 from tests.unit.projections.test_read_store import MONDAY, order
 
@@ -62,3 +73,50 @@ def test_a_table_whose_folder_was_moved_away_is_made_anew_and_asks_for_all_event
     again = ReadStore(str(tmp_path))
     assert again.lowest("hub", ["0"], {}) == {"0": -1}
     assert again.positions("hub", ["0"])["customers"] == {"0": 5}
+
+
+NO_SPACE_LEFT = f"Unable to copy data to file: No space left on device {NO_ROOM}"
+FULL = {
+    "as a MERGE tells it": DeltaError(
+        f"Failed to parse parquet: External: Generic LocalFileSystem error: {NO_SPACE_LEFT}"
+    ),
+    "as a new table, a compaction or a checkpoint tells it": OSError(
+        f"Generic LocalFileSystem error\n  \x1b[31m\u21b3\x1b[0m {NO_SPACE_LEFT}\n"
+    ),
+}
+"""What deltalake 1.6.6 said on a file system of 300 kB."""
+
+
+@pytest.mark.parametrize("said", FULL.values(), ids=FULL.keys())
+@pytest.mark.parametrize("work", ["merge", "create", "keep"])
+def test_a_full_disk_is_one_line_and_what_was_refused_succeeds_once_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, work: str, said: Exception
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise said
+
+    store = ReadStore(str(tmp_path))
+    works: dict[str, tuple[object, str, Callable[[], object]]] = {
+        "merge": (read_store, "merge", lambda: committed(store, order("a"), number=1)),
+        "create": (read_store.DeltaTable, "create", lambda: ReadStore(str(tmp_path))),
+        "keep": (upkeep, "keep_table", lambda: upkeep.keep(store, upkeep.UPKEEP)),
+    }
+    owner, name, doing = works[work]
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, name, full)
+        with pytest.raises(DiskFull) as refused:
+            doing()
+    (line,) = str(refused.value).splitlines()
+    assert line.startswith("the disk is full")
+    assert f"{tmp_path}/orders" in line
+    assert "free some space" in line
+    doing()
+
+
+def test_another_failure_of_a_commit_is_not_called_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise DeltaError("Permission denied (os error 13)")
+
+    monkeypatch.setattr(read_store, "merge", refused)
+    with pytest.raises(DeltaError, match="Permission denied"):
+        committed(ReadStore(str(tmp_path)), order("a"), number=1)

@@ -24,13 +24,12 @@ from labkit.projections.read_store import (
     ReadModel,
     ReadOnly,
     ReadStore,
-    average,
     contents,
     day_bound,
     merge,
     to_table,
 )
-from labkit.projections.rows import CustomerRow, DayRow, OrderRow, Row
+from labkit.projections.rows import CustomerRow, DayRow, OrderRow, Row, average
 from tests.unit.projections.streams import CUSTOMER, NINE, ORDER, arrivals, event, life_of
 
 MONDAY = date(2026, 1, 5)
