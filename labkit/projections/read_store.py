@@ -118,8 +118,7 @@ def writing(url: str) -> Iterator[None]:
         if NO_ROOM not in str(error):
             raise
         raise DiskFull(
-            f"the disk is full, so this commit is not in the table {url}, which is as it was; free some space, then "
-            "do the same again: it goes on where the tables end, and nothing is lost or counted twice"
+            f"the disk is full: {url} is as it was; free some space, and do the same again: nothing is lost or doubled"
         ) from error
 
 

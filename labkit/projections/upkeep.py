@@ -69,8 +69,7 @@ def keep(store: ReadStore, upkeep: Upkeep) -> list[Kept]:
 
 def keep_table(name: str, table: DeltaTable, upkeep: Upkeep) -> Kept:
     """Raises: `CommitFailedError` when another writer came between."""
-    retained = f"interval {upkeep.retention_seconds} seconds"
-    wanted = {FILE_RETENTION: retained, LOG_RETENTION: retained}
+    wanted = dict.fromkeys((FILE_RETENTION, LOG_RETENTION), f"interval {upkeep.retention_seconds} seconds")
     if not wanted.items() <= table.metadata().configuration.items():
         table.alter.set_table_properties(wanted)
     compacted = table.optimize.compact()
