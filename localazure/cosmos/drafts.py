@@ -26,6 +26,8 @@ from localazure.cosmos.texts import is_unicode
 
 MOST_ITEM_BYTES = 2 * 1024 * 1024
 MOST_LEVELS = 128
+LEVELS_AROUND = 8
+"""More than any request has around a document: `[{"resourceBody": {"operations": [{"value": ...` of a batch."""
 MOST_ID_BYTES = 1023
 FEWEST_DIGITS_OF_NO_DOUBLE = 16
 FORBIDDEN_IN_IDS = frozenset("/\\?#")
@@ -52,11 +54,16 @@ _ESCAPING_WRITER = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), al
 
 
 def read_json(body: bytes) -> Any:
-    """Raises: `BadRequest` for what is not JSON in UTF-8, is nested too deeply to be read, or holds no double."""
+    """Raises: `BadRequest` for what is not JSON in UTF-8, is nested too deeply to be kept, or holds no double.
+
+    What is let in is far from where the interpreter's own recursion ends, so that it can be written and read again.
+    """
     try:
-        return _READER.decode(body.decode("utf-8-sig"))
+        value = _READER.decode(body.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"The request body is not valid JSON: {str(error)[:200]}") from error
+    _check_levels(value, body, MOST_LEVELS + LEVELS_AROUND)
+    return value
 
 
 def read_object(body: bytes) -> dict[str, Any]:
@@ -111,8 +118,7 @@ def stored_text(document: Mapping[str, Any]) -> bytes:
         raise BadRequest(f"The document cannot be stored: {error}") from error
     if len(text) > MOST_ITEM_BYTES:
         raise TooLarge(f"Request size is too large: the item has {len(text)} bytes, the most are {MOST_ITEM_BYTES}.")
-    if text.count(b"{") + text.count(b"[") > MOST_LEVELS and _levels(plain) > MOST_LEVELS:
-        raise BadRequest(f"The document is nested more than {MOST_LEVELS} levels deep.")
+    _check_levels(plain, text, MOST_LEVELS)
     return text[:-1]
 
 
@@ -136,6 +142,12 @@ def _time_to_live(document: Mapping[str, Any]) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int) or not (value == -1 or 0 < value < 1 << 31):
         raise BadRequest(f"The input ttl {value!r} is invalid: it must be -1 or a positive number of seconds.")
     return value
+
+
+def _check_levels(value: Any, text: bytes, most: int) -> None:
+    """Of a JSON value and its text. Raises: `BadRequest`."""
+    if text.count(b"{") + text.count(b"[") > most and _levels(value) > most:
+        raise BadRequest(f"The request holds what is nested more than {most} levels deep.")
 
 
 def _levels(value: Any) -> int:

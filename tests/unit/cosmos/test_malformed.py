@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -155,3 +156,36 @@ def test_a_name_that_the_sdk_would_not_send_is_400_too(driver: Any, name: Any) -
 def test_a_key_of_more_levels_than_the_container_has_is_400_with_substatus_1001(driver: Any, method: str) -> None:
     answer = driver.call(method, f"{ITEMS}/docs/1", key='"a","b"')
     assert (answer.status, answer.headers["x-ms-substatus"]) == (400, "1001")
+
+
+@pytest.mark.parametrize("depth", [140, 500])
+def test_what_is_nested_too_deeply_is_400_wherever_it_stands_and_harms_nothing_later(driver: Any, depth: int) -> None:
+    deep = json.loads("[" * depth + "]" * depth)
+    key = {"paths": ["/pk"], "kind": "Hash", "version": 2}
+    unique = {"uniqueKeyPolicy": {"uniqueKeys": [{"paths": ["/u"]}]}}
+    assert driver.call("POST", "/dbs/d/colls", {"id": "u", "partitionKey": key, **unique}).status == 201
+    answers = [
+        driver.call("POST", "/dbs/d/colls/u/docs", {"id": "1", "pk": "a", "u": deep}, key='"a"'),
+        driver.call("POST", "/dbs/d/colls", {"id": "x", "partitionKey": {**key, "x": deep}}),
+        driver.call("POST", "/dbs/d/colls", {"id": "y", "partitionKey": key, "indexingPolicy": {"x": deep}}),
+        driver.call("POST", "/dbs/d/colls", {"id": "z", "partitionKey": key, "geospatialConfig": {"x": deep}}),
+    ]
+    assert [answer.status for answer in answers] == [400] * 4
+    driver.restart()
+    assert len(driver.call("GET", "/dbs/d/colls").content["DocumentCollections"]) == 2
+
+
+def test_a_document_of_128_levels_is_kept_also_by_a_batch_and_a_patch_of_a_batch(driver: Any) -> None:
+    deep = json.loads("[" * 127 + "]" * 127)
+    batch = {"x_ms_cosmos_is_batch_request": "True", "x_ms_cosmos_batch_atomic": "True"}
+    operations = [
+        {"operationType": "Create", "resourceBody": {"id": "1", "pk": "a", "deep": deep}},
+        {
+            "operationType": "Patch",
+            "id": "1",
+            "resourceBody": {"operations": [{"op": "set", "path": "/deep", "value": deep}]},
+        },
+    ]
+    assert driver.call("POST", f"{ITEMS}/docs", operations, key='"a"', **batch).status == 200
+    refused = {"id": "2", "pk": "a", "deep": [deep]}
+    assert driver.call("POST", f"{ITEMS}/docs", refused, key='"a"').status == 400
