@@ -124,7 +124,12 @@ class Bill:
     attempts: int = 0
     charge_ru: float = 0.0
 
-    def add(self, headers: Mapping[str, Any] | None) -> None:
+    def add(self, headers: Mapping[str, Any] | None, _answer: object = None) -> None:
+        """Add one answer's request charge. A `response_hook` of the SDK.
+
+        Not `get_response_headers()`: it copies headers that another thread's request may be writing to, and then raises
+        `RuntimeError` (azure-cosmos 4.17, `_retry_utility.Execute`: the client keeps the newest answer's headers).
+        """
         self.charge_ru += float((headers or {}).get("x-ms-request-charge", 0.0))
 
 
@@ -172,13 +177,12 @@ def handle(
 def load(write_model: ContainerProxy, aggregate_id: str, bill: Bill) -> Loaded:
     """The state to decide on, with the etag that guards its replacement: one point read."""
     try:
-        document = write_model.read_item("state", partition_key=aggregate_id)
+        document = write_model.read_item("state", partition_key=aggregate_id, response_hook=bill.add)
     except CosmosResourceNotFoundError as error:
         if error.sub_status:
             raise  # not the document is missing, but its container, or what this replica knows of the session
         bill.add(error.headers)
         return Loaded(None, 0, None)
-    bill.add(document.get_response_headers())
     state = state_from(document["aggregateType"], document["state"])
     return Loaded(state, document["version"], document["_etag"])
 
@@ -195,13 +199,12 @@ def write(write_model: ContainerProxy, aggregate_id: str, operations: Transactio
     """Whether the whole batch is on disk; False if another writer was faster, and nothing of it is."""
     try:
         with tracing.span("transactional batch"):
-            result = write_model.execute_item_batch(operations, partition_key=aggregate_id)
+            write_model.execute_item_batch(operations, partition_key=aggregate_id, response_hook=bill.add)
     except (CosmosBatchOperationError, CosmosHttpResponseError) as error:
         if error.status_code not in CONFLICTS:
             raise
         bill.add(error.headers)
         return False
-    bill.add(result.get_response_headers())
     return True
 
 
@@ -210,13 +213,13 @@ def first_answer(
 ) -> Accepted | Refused | None:
     """What this idempotency key was answered at the first time of asking; None if it is new."""
     try:
-        receipt = write_model.read_item(receipt_id(context.idempotency_key), partition_key=command.aggregate_id)
+        name = receipt_id(context.idempotency_key)
+        receipt = write_model.read_item(name, partition_key=command.aggregate_id, response_hook=bill.add)
     except CosmosResourceNotFoundError as error:
         if error.sub_status:
             raise
         bill.add(error.headers)
         return None
-    bill.add(receipt.get_response_headers())
     if receipt["payloadHash"] != payload_hash(command):
         sentence = f"The key {context.idempotency_key} was used for another command; a new command needs a new key."
         return Refused(Refusal(RefusalCode.KEY_REUSED, sentence), bill.charge_ru)

@@ -145,15 +145,15 @@ class Interrupted:
         self._container = container
         self._interruptions = interruptions
 
-    def read_item(self, item: str, partition_key: str) -> Any:
+    def read_item(self, item: str, **more: Any) -> Any:
         try:
-            return self._container.read_item(item, partition_key=partition_key)
+            return self._container.read_item(item, **more)
         finally:
             if item == "state" and self._interruptions:
                 self._interruptions.pop(0)()
 
-    def execute_item_batch(self, operations: Any, partition_key: str) -> Any:
-        return self._container.execute_item_batch(operations, partition_key=partition_key)
+    def execute_item_batch(self, operations: Any, **more: Any) -> Any:
+        return self._container.execute_item_batch(operations, **more)
 
 
 def test_two_writers_collide_and_the_later_one_decides_again_on_the_new_state(
@@ -290,11 +290,10 @@ def test_a_receipt_that_a_replica_does_not_know_yet_is_no_sign_that_the_key_is_n
     accepted(handler.handle(CREATE, Context("k-1")))
     read_item = write_model.read_item
 
-    def behind(item: str, partition_key: str) -> Any:
-        if not item.startswith("receipt:"):
-            return read_item(item, partition_key=partition_key)
-        lab.faults.cosmos.respond(404, substatus=1002, operation="read", times=20)
-        return read_item(item, partition_key=partition_key)
+    def behind(item: str, **more: Any) -> Any:
+        if item.startswith("receipt:"):
+            lab.faults.cosmos.respond(404, substatus=1002, operation="read", times=20)
+        return read_item(item, **more)
 
     with monkeypatch.context() as patch:
         patch.setattr(write_model, "read_item", behind)

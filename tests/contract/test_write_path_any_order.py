@@ -247,16 +247,16 @@ class _Rival:
         self._shop = shop
         self._wish: tuple[Command, str] | None = wish
 
-    def read_item(self, item: str, partition_key: str) -> Any:
+    def read_item(self, item: str, **more: Any) -> Any:
         try:
-            return self._shop.write_model.read_item(item, partition_key=partition_key)
+            return self._shop.write_model.read_item(item, **more)
         finally:
             if item == "state" and self._wish is not None:
                 wish, self._wish = self._wish, None
                 self._shop.it_is_sent(wish)
 
-    def execute_item_batch(self, operations: Any, partition_key: str) -> Any:
-        return self._shop.write_model.execute_item_batch(operations, partition_key=partition_key)
+    def execute_item_batch(self, operations: Any, **more: Any) -> Any:
+        return self._shop.write_model.execute_item_batch(operations, **more)
 
 
 def test_any_order_of_commands_crashes_retries_rivals_and_relays(lab: Lab) -> None:

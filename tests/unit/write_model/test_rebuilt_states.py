@@ -7,7 +7,7 @@ each time, and sometimes lets another writer be faster.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -35,51 +35,44 @@ NAMES = ("order-20260105-1", "order-20260105-2", "customer-1")
 
 
 @dataclass
-class Answer:
-    document: Mapping[str, Any]
-    charge_ru: float
-
-    def __getitem__(self, name: str) -> Any:
-        return self.document[name]
-
-    def get_response_headers(self) -> dict[str, str]:
-        return {"x-ms-request-charge": str(self.charge_ru)}
-
-
-@dataclass
 class Memory:
-    """What the handler needs of a container. `interruptions`: what others do between a load and the batch after it."""
+    """What the handler needs of a container. Charges go to the hook: the SDK's copy of headers is not for threads.
+
+    `interruptions`: what others do between a load and the batch after it."""
 
     kept: dict[tuple[str, str], str] = field(default_factory=dict)
     charged_ru: float = 0.0
     writes: int = 0
     interruptions: list[Callable[[], object]] = field(default_factory=list)
 
-    def charge(self) -> float:
+    def charge(self) -> dict[str, str]:
         self.charged_ru += 1.25
-        return 1.25
+        return {"x-ms-request-charge": "1.25"}
 
-    def read_item(self, item: str, partition_key: str) -> Answer:
+    def read_item(self, item: str, partition_key: str, response_hook: Callable[..., None]) -> dict[str, Any]:
         text = self.kept.get((partition_key, item))
         if item == "state" and self.interruptions:
             self.interruptions.pop()()
         if text is None:
             error = CosmosResourceNotFoundError(status_code=404, message="not there")
-            error.headers = {"x-ms-request-charge": str(self.charge())}
+            error.headers = self.charge()
             raise error
-        return Answer(json.loads(text), self.charge())
+        document: dict[str, Any] = json.loads(text)
+        response_hook(self.charge(), document)
+        return document
 
-    def execute_item_batch(self, batch_operations: list[tuple[Any, ...]], partition_key: str) -> Answer:
+    def execute_item_batch(
+        self, batch_operations: list[tuple[Any, ...]], partition_key: str, response_hook: Callable[..., None]
+    ) -> None:
         after = dict(self.kept)
         for operation, arguments, *options in batch_operations:
             document = arguments[-1]
             place = (partition_key, document["id"])
             stale = bool(options) and json.loads(after[place])["_etag"] != options[0]["if_match_etag"]
             if stale or (operation == "create" and place in after):
-                headers = {"x-ms-request-charge": str(self.charge())}
                 raise CosmosBatchOperationError(
                     error_index=0,
-                    headers=headers,
+                    headers=self.charge(),
                     status_code=412 if stale else 409,
                     message="no",
                     operation_responses=[],
@@ -87,7 +80,7 @@ class Memory:
             self.writes += 1
             after[place] = json.dumps({**document, "_etag": f'"{self.writes}"'})
         self.kept = after
-        return Answer({}, self.charge())
+        response_hook(self.charge(), [])
 
     def events(self, aggregate_id: str) -> list[Any]:
         documents = [json.loads(text) for (owner, _), text in self.kept.items() if owner == aggregate_id]
