@@ -16,7 +16,8 @@ from pathlib import Path
 class Row:
     """`proof` is the pytest id of a contract test (`tests/contract/test_x.py::test_y`) for a supported operation.
 
-    For a refused operation it is the test that sees the refusal, and `note` says how the service words it.
+    For a refused operation it is the test that sees the refusal, and `note` says how the service words it. A bound of
+    Azure that is not kept has no proof, and `note` says what happens instead.
     """
 
     operation: str
@@ -47,7 +48,8 @@ def _lines() -> Iterable[str]:
     yield "# What the embedded Azure serves"
     yield ""
     yield "Written by `python -m localazure.support`; do not edit. *Proven by* names the test that sees it through the"
-    yield "official SDK. What is refused is answered with the service's own error, never with a guess."
+    yield "official SDK. What is refused is answered with the service's own error, never with a guess;"
+    yield "*not kept* is a bound of Azure's that nothing enforces here."
     for title, rows in sections():
         yield ""
         yield f"## {title}"
@@ -55,7 +57,7 @@ def _lines() -> Iterable[str]:
         yield "| operation | | proven by | note |"
         yield "|---|---|---|---|"
         for row in rows:
-            answer = "supported" if row.supported else "**refused**"
+            answer = "supported" if row.supported else "**refused**" if row.proof else "**not kept**"
             proof = f"`{row.proof.removeprefix('tests/')}`" if row.proof else ""
             yield f"| {_cell(row.operation)} | {answer} | {proof} | {_cell(row.note)} |"
 

@@ -28,7 +28,7 @@ def ids_of(path: Path) -> set[str]:
 @pytest.mark.parametrize(("title", "row"), ROWS, ids=[f"{title}: {row.operation}" for title, row in ROWS])
 def test_every_row_names_a_test_that_exists(title: str, row: support.Row) -> None:
     if not row.supported and not row.proof:
-        assert row.note, f"{title}: {row.operation} is refused and says neither how nor where that is seen"
+        assert row.note, f"{title}: {row.operation} is not kept and does not say what happens instead"
         return
     file, _, test = row.proof.partition("::")
     assert file.startswith("tests/"), f"{title}: {row.operation} names no test"
