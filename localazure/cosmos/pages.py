@@ -29,6 +29,7 @@ from localazure.cosmos.page_documents import Reader, Target
 from localazure.cosmos.queried import QueriedContainer
 from localazure.cosmos.sql import CompiledQuery, NonFiniteResult, OutOfTime, Watch, limits, ordering, rules
 from localazure.cosmos.sql.execution import Execution, OrderedRow
+from localazure.cosmos.sql.held import Held
 from localazure.cosmos.sql.values import UNDEFINED, Value, identity_key, is_finite, order_key, place_key
 
 LARGEST_PAGE_BYTES: Final = 4 * 1024 * 1024
@@ -240,10 +241,12 @@ def _known(query: CompiledQuery, place: Place) -> set[Any]:
 
 def _first_of_each(found: Iterator[tuple[OrderedRow, Value]], known: set[Any]) -> Iterator[tuple[OrderedRow, Value]]:
     """DISTINCT over what ORDER BY sorted."""
+    held = Held()
     for row, value in found:
         identity = identity_key(value)
         if identity not in known:
             known.add(identity)
+            held.add_key(identity)
             yield row, value
 
 
@@ -255,7 +258,10 @@ def _keyed(
     Nothing is lost or given twice when items come and go between two pages.
     """
     skip, most = execution.bounds()
-    found = [(tuple(map(place_key, key)), value) for key, value in execution.keyed(reader.documents())]
+    found, held = [], Held()
+    for key, value in execution.keyed(reader.documents()):
+        held.add(value)
+        found.append((tuple(map(place_key, key)), value))
     found.sort(key=lambda pair: pair[0])
     if place.last is not None:
         last = tuple(map(tuple, place.last))

@@ -325,6 +325,14 @@ def test_a_function_that_is_not_served_is_refused_as_an_unknown_one(orders: Cont
     assert "is not a recognized built-in function name." in error.message
 
 
+@pytest.mark.parametrize("specifier", ["dddd", "MMM", "hh", "tt", "zzz", "d", "yy"])
+def test_a_specifier_of_datetimeformat_that_is_not_served_is_refused(orders: ContainerProxy, specifier: str) -> None:
+    query = f"SELECT VALUE DateTimeFormat('2024-10-10', 'yyyy {specifier}') FROM c"
+    error = refusal(orders, query, partition_key="customer-1")
+    assert '"code":"SC2060"' in error.message
+    assert f"'{specifier}'" in error.message
+
+
 def test_a_user_defined_function_is_refused(orders: ContainerProxy) -> None:
     error = refusal(orders, "SELECT VALUE udf.tax(c.total) FROM c", partition_key="customer-1")
     assert "User-defined function 'tax' could not be resolved." in error.message

@@ -58,6 +58,40 @@ def test_a_query_whose_page_is_over_goes_on_in_the_next(texts: ContainerProxy, m
     assert len(pages) > 2
 
 
+TWO_JOINS = f"JOIN a0 IN (SELECT VALUE {HUNDRED}) JOIN a1 IN (SELECT VALUE {HUNDRED})"
+LONG = "CONCAT(ToString(a0), '-', ToString(a1), REPLICATE('x', 100))"
+
+
+@pytest.mark.parametrize(
+    ("query", "results"),
+    [
+        (f"SELECT VALUE 1 FROM c {TWO_JOINS} ORDER BY c.id", 10_000),
+        (f"SELECT DISTINCT VALUE {LONG} FROM c {TWO_JOINS}", 10_000),
+        (f"SELECT DISTINCT VALUE {LONG} FROM c {TWO_JOINS} ORDER BY c.id", 10_000),
+        (f"SELECT a0, a1, COUNT(1) AS n FROM c {TWO_JOINS} GROUP BY a0, a1", 10_000),
+        (f"SELECT a0, MAX({LONG}) AS most FROM c {TWO_JOINS} GROUP BY a0, a1", 10_000),
+        (f"SELECT VALUE ARRAY_LENGTH(ARRAY(SELECT VALUE [{LONG}] FROM (SELECT VALUE c) AS t {TWO_JOINS})) FROM c", 1),
+    ],
+    ids=["sort", "distinct", "sorted distinct", "groups", "extremes", "array"],
+)
+def test_what_a_query_keeps_at_once_is_limited(
+    texts: ContainerProxy, query: str, results: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query += " OFFSET 0 LIMIT 10000" if results > 1 else " WHERE c.id = '0'"
+    assert len(list(texts.query_items(query, partition_key="x"))) == results
+    monkeypatch.setattr(limits, "LARGEST_HELD_BYTES", 500_000)
+    with pytest.raises(CosmosHttpResponseError) as caught:
+        list(texts.query_items(query, partition_key="x"))
+    assert caught.value.status_code == 400
+    assert '"code":"SC3008"' in caught.value.message
+
+
+def test_a_sort_of_stored_items_is_no_keeping(texts: ContainerProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "LARGEST_HELD_BYTES", 1)
+    query = "SELECT VALUE c.id FROM c ORDER BY c.id"
+    assert list(texts.query_items(query, partition_key="x")) == ["0", "1", "2"]
+
+
 @pytest.mark.parametrize(
     "condition", [f"FROM c {SIX_JOINS} WHERE a5 > 100", f"FROM c WHERE {BACKTRACKS}"], ids=["joins", "pattern"]
 )

@@ -11,6 +11,7 @@ Source: learn.microsoft.com/azure/cosmos-db/nosql/query/select, /from, /join, /w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import TypeAlias
 
 import msgspec
@@ -20,6 +21,7 @@ from localazure.cosmos.sql.closures import from_slot
 from localazure.cosmos.sql.errors import SqlRefused
 from localazure.cosmos.sql.execution import CompiledQuery, Rows, Select
 from localazure.cosmos.sql.expressions import ExpressionCompiler
+from localazure.cosmos.sql.held import held
 from localazure.cosmos.sql.scope import (
     DOCUMENTS,
     SORTS_UNDEFINED,
@@ -87,7 +89,10 @@ class _QueryCompiler:
         )
         sorts_undefined = from_slot(scope.slots.parameter(SORTS_UNDEFINED))
         slots = tuple(scope.bound)
-        return Select(slots, rows, where, project, grouping, order, sorts_undefined, tree.distinct, top, offset, limit)
+        multiplies = len(tree.sources) > 1 or any(isinstance(source.origin, Query) for source in tree.sources)
+        return Select(
+            slots, rows, multiplies, where, project, grouping, order, sorts_undefined, tree.distinct, top, offset, limit
+        )
 
     def _grouping(self, tree: Query, scope: Scope) -> Grouping | None:
         if not tree.group_by and not rules.aggregates_of(tree):
@@ -156,10 +161,10 @@ class _QueryCompiler:
         if node.kind == "EXISTS":
             return lambda env: next(select.results(env), UNDEFINED) is not UNDEFINED
         if node.kind == "ARRAY":
-            return lambda env: list(select.results(env))
+            return lambda env: list(held(select.results(env)))
 
         def single(env: Environment) -> Value:
-            found = list(select.results(env))
+            found = list(islice(select.results(env), 2))
             if len(found) > 1:
                 raise SqlRefused(
                     "SC2212",

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from localazure.cosmos.sql import rules
 from localazure.cosmos.sql.aggregates import Accumulator
+from localazure.cosmos.sql.held import Held
 from localazure.cosmos.sql.scope import (
     DOCUMENTS,
     SORTS_UNDEFINED,
@@ -46,10 +47,11 @@ class OrderedRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Select:
-    """One compiled SELECT, of the query itself or of a subquery."""
+    """One compiled SELECT, of the query itself or of a subquery. `multiplies`: FROM may make more than is stored."""
 
     slots: tuple[int, ...]
     rows: Rows
+    multiplies: bool
     where: Evaluate | None
     project: Evaluate
     grouping: Grouping | None
@@ -115,12 +117,16 @@ class Select:
         keys = [evaluate for _, _, evaluate in grouping.keys]
         only = keys[0] if len(keys) == 1 else None
         arguments = [argument for _, _, argument in grouping.aggregates]
+        held = Held()
         for _ in self.kept(env):
             values = [only(env)] if only is not None else [key(env) for key in keys]
             identity = identity_key(values[0]) if only is not None else tuple(map(identity_key, values))
             group = groups.get(identity)
             if group is None:
                 group = groups[identity] = (values, [make() for _, make, _ in grouping.aggregates])
+                held.add(values)
+                for argument in arguments:
+                    held.add_key(argument(env))  # MIN or MAX will keep about as much
             for accumulator, argument in zip(group[1], arguments, strict=True):
                 accumulator.add(argument(env))
 
@@ -155,6 +161,7 @@ class Select:
         """All rows by ORDER BY; ties as they came, the other way round when the first key descends."""
         found: list[OrderedRow] = []
         keys = [evaluate for evaluate, _ in self.order]
+        held = Held() if self.multiplies else None
         last, row = -1, 0
         sorts_undefined = len(keys) != 1 or self.sorts_undefined(env)
         for _ in self.kept(env):
@@ -164,6 +171,8 @@ class Select:
             found_keys = tuple([key(env) for key in keys])
             if sorts_undefined or found_keys[0] is not UNDEFINED:
                 found.append(OrderedRow(found_keys, at, row, [env[slot] for slot in self.slots]))
+                if held is not None:
+                    held.add(found[-1])
         if self.order and self.order[0][1]:
             found.reverse()
         for at, (_, descending) in reversed(list(enumerate(self.order))):
@@ -276,8 +285,10 @@ class Execution:
 
 def _distinct(values: Iterator[Value]) -> Iterator[Value]:
     seen: set[Any] = set()
+    held = Held()
     for value in values:
         key = identity_key(value)
         if key not in seen:
             seen.add(key)
+            held.add_key(key)
             yield value

@@ -8,10 +8,11 @@ How: one walk over the finished tree, without recursion, so that no depth of nes
 Source: an account's own `queryEngineConfiguration`; learn.microsoft.com/azure/cosmos-db/concepts-limits (10 JOINs and
 UDFs); github.com/Azure/azure-cosmos-dotnet-v2/issues/425 (SC3020, its words); the words for user-defined functions
 (SC3005) as documentdb-java's tests have them, for joins and operators formed after them; the seconds of a page are the
-"maximum execution time for a single operation" of the concepts-limits page. Four numbers are ours, because none is
+"maximum execution time for a single operation" of the concepts-limits page. Five numbers are ours, because none is
 published: the depth (items may nest 128 levels deep), the parameters (the IN list of older accounts), the characters or
-items of what a query makes (several times a page) and the seconds of a run that cannot stop half way (a sort, a fold, a
-join that finds nothing), which is what clients wait for an answer.
+items of what a query makes (several times a page), the bytes of what it keeps at once (a laptop has them) and the
+seconds of a run that cannot stop half way (a sort, a fold, a join that finds nothing), which is what clients wait for
+an answer.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ MOST_IN_ITEMS: Final = 16_000
 MOST_PARAMETERS: Final = 8_000
 DEEPEST_NESTING: Final = 128
 LARGEST_MADE: Final = 16 * 1024 * 1024
+LARGEST_HELD_BYTES: int = 512 * 1024 * 1024
 LONGEST_PAGE_SECONDS: float = 5.0
 LONGEST_RUN_SECONDS: float = 60.0
 
@@ -90,6 +92,16 @@ def check_size(count: int) -> None:
     """
     if count > LARGEST_MADE:
         message = f"The SQL query makes a value beyond the maximum size. The allowed limit is {LARGEST_MADE}."
+        raise SqlRefused("SC3008", message)
+
+
+def check_held(count: int) -> None:
+    """Of the bytes that rows, groups, distinct values or the items of an array take while the query runs.
+
+    Raises: SqlRefused SC3008.
+    """
+    if count > LARGEST_HELD_BYTES:
+        message = f"The SQL query keeps more than fits in memory. The allowed limit is {LARGEST_HELD_BYTES} bytes."
         raise SqlRefused("SC3008", message)
 
 

@@ -127,6 +127,17 @@ ROWS: tuple[Row, ...] = (
         "a_query_beyond_the_limits_is_refused_and_not_an_error_of_the_server",
         "400 SC3020 and its neighbours",
     ),
+    Row(
+        "sorts, groups, distinct values and arrays beyond 512 MiB of memory",
+        False,
+        _LIMITS + "what_a_query_keeps_at_once_is_limited",
+        "400 SC3008; a sort of a container's own items is not counted",
+    ),
+    _refused(
+        "DateTimeFormat with specifiers other than yyyy, MM, dd, HH, mm, ss, f and F",
+        "a_specifier_of_datetimeformat_that_is_not_served_is_refused",
+        "400 SC2060: names of days and months, 12-hour clocks, time zones, parts without their leading zero",
+    ),
     _refused("user-defined functions", "a_user_defined_function_is_refused", "400 SC2040"),
     _refused(
         "spatial, vector and full-text functions",
