@@ -121,7 +121,7 @@ class Done(BaseModel):
 
 ANSWER_HEADERS: Final = {
     "ETag": "The version, quoted.",
-    "Location": "What was made or changed.",
+    "Location": "Where the query side shows what was made or changed; a customer is shown by its orders.",
     "Version-Token": "As `token` in the body.",
     "Request-Charge-RU": "What this request cost, in request units.",
     "X-Correlation-Id": "The story that this belongs to.",
@@ -202,11 +202,11 @@ def carry_out(request: Request, command: Command, context: Context, status: int 
 
 def done(outcome: Accepted, headers: Mapping[str, str], status: int) -> JSONResponse:
     told = Done.model_validate(outcome, from_attributes=True)
-    kind = "customers" if outcome.aggregate_id.startswith("customer-") else "orders"
+    is_customer = outcome.aggregate_id.startswith("customer-")
     headers = {
         **headers,
         "ETag": f'"{outcome.version}"',
-        "Location": f"/{kind}/{outcome.aggregate_id}",
+        "Location": f"/customers/{outcome.aggregate_id}/orders" if is_customer else f"/orders/{outcome.aggregate_id}",
         "Version-Token": outcome.token,
         **({"Idempotency-Replayed": "true"} if outcome.repeated else {}),
     }
