@@ -32,8 +32,9 @@ from typing import Any
 from azure.core import MatchConditions
 from azure.core.exceptions import AzureError
 from azure.cosmos import ContainerProxy
-from azure.cosmos.exceptions import CosmosResourceExistsError, CosmosResourceNotFoundError
+from azure.cosmos.exceptions import CosmosResourceExistsError
 
+from labkit.documents import document_named
 from labkit.events.ownership import LOST
 
 log = logging.getLogger(__name__)
@@ -255,13 +256,3 @@ def _body(lease: Lease, split_into: Sequence[FeedRange] = ()) -> dict[str, Any]:
         "leaseSeconds": lease.lease_seconds,
     }
     return {**body, "splitInto": list(split_into)} if split_into else body
-
-
-def document_named(container: ContainerProxy, name: str) -> Mapping[str, Any] | None:
-    """The document of this id in a container whose partition key is the id; None if it is not there."""
-    try:
-        return container.read_item(name, partition_key=name)
-    except CosmosResourceNotFoundError as error:
-        if error.sub_status:
-            raise  # the container is not there, or a replica is behind: nothing is known of the document
-        return None

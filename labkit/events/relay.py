@@ -24,10 +24,11 @@ from datetime import UTC, datetime
 
 from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 from azure.cosmos import ContainerProxy
-from azure.cosmos.exceptions import CosmosHttpResponseError, CosmosResourceNotFoundError
+from azure.cosmos.exceptions import CosmosHttpResponseError
 from azure.eventhub import EventHubProducerClient
 from azure.eventhub.exceptions import AuthenticationError, EventHubError
 
+from labkit.documents import document_named
 from labkit.errors import NotYet
 from labkit.events import ids
 from labkit.events.leases import Lease, Leases, end_of, pages
@@ -139,7 +140,8 @@ class Relay:
         deadline = time.monotonic() + timeout_seconds
         aggregate_id, version = ids.parse_token(token)
         event_id = ids.event_id(aggregate_id, version)
-        self._must_exist(aggregate_id, event_id, token)
+        if document_named(self._write_model, event_id, aggregate_id) is None:
+            raise NotYet(f"{token} is not in the outbox: nothing with that version has been committed")
         while True:
             looked_at, began = self._steps, time.monotonic()
             lease = self._leases.of(aggregate_id)
@@ -151,12 +153,6 @@ class Relay:
                 raise NotYet(f"{token} was not published within {timeout_seconds} seconds")
             pause = max(POLL_SECONDS, 2 * (time.monotonic() - began))  # a long backlog is not read all the time
             self._await_step_after(looked_at, min(left, pause))
-
-    def _must_exist(self, aggregate_id: str, event_id: str, token: str) -> None:
-        try:
-            self._write_model.read_item(event_id, partition_key=aggregate_id)
-        except CosmosResourceNotFoundError:
-            raise NotYet(f"{token} is not in the outbox: nothing with that version has been committed") from None
 
     def _is_ahead(self, lease: Lease, event_id: str) -> bool:
         """Whether the event is still to be published."""

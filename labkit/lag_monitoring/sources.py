@@ -27,7 +27,8 @@ from azure.cosmos import ContainerProxy
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 
-from labkit.events.leases import document_named, pages, read_leases
+from labkit.documents import document_named
+from labkit.events.leases import pages, read_leases
 from labkit.events.ownership import OwnershipStore
 from labkit.lag_monitoring.measures import OutboxLag, PartitionLag
 from labkit.projections.folds import NOTHING

@@ -24,8 +24,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from azure.cosmos import ContainerProxy
-from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosResourceNotFoundError
+from azure.cosmos.exceptions import CosmosBatchOperationError
 
+from labkit.documents import document_named
 from labkit.projections.folds import Arrival, read
 from labkit.projections.read_store import ORDERS, ReadStore, contents
 from labkit.projections.rows import OrderRow, Row, from_arrow
@@ -74,9 +75,8 @@ class QueryContainer:
     def came_to(self, hub: str) -> tuple[dict[str, int], datetime | None]:
         """As `positions`, and when they were written, to the second: all rows up to there were in the container then.
         Nothing and None if the hub was never followed."""
-        try:
-            found = self._container.read_item(f"positions-{hub}", partition_key=POSITIONS_OF)
-        except CosmosResourceNotFoundError:
+        found = document_named(self._container, f"positions-{hub}", POSITIONS_OF)
+        if found is None:
             return {}, None
         return found["positions"], datetime.fromtimestamp(found["_ts"], UTC)
 
@@ -87,10 +87,8 @@ class QueryContainer:
 
     def version_of(self, customer_id: str, order_id: str) -> int:
         """The version of this order there; 0 if this customer has none of this id."""
-        try:
-            return int(self._container.read_item(order_id, partition_key=customer_id)["version"])
-        except CosmosResourceNotFoundError:
-            return 0
+        found = document_named(self._container, order_id, customer_id)
+        return int(found["version"]) if found else 0
 
     def save(self, hub: str, positions: Mapping[str, int]) -> None:
         """All rows up to here are written."""

@@ -30,6 +30,7 @@ from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpRespons
 
 from labkit import tracing
 from labkit.clock import Clock
+from labkit.documents import must_be_about_the_document
 from labkit.events import ids
 from labkit.events.envelope import AGGREGATE_TYPES, CATALOGUE, EventEnvelope, from_document, to_document
 from labkit.events.ids import Token
@@ -179,8 +180,7 @@ def load(write_model: ContainerProxy, aggregate_id: str, bill: Bill) -> Loaded:
     try:
         document = write_model.read_item("state", partition_key=aggregate_id, response_hook=bill.add)
     except CosmosResourceNotFoundError as error:
-        if error.sub_status:
-            raise  # not the document is missing, but its container, or what this replica knows of the session
+        must_be_about_the_document(error)
         bill.add(error.headers)
         return Loaded(None, 0, None)
     state = state_from(document["aggregateType"], document["state"])
@@ -216,8 +216,7 @@ def first_answer(
         name = receipt_id(context.idempotency_key)
         receipt = write_model.read_item(name, partition_key=command.aggregate_id, response_hook=bill.add)
     except CosmosResourceNotFoundError as error:
-        if error.sub_status:
-            raise
+        must_be_about_the_document(error)
         bill.add(error.headers)
         return None
     if receipt["payloadHash"] != payload_hash(command):

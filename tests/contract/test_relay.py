@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from azure.core.exceptions import AzureError
 from azure.cosmos import ContainerProxy
+from azure.cosmos.exceptions import CosmosResourceNotFoundError
 from azure.eventhub import EventData, EventHubProducerClient
 
 from labkit.errors import NotYet
@@ -239,6 +240,14 @@ def test_waiting_for_what_was_never_committed_or_never_comes_says_so(
     relay.stop()
     with pytest.raises(ValueError, match="no token"):
         relay.wait_until_published(order(0), timeout_seconds=1)
+
+
+def test_waiting_where_there_is_no_outbox_is_an_error_and_no_claim_about_the_event(
+    lab: Lab, new_relay: Callable[..., Relay]
+) -> None:
+    lab.database("command").delete_container("write-model")
+    with pytest.raises(CosmosResourceNotFoundError):
+        new_relay().wait_until_published(f"{order(0)}@1", timeout_seconds=1)
 
 
 def test_waiting_for_a_relay_that_nobody_runs_says_so_at_once(

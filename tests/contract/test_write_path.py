@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from azure.core.exceptions import AzureError
 from azure.cosmos import ContainerProxy
-from azure.cosmos.exceptions import CosmosHttpResponseError
+from azure.cosmos.exceptions import CosmosHttpResponseError, CosmosResourceNotFoundError
 
 from labkit.lab import Lab, open_lab
 from labkit.settings import embedded
@@ -309,6 +309,14 @@ def test_a_container_that_is_missing_is_no_missing_order(lab: Lab, handler: Comm
     with pytest.raises(CosmosHttpResponseError) as refused:
         handler.handle(PayOrder(ID), Context("k-1"))
     assert (refused.value.status_code, refused.value.sub_status) == (404, 1003)
+
+
+def test_nor_is_it_for_a_client_that_has_not_seen_the_container_before(lab: Lab) -> None:
+    new = CommandHandler(lab.container("write-model", "relay"), lab.clock)
+    lab.database("command").delete_container("write-model")
+    for command in (CREATE, PayOrder(ID)):
+        with pytest.raises(CosmosResourceNotFoundError, match="the container does not exist"):
+            new.handle(command, Context("k-1"))
 
 
 def test_a_race_inside_the_service_is_tried_again(lab: Lab, handler: CommandHandler) -> None:
