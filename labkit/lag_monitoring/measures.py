@@ -151,15 +151,6 @@ def percentile(values: Iterable[float], share: float) -> float:
     return ordered[math.ceil(share * len(ordered)) - 1]
 
 
-def histogram(values: Iterable[float], upper_edges: Iterable[float]) -> dict[float, int]:
-    """How many values are at most each edge and above the edge before; the last bucket, `inf`, takes the rest."""
-    edges = [*sorted(upper_edges), math.inf]
-    counts = dict.fromkeys(edges, 0)
-    for value in values:
-        counts[next(edge for edge in edges if value <= edge)] += 1
-    return counts
-
-
 def _highest(values: Iterable[float | None]) -> float | None:
     """The maximum; None if any part of it is not known, as the unknown part may be the worst."""
     known = list(values)

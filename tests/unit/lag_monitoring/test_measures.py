@@ -1,8 +1,7 @@
-"""What a sample says: lag, age, loss, staleness, the naive formula beside them, percentiles and histograms."""
+"""What a sample says: lag, age, loss, staleness, the naive formula beside them, percentiles."""
 
 from __future__ import annotations
 
-import math
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,7 +12,6 @@ from labkit.lag_monitoring.measures import (
     LagSample,
     OutboxLag,
     PartitionLag,
-    histogram,
     is_stalled,
     naive_lag_seconds,
     percentile,
@@ -143,7 +141,3 @@ def test_at_least_the_share_of_all_values_is_no_higher_than_the_percentile(value
 def test_a_percentile_of_nothing_or_of_an_impossible_share_is_refused(values: list[float], share: float) -> None:
     with pytest.raises(ValueError, match="percentile"):
         percentile(values, share)
-
-
-def test_every_value_is_in_exactly_one_bucket_of_the_histogram_and_an_edge_belongs_to_the_lower_one() -> None:
-    assert histogram([0.05, 0.1, 0.2, 5.0], [0.5, 0.1]) == {0.1: 2, 0.5: 1, math.inf: 1}
