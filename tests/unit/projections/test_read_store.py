@@ -126,6 +126,16 @@ def test_the_literal_day_bound_leaves_the_files_of_other_days_unread(store: Read
     assert (seen["num_target_files_scanned"], seen["num_target_files_skipped_during_scan"]) == (1, 4)
 
 
+def test_a_batch_reads_the_files_of_its_own_days_alone(store: ReadStore) -> None:
+    days = [MONDAY - timedelta(days=back) for back in range(6)]
+    orders = [order("a", day=f"{day:%Y%m%d}") for day in days]
+    store.commit(Batch("hub", {"0": 1}, orders, set(days)))
+    assert len(store.table(ORDERS).file_uris()) == len(days)
+    store.commit(Batch("hub", {"0": 2}, [order("a", "11.00", version=2)], {MONDAY}))
+    (commit,) = store.table(ORDERS).history(1)
+    assert commit["operationMetrics"]["num_target_files_scanned"] == 1
+
+
 def test_a_writer_that_has_not_seen_the_others_commit_is_refused(store: ReadStore) -> None:
     late = DeltaTable(store.url(ORDERS))
     store.commit(Batch("hub", {"0": 7}, [order("a")], {MONDAY}))
