@@ -3,7 +3,8 @@
 Beside the embedded Azure run a relay and two projectors (one active, one standing by), each in a process of its own.
 None of them may end by itself, whatever happens to the others.
 While a history is written into the event store, piece by piece, and events that were applied long ago are sent once
-more, one of the four is killed, and started again. CHAOS_KILLS says how often; the long run has 200 of them and 50,000
+more, one of the four is killed, and started again. Half way a rebuild begins, which finds no row that differs, and goes
+on with new tables. CHAOS_KILLS says how often; the long run has 200 of them and 50,000
 events. Ten and a few events run by default.
 """
 
@@ -16,11 +17,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -30,10 +32,15 @@ from azure.cosmos import ContainerProxy
 from azure.eventhub import EventData
 from azure.eventhub.exceptions import EventHubError
 
+from labkit.errors import NotYet
 from labkit.events.envelope import EventEnvelope, to_document, to_json
 from labkit.events.partition_key import partition_of
 from labkit.lab import Lab, open_lab
+from labkit.projections import pointer
+from labkit.projections.comparison import Comparison, Difference
+from labkit.projections.parking import ParkingLane
 from labkit.projections.read_store import ORDERS, READ_MODELS, ReadStore, contents
+from labkit.projections.rebuild import PREFIX, Rebuild, Sources
 from labkit.settings import Target, embedded
 from localazure import daemon
 from tests.contract import projector_process
@@ -177,7 +184,7 @@ def until_done(work: Callable[[], object]) -> None:
         try:
             work()
             return
-        except AzureError:
+        except (AzureError, EventHubError, NotYet):
             assert time.monotonic() < deadline
             time.sleep(0.05)
 
@@ -199,6 +206,24 @@ def send_again(stage: Stage, chance: random.Random, history: dict[str, list[Even
             producer.send_batch(again, partition_id=partition_of(row["order_id"], stage.lab.partition_ids))
             sent += len(again)
     return sent
+
+
+def rebuilt(stage: Stage) -> Sequence[Difference]:
+    """All tables anew, begun again whenever Azure went away; the rows that differed from those in use."""
+    lab = stage.lab
+    consumer = partial(lab.async_consumer, "projector", "lessons")
+    sources = Sources(lab.hub, lab.start_positions, lab.container("write-model", "projector"), consumer)
+    parking = ParkingLane(lab.container("parked-events", "projector"))
+    found: list[Comparison] = []
+
+    def once() -> None:
+        with Rebuild(sources, ReadStore(stage.tables_url), parking) as rebuild:
+            rebuild.scan()
+            found[:] = [rebuild.compare()]
+            rebuild.switch()
+
+    until_done(once)
+    return found[0].differences
 
 
 @contextmanager
@@ -245,13 +270,15 @@ def test_killed_anywhere_the_tables_end_as_the_fold_of_the_history(tmp_path: Pat
     sent_again = 0
     victims = in_rounds(random.Random(SEED), ["relay", "projector", "standby", "daemon"])
     pieces = [list(history.values())[number::KILLS] for number in range(KILLS)]
-    with staged(tmp_path) as stage, ThreadPoolExecutor(WRITERS) as writers:
+    with staged(tmp_path) as stage, ThreadPoolExecutor(WRITERS + 1) as threads:
         ReadStore(stage.tables_url)
         write_model = stage.lab.container("write-model", "command")
         stage.tend()
-        for piece in pieces:
+        for number, piece in enumerate(pieces):
+            if number == KILLS // 2:
+                rebuilding = threads.submit(rebuilt, stage)
             before = stage.applied()
-            written = [writers.submit(write, write_model, one) for one in piece]
+            written = [threads.submit(write, write_model, one) for one in piece]
             if chance.random() > AT_ONCE:
                 stage.works(before)
             sent_again += send_again(stage, chance, history)
@@ -260,11 +287,13 @@ def test_killed_anywhere_the_tables_end_as_the_fold_of_the_history(tmp_path: Pat
             stage.tend()
             for one in written:
                 one.result()
+        assert rebuilding.result() == []
         expected = folded([to_json(one) for life_of in history.values() for one in life_of])
         eventually_equal(stage, lambda: tables(stage.tables_url), expected)
         query_model = stage.lab.container("query-model", "query")
         orders = {row["order_id"]: (row["version"], str(row["total"])) for row in expected["orders"]}
         eventually_equal(stage, lambda: by_customer(query_model), orders)
+        assert pointer.read(stage.tables_url).current.startswith(PREFIX)
         parked = list(stage.lab.container("parked-events", "query").read_all_items())
     assert parked == []
     live = [row["total"] for row in expected["orders"] if row["status"] != "Cancelled"]
