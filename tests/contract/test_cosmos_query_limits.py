@@ -59,6 +59,9 @@ def test_a_query_whose_page_is_over_goes_on_in_the_next(texts: ContainerProxy, m
 
 
 TWO_JOINS = f"JOIN a0 IN (SELECT VALUE {HUNDRED}) JOIN a1 IN (SELECT VALUE {HUNDRED})"
+PARTS = [f"REPLICATE('{number:02}', 5000)" for number in range(60)]
+MANY_PARTS = ", ".join(PARTS)
+MANY_NAMED_PARTS = ", ".join(f"'p{number}': {part}" for number, part in enumerate(PARTS))
 LONG = "CONCAT(ToString(a0), '-', ToString(a1), REPLICATE('x', 100))"
 
 
@@ -71,8 +74,11 @@ LONG = "CONCAT(ToString(a0), '-', ToString(a1), REPLICATE('x', 100))"
         (f"SELECT a0, a1, COUNT(1) AS n FROM c {TWO_JOINS} GROUP BY a0, a1", 10_000),
         (f"SELECT a0, MAX({LONG}) AS most FROM c {TWO_JOINS} GROUP BY a0, a1", 10_000),
         (f"SELECT VALUE ARRAY_LENGTH(ARRAY(SELECT VALUE [{LONG}] FROM (SELECT VALUE c) AS t {TWO_JOINS})) FROM c", 1),
+        (f"SELECT VALUE LENGTH(CONCAT({MANY_PARTS})) FROM c", 1),
+        (f"SELECT VALUE ARRAY_LENGTH([{MANY_PARTS}]) FROM c", 1),
+        (f"SELECT VALUE IS_DEFINED({{{MANY_NAMED_PARTS}}}) FROM c", 1),
     ],
-    ids=["sort", "distinct", "sorted distinct", "groups", "extremes", "array"],
+    ids=["sort", "distinct", "sorted distinct", "groups", "extremes", "array", "call", "literal array", "object"],
 )
 def test_what_a_query_keeps_at_once_is_limited(
     texts: ContainerProxy, query: str, results: int, monkeypatch: pytest.MonkeyPatch

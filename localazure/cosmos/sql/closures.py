@@ -1,16 +1,21 @@
 """Closures over the environment that several kinds of expressions are made of.
 
-Owns: reading slots and properties, and the operators that need not evaluate all of their operands. Refuses to know:
-syntax trees (`expressions`).
+Owns: reading slots and properties, the values of several parts at once, and the operators that need not evaluate all
+of their operands. Refuses to know: syntax trees (`expressions`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from localazure.cosmos.sql import operators
+from localazure.cosmos.sql.held import held
 from localazure.cosmos.sql.scope import Environment, Evaluate
 from localazure.cosmos.sql.values import UNDEFINED, Value, whole
+
+_FEW: Final = 32
+"""Parts of one expression that fit, whatever each is. They are not counted: that takes longer than making them."""
 
 
 def from_slot(slot: int) -> Evaluate:
@@ -45,6 +50,19 @@ def indexed(source: Evaluate, index: Evaluate) -> Evaluate:
         return UNDEFINED
 
     return read
+
+
+def together(parts: Sequence[Evaluate]) -> Callable[[Environment], list[Value]]:
+    """The values of all parts of one expression, in their order."""
+    if len(parts) <= _FEW:
+        return lambda env: [part(env) for part in parts]
+    return lambda env: list(held(part(env) for part in parts))
+
+
+def object_of(properties: Sequence[tuple[str, Evaluate]]) -> Evaluate:
+    """An object of these names and values, in their order; what is undefined is left out."""
+    names, values = [name for name, _ in properties], together([value for _, value in properties])
+    return lambda env: {name: value for name, value in zip(names, values(env), strict=True) if value is not UNDEFINED}
 
 
 def _all(tests: list[Evaluate]) -> Evaluate:

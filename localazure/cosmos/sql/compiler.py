@@ -17,7 +17,7 @@ from typing import TypeAlias
 import msgspec
 
 from localazure.cosmos.sql import rules
-from localazure.cosmos.sql.closures import from_slot
+from localazure.cosmos.sql.closures import from_slot, object_of
 from localazure.cosmos.sql.errors import SqlRefused
 from localazure.cosmos.sql.execution import CompiledQuery, Rows, Select
 from localazure.cosmos.sql.expressions import ExpressionCompiler
@@ -153,8 +153,7 @@ class _QueryCompiler:
             return self._expressions.compile(tree.items[0].expression, scope)
         names = rules.result_names(tree)
         values = [self._expressions.compile(item.expression, scope) for item in tree.items]
-        properties = list(zip(names, values, strict=True))
-        return lambda env: {name: value for name, item in properties if (value := item(env)) is not UNDEFINED}
+        return object_of(list(zip(names, values, strict=True)))
 
     def _subquery(self, node: Subquery, scope: Scope) -> Evaluate:
         select = self.select(node.query, Scope(scope.slots, scope), container=False)

@@ -17,7 +17,16 @@ from typing import TypeAlias
 
 from localazure.cosmos.sql import operators
 from localazure.cosmos.sql.aggregates import AGGREGATES
-from localazure.cosmos.sql.closures import CHAINED, from_slot, indexed, negated, property_of, property_of_slot
+from localazure.cosmos.sql.closures import (
+    CHAINED,
+    from_slot,
+    indexed,
+    negated,
+    object_of,
+    property_of,
+    property_of_slot,
+    together,
+)
 from localazure.cosmos.sql.errors import SqlRefused
 from localazure.cosmos.sql.functions import CLOCK_FUNCTIONS, WATCHED_FUNCTIONS, function_named
 from localazure.cosmos.sql.scope import STARTED, WATCH, Environment, Evaluate, Grouping, Scope
@@ -167,12 +176,10 @@ class ExpressionCompiler:
 
     def _array(self, node: ArrayOf, scope: Scope) -> Evaluate:
         """An undefined item keeps its place, and is written as null."""
-        items = [self.compile(item, scope) for item in node.items]
-        return lambda env: [item(env) for item in items]
+        return together([self.compile(item, scope) for item in node.items])
 
     def _object(self, node: ObjectOf, scope: Scope) -> Evaluate:
-        properties = [(name, self.compile(value, scope)) for name, value in node.properties]
-        return lambda env: {name: value for name, item in properties if (value := item(env)) is not UNDEFINED}
+        return object_of([(name, self.compile(value, scope)) for name, value in node.properties])
 
     def _subquery(self, node: Subquery, scope: Scope) -> Evaluate:
         return self._compile_subquery(node, scope)

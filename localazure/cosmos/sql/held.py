@@ -1,4 +1,4 @@
-"""How much one sort, fold, DISTINCT or array of a query keeps in memory at once.
+"""How much one sort, fold, DISTINCT, array, object or call of a query keeps in memory at once.
 
 Owns: the sizes and the refusal beyond. Refuses to know: why something is kept.
 

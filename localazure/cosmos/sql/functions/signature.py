@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from localazure.cosmos.sql.closures import together
 from localazure.cosmos.sql.scope import Environment, Evaluate
 from localazure.cosmos.sql.values import UNDEFINED, Value
 
@@ -28,11 +29,12 @@ class Function:
             if not self.defined:
                 return lambda env: apply(only(env))
             return lambda env: UNDEFINED if (value := only(env)) is UNDEFINED else apply(value)
+        values_of = together(arguments)
         if not self.defined:
-            return lambda env: apply(*[argument(env) for argument in arguments])
+            return lambda env: apply(*values_of(env))
 
         def call(env: Environment) -> Value:
-            values = [argument(env) for argument in arguments]
+            values = values_of(env)
             return UNDEFINED if UNDEFINED in values else apply(*values)
 
         return call
