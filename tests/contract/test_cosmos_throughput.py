@@ -105,7 +105,7 @@ def test_a_patient_client_waits_as_told_and_loses_nothing(two_partitions: LocalA
     fault = two_partitions.faults.cosmos.enforce_throughput()
     with CosmosClient.from_connection_string(two_partitions.cosmos_connection_string) as client:
         container = client.get_database_client("d").get_container_client("items")
-        for index in range(70):
-            container.create_item({"id": str(index), "pk": "a"})
+        for index in range(30):  # large ones, so that a slow machine is too fast as well
+            container.create_item({"id": str(index), "pk": "a", "text": "x" * 60_000})
         assert fault.clear() > 0
-        assert len(list(container.query_items("SELECT c.id FROM c", partition_key="a"))) == 70
+        assert len(list(container.query_items("SELECT c.id FROM c", partition_key="a"))) == 30

@@ -128,7 +128,7 @@ def test_one_that_comes_later_gets_its_share_and_one_that_leaves_gives_it_back(
 
 
 def test_the_ranges_of_one_that_died_are_taken_when_its_leases_have_ended(leases_of: Callable[..., Leases]) -> None:
-    dead, heir = leases_of("dead", 1.0), leases_of("heir")
+    dead, heir = leases_of("dead", 4.0), leases_of("heir")
     dead.balance()
     heir.take_free()
     assert heir.held == []
@@ -172,7 +172,7 @@ def test_the_continuation_travels_with_the_lease(
 def test_a_lease_is_renewed_before_it_ends_and_not_each_time(
     leases_of: Callable[..., Leases], state: ContainerProxy, write_model: ContainerProxy
 ) -> None:
-    relay = leases_of("relay", lease_seconds=3.0)
+    relay = leases_of("relay", lease_seconds=9.0)
     relay.balance()
     written = {lease.etag for lease in relay.held}
     relay.balance()
