@@ -29,6 +29,7 @@ VERBS = (
     ("down", ("requirements",), "stop the embedded Azure"),
     ("status", ("requirements",), "say whether the embedded Azure runs, and where"),
     ("reset", ("requirements",), "stop the embedded Azure and delete its state and all executed copies"),
+    ("doctor", (), "is this machine ready, and if not, what mends it; `--json` for scripts"),
 )
 
 
@@ -124,6 +125,8 @@ def main(argv):
     verb = argv[0]
     if verb == "lock":
         return write_locks(argv[1:])
+    if verb == "doctor":
+        return doctor(argv[1:])
     locks = {name: needs for name, needs, _ in VERBS}.get(verb)
     if locks is None:
         return complain("There is no verb `{0}`.\n\n{1}".format(verb, usage()), 2)
@@ -411,6 +414,14 @@ def hand_over(argv):
             return process.wait()
         except KeyboardInterrupt:  # the child has it too, and decides
             continue
+
+
+def doctor(options):
+    """Look at this machine, with the Python that runs this: `.venv` may be what is broken."""
+    sys.path.insert(0, str(ROOT))
+    from labkit.verbs import doctor as it
+
+    return it.main(options, it.Room(ROOT, PYTHON, read_stamp(), wanted(("requirements",))))
 
 
 # ---- The locks, for maintainers -------------------------------------------------------------------------------------

@@ -49,6 +49,8 @@ PARTS: Mapping[str, Mapping[str, str]] = {
 }
 """Variable -> what its connection string must say, and how each part begins."""
 
+VARIABLES = (*PARTS, SEND_AND_LISTEN, HUB, READ_STORE, DATABASE, TOPIC_ENDPOINT, TOPIC_KEY)
+"""All that name an Azure."""
 LOOPBACK = ("127.0.0.1", "localhost")
 
 
