@@ -23,6 +23,7 @@ VERBS = (
     ("test", ("requirements", "requirements-dev"), "run every check"),
     ("bench", ("requirements", "requirements-dev"), "measure: `bench NAME [--json FILE]`"),
     ("render", ("requirements",), "execute the notebooks and write their outputs into notebooks/"),
+    ("docs", ("requirements", "requirements-dev"), "make the site, static HTML, in .lab/site: notebooks and texts"),
     ("parked", ("requirements",), "events that could not be applied: `parked list`, `show`, `replay`, `discard`"),
     ("rebuild", ("requirements",), "make the read models anew from the history; `--rollback` goes back"),
     ("up", ("requirements",), "start the embedded Azure"),

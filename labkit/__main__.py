@@ -20,6 +20,7 @@ VERBS: Final = {
     "test": "test",
     "bench": "bench",
     "render": "render",
+    "docs": "docs",
     "parked": "parked",
     "rebuild": "rebuild",
     "up": "azure",

@@ -1,0 +1,142 @@
+"""`python docs/site/build.py TARGET`: the site as static HTML in TARGET, from the committed notebooks and the texts.
+
+Owns which texts are on the site and in what order. It lays them out in a folder that is deleted afterwards, in the
+places that they have in the repository, so that their links hold: a notebook becomes Markdown with its outputs, the
+README the first page, each part of labkit a page made of its docstrings. Sphinx does the rest. A link that leads
+nowhere, a picture without words or a text that is on no page ends the build. Nothing is executed or fetched.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import reference as pages_of
+from nbconvert import MarkdownExporter
+from sphinx.cmd.build import main as sphinx
+
+ROOT = Path(__file__).resolve().parents[2]
+SITE = Path(__file__).resolve().parent
+TEXTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/**/*.md", "sql/README.md", "deploy/**/README.md")
+BESIDE = ("LICENSE", "environment.yml", "notebooks/figures/*.svg")
+"""What the texts show or offer without its being a page."""
+
+SEARCH = "searchindex.js"
+"""What the search looks in, and by which an older site is known, which may be replaced."""
+
+PARTS = {
+    "write_model": "Write model",
+    "events": "Events",
+    "projections": "Projections",
+    "read_queries": "Read queries",
+    "lag_monitoring": "Lag monitoring",
+}
+"""The folders of labkit, each with a page in the reference; the modules beside them share one."""
+
+ORDER = (
+    ("Notebooks", ("notebooks/[0-9]*",)),
+    ("Teaching", ("docs/trainer*",)),
+    ("Reading", ("docs/decide", "docs/architecture", "docs/glossary", "docs/support")),
+    ("Decisions", ("docs/decisions/README", "docs/decisions/[0-9]*")),
+    ("On Azure", ("sql/README", "deploy/**/README")),
+    ("Reference", ("reference/*",)),
+    ("The project", ("CONTRIBUTING", "CHANGELOG")),
+)
+"""The headings of the list at the side, and the pages below each."""
+
+
+def main(given: list[str] | None = None) -> int:
+    """Build, and say what was wrong by the exit code; Sphinx says it in words."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("target", type=Path)
+    parser.add_argument("--of", type=Path, default=ROOT, help="the repository that the site is of")
+    arguments = parser.parse_args(given)
+    if arguments.target.exists() and any(arguments.target.iterdir()) and not (arguments.target / SEARCH).exists():
+        sys.stderr.write(f"{arguments.target} holds something that is no site; name another folder.\n")
+        return 1
+    with tempfile.TemporaryDirectory() as folder:
+        source, built = Path(folder) / "source", Path(folder) / "built"
+        try:
+            lay_out(arguments.of, source)
+        except WithoutWords as refusal:
+            sys.stderr.write(f"{refusal}\n")
+            return 1
+        options = ["-b", "html", "-c", str(SITE), "-d", str(Path(folder) / "trees"), "-q", "-W", "--keep-going"]
+        if code := sphinx([*options, str(source), str(built)]):
+            return code
+        (built / ".buildinfo").unlink(missing_ok=True)
+        shutil.rmtree(arguments.target, ignore_errors=True)
+        shutil.copytree(built, arguments.target)
+    return 0
+
+
+class WithoutWords(Exception):
+    """A figure that says nothing to those who cannot see it."""
+
+
+def lay_out(root: Path, source: Path) -> None:
+    """Every page and what it shows, as Sphinx will read it. Raises: `WithoutWords`."""
+    for pattern in (*TEXTS, *BESIDE):
+        for path in sorted(root.glob(pattern)):
+            put(source, path.relative_to(root), path.read_text(encoding="utf-8"))
+    for path in sorted((root / "notebooks").glob("[0-9]*.ipynb")):
+        notebook(path, source)
+    for name, text in reference(root / "labkit"):
+        put(source, Path("reference") / f"{name}.md", text)
+    with (source / "index.md").open("a", encoding="utf-8") as first:
+        first.writelines(contents(source))
+
+
+def put(source: Path, name: Path, text: str) -> None:
+    """A file in its place. Links to notebooks lead to their pages, links to the README to the first page."""
+    if name.suffix == ".md":
+        text = re.sub(r"(\]\([^)\s]*?)\.ipynb(?=[)#])", r"\1.md", text)
+        text = re.sub(r"(\]\((?:\.\./)*)README\.md(?=[)#])", r"\1index.md", text) if len(name.parts) < 3 else text
+    path = source / ("index.md" if name == Path("README.md") else name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def notebook(path: Path, source: Path) -> None:
+    """A notebook as Markdown, and its figures beside it. Raises: `WithoutWords`."""
+    book = nbformat.read(path, as_version=4)
+    for cell in book.cells:
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}) and not output.metadata.get("image/png", {}).get("alt"):
+                raise WithoutWords(f"{path.name}: the figure of cell {cell.id} has no alt text")
+    exporter = MarkdownExporter(template_file=str(SITE / "notebook.md.j2"))
+    text, resources = exporter.from_notebook_node(book, {"unique_key": path.stem, "output_files_dir": "outputs"})
+    put(source, Path("notebooks") / f"{path.stem}.md", text)
+    for name, picture in resources["outputs"].items():
+        file = source / "notebooks" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(picture)
+
+
+def reference(labkit: Path) -> Iterator[tuple[str, str]]:
+    """A page for each part of labkit, and one for the modules beside them."""
+    for part, title in PARTS.items():
+        modules = {f"labkit.{part}.{path.stem}": path for path in sorted((labkit / part).glob("[a-z]*.py"))}
+        about = f"What the notebook *{title}* teaches, as later notebooks import it."
+        yield part, pages_of.page(f"labkit.{part}", about, modules)
+    shared = {f"labkit.{path.stem}": path for path in sorted(labkit.glob("[a-z]*.py"))}
+    yield "shared", pages_of.page("labkit", "What all parts share, and what a notebook needs around them.", shared)
+
+
+def contents(source: Path) -> Iterator[str]:
+    """The list of all pages, for the side of each page."""
+    for heading, patterns in ORDER:
+        pages = [path.relative_to(source) for one in patterns for path in sorted(source.glob(f"{one}.md"))]
+        if pages:
+            names = "\n".join(path.with_suffix("").as_posix() for path in pages)
+            yield f"\n```{{toctree}}\n:hidden:\n:caption: {heading}\n:maxdepth: 1\n\n{names}\n```\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,175 @@
+"""The site as files: every link leads somewhere, every picture has words, nothing is loaded from elsewhere."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import nbformat
+import pytest
+from bs4 import BeautifulSoup
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / "docs" / "site" / "build.py"
+LOADED = {"img": "src", "script": "src", "link": "href", "iframe": "src", "source": "src", "object": "data"}
+LOADED_BY_STYLE = re.compile(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//")
+MIN_ALT_WORDS = 6
+"""As for the figures of notebooks, `labkit.plots`."""
+
+
+@cache
+def parsed(page: Path) -> BeautifulSoup:
+    return BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
+
+
+@cache
+def anchors(page: Path) -> set[str]:
+    return {str(tag["id"]) for tag in parsed(page).find_all(id=True)}
+
+
+def pages(site: Path) -> list[Path]:
+    return sorted(site.rglob("*.html"))
+
+
+def is_elsewhere(address: str) -> bool:
+    return bool(urlsplit(address).scheme or urlsplit(address).netloc)
+
+
+def is_dead(target: Path, anchor: str) -> bool:
+    return not target.is_file() or (bool(anchor) and target.suffix == ".html" and anchor not in anchors(target))
+
+
+def dead_links(site: Path, page: Path) -> list[str]:
+    """Links of a page to files, or to places in pages, that are not there."""
+    found = []
+    for link in parsed(page).find_all("a", href=True):
+        address = urlsplit(str(link["href"]))
+        target = (page.parent / unquote(address.path)).resolve() if address.path else page
+        if not is_elsewhere(address.geturl()) and is_dead(target, unquote(address.fragment)):
+            found.append(f"{page.relative_to(site)}: {link['href']}")
+    return found
+
+
+def test_every_text_and_every_notebook_has_a_page(site: Path) -> None:
+    texts = [path.with_suffix("") for path in (ROOT / "docs").rglob("*.md")]
+    books = [path.with_suffix("") for path in (ROOT / "notebooks").glob("*.ipynb")]
+    missing = [path for path in (*texts, *books) if not (site / path.relative_to(ROOT)).with_suffix(".html").exists()]
+    assert not missing
+    assert len(books) == 5
+
+
+def test_every_link_within_the_site_leads_somewhere(site: Path) -> None:
+    assert [link for page in pages(site) for link in dead_links(site, page)] == []
+
+
+def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
+    loaded = [
+        f"{page.relative_to(site)}: {tag[attribute]}"
+        for page in pages(site)
+        for name, attribute in LOADED.items()
+        for tag in parsed(page).find_all(name)
+        if tag.get(attribute) and is_elsewhere(str(tag[attribute])) and not str(tag[attribute]).startswith("data:")
+    ]
+    by_style = [path.name for path in site.rglob("*.css") if LOADED_BY_STYLE.search(path.read_text(encoding="utf-8"))]
+    assert (loaded, by_style) == ([], [])
+
+
+def test_every_picture_says_in_words_what_it_shows(site: Path) -> None:
+    pictures = [(page, tag) for page in pages(site) for tag in parsed(page).find_all("img")]
+    silent = [f"{page.name}: {tag['src']}" for page, tag in pictures if len(tag.get("alt", "").split()) < MIN_ALT_WORDS]
+    assert silent == []
+    assert len(pictures) >= 15, "each notebook has the picture of the path and figures"
+
+
+def test_every_figure_of_the_notebooks_is_shown(site: Path) -> None:
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        outputs = [output for cell in nbformat.read(path, 4).cells for output in cell.get("outputs", [])]
+        figures = [output for output in outputs if "image/png" in output.get("data", {})]
+        page = parsed(site / "notebooks" / f"{path.stem}.html")
+        shown = [tag["alt"] for tag in page.find_all("img", class_="figure")]
+        assert shown == [" ".join(figure.metadata["image/png"]["alt"].split()) for figure in figures]
+
+
+def test_solutions_are_folded_until_somebody_asks(site: Path) -> None:
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        solutions = [cell for cell in nbformat.read(path, 4).cells if "solution" in cell.metadata.get("tags", [])]
+        folded = parsed(site / "notebooks" / f"{path.stem}.html").find_all("details", class_="solution")
+        assert len(folded) == len(solutions) >= 4
+        for cell, one in zip(solutions, folded, strict=True):
+            assert "open" not in one.attrs
+            assert cell.source.splitlines()[0] in one.get_text()
+
+
+def test_the_reference_has_what_the_notebooks_import(site: Path) -> None:
+    text = parsed(site / "reference" / "projections.html").get_text()
+    assert "class Projector" in text
+    assert "wait_until_visible" in text
+
+
+def test_the_search_finds_a_word_of_the_glossary_and_one_of_a_notebook(site: Path) -> None:
+    index = (site / "searchindex.js").read_text(encoding="utf-8")
+    assert '"docs/glossary"' in index
+    assert '"stale' in index
+    assert '"idempot' in index
+
+
+SMALL = {"README.md": "# Small\n\n[the words](docs/glossary.md)\n", "docs/glossary.md": "# Words\n"}
+
+
+@pytest.fixture(scope="module")
+def make() -> Callable[[list[str]], int]:
+    """The builder, in this process: what it imports is imported once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(BUILD.parent)
+        return runpy.run_path(str(BUILD))["main"]
+
+
+def build(make: Callable[[list[str]], int], folder: Path, files: dict[str, str], target: Path | None = None) -> int:
+    for name, text in files.items():
+        (folder / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "tree" / name).write_text(text, encoding="utf-8")
+    return make([str(target or folder / "site"), "--of", str(folder / "tree")])
+
+
+def test_a_link_that_leads_nowhere_ends_the_build_and_is_named(make, tmp_path: Path, capsys) -> None:
+    assert build(make, tmp_path, {**SMALL, "README.md": "# Small\n\n[the words](docs/glosary.md)\n"}) == 1
+    assert "docs/glosary.md" in capsys.readouterr().err
+    assert not (tmp_path / "site").exists()
+
+
+def test_a_figure_without_words_ends_the_build_and_is_named(make, tmp_path: Path, capsys) -> None:
+    picture = nbformat.v4.new_output("display_data", {"image/png": "aGVsbG8="})
+    cell = nbformat.v4.new_code_cell("show()", id="the-chart", outputs=[picture])
+    text = nbformat.writes(nbformat.v4.new_notebook(cells=[cell]))
+
+    assert build(make, tmp_path, {**SMALL, "notebooks/01_small.ipynb": text}) == 1
+    assert capsys.readouterr().err == "01_small.ipynb: the figure of cell the-chart has no alt text\n"
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(make, tmp_path: Path, capsys) -> None:
+    kept = tmp_path / "home" / "letter.txt"
+    kept.parent.mkdir()
+    kept.write_text("dear", encoding="utf-8")
+
+    assert build(make, tmp_path, SMALL, kept.parent) == 1
+    assert "holds something that is no site" in capsys.readouterr().err
+    assert kept.read_text(encoding="utf-8") == "dear"
+
+
+def test_a_site_is_made_again_in_its_place(make, tmp_path: Path) -> None:
+    assert build(make, tmp_path, SMALL) == 0
+    assert build(make, tmp_path, {"docs/glossary.md": "# Other words\n"}) == 0
+    assert "Other words" in (tmp_path / "site" / "docs" / "glossary.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("wrong", ["[gone](nowhere.html)", "[gone](#nowhere)"])
+def test_the_check_of_links_sees_a_dead_one(tmp_path: Path, wrong: str) -> None:
+    address = wrong.split("(")[1].rstrip(")")
+    page = tmp_path / "index.html"
+    page.write_text(f'<a href="{address}">gone</a>', encoding="utf-8")
+
+    assert dead_links(tmp_path, page) == [f"index.html: {address}"]
