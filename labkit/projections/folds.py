@@ -58,15 +58,13 @@ class LineData(msgspec.Struct, frozen=True):
     quantity: int
 
 
-class CreatedData(msgspec.Struct, frozen=True, rename="camel"):
-    customer_id: Annotated[str, msgspec.Meta(pattern=rf"\A{CUSTOMER_ID.pattern}\Z")]
-    items: list[LineData]
-    total: str
-
-
 class UpdatedData(msgspec.Struct, frozen=True):
     items: list[LineData]
     total: str
+
+
+class CreatedData(UpdatedData, frozen=True, rename="camel"):
+    customer_id: Annotated[str, msgspec.Meta(pattern=rf"\A{CUSTOMER_ID.pattern}\Z")]
 
 
 class RegisteredData(msgspec.Struct, frozen=True):

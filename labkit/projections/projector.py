@@ -93,9 +93,8 @@ class Projector:
         """What the last upkeep did, by table."""
         self._parking = parking
         self._first = dict(first or {})
-        self._commit_events = commit_events
-        self._commit_interval_seconds = commit_interval_seconds
-        self._inbox = Inbox(commit_events, commit_interval_seconds)
+        self._knobs = commit_events, commit_interval_seconds
+        self._inbox = Inbox(*self._knobs)
         self._seat = seat
         self._hub = self._group = ""
         self._partitions: list[str] = []
@@ -123,7 +122,7 @@ class Projector:
         self.error, self._out_of_reach = None, ("", 0)
         self._ending.clear()
         self._committing.counts = dict.fromkeys(self._committing.counts, 0)
-        self._inbox = Inbox(self._commit_events, self._commit_interval_seconds)
+        self._inbox = Inbox(*self._knobs)
         ready = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(ready,), name="projector", daemon=True)
         self._thread.start()

@@ -67,14 +67,9 @@ class QueryContainer:
     def __init__(self, container: ContainerProxy) -> None:
         self._container = container
 
-    def positions(self, hub: str) -> dict[str, int] | None:
-        """Hub partition -> the last sequence number whose order is here; None if the hub was never followed."""
-        positions, written_at = self.came_to(hub)
-        return None if written_at is None else {part: int(number) for part, number in positions.items()}
-
     def came_to(self, hub: str) -> tuple[dict[str, int], datetime | None]:
-        """As `positions`, and when they were written, to the second: all rows up to there were in the container then.
-        Nothing and None if the hub was never followed."""
+        """Hub partition -> the last sequence number whose order is here, and when that was written, to the second: all
+        rows up to there were in the container then. Nothing and None if the hub was never followed."""
         found = document_named(self._container, f"positions-{hub}", POSITIONS_OF)
         if found is None:
             return {}, None
@@ -145,8 +140,8 @@ def missed_orders(batch: Iterable[Arrival], rows: Mapping[str, Row]) -> set[str]
 
 def opened(target: QueryContainer, store: ReadStore, hub: str, applied: Mapping[str, int]) -> QueryFeed:
     """The feed of this container, which goes on where it ended. An unknown hub: filled from the table, as it is."""
-    positions = target.positions(hub)
-    if positions is None:
+    positions, written_at = target.came_to(hub)
+    if written_at is None:
         table, positions = store.table(ORDERS), dict(applied)
         for days in table.partitions():
             target.write(from_arrow(OrderRow, contents(table, ORDERS, f"created_day = DATE '{days['created_day']}'")))
@@ -162,18 +157,14 @@ class QueryFeed:
         self.error: BaseException | None = None
         self._target = target
         self._hub = hub
-        self._positions = dict(positions)
+        self.positions: Mapping[str, int] = dict(positions)
+        """Hub partition -> the last sequence number whose order is in the container."""
         self._offered = dict(positions)
         self._waiting: dict[str, OrderRow] = {}
         self._stopping = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="query-feed", daemon=True)
         self._thread.start()
-
-    @property
-    def positions(self) -> Mapping[str, int]:
-        """Hub partition -> the last sequence number whose order is in the container."""
-        return self._positions
 
     def offer(self, rows: Iterable[Row], ends: Mapping[str, int]) -> None:
         """Have these rows written, all of them up to `ends`; waits while too many wait. Raises: the thread's error."""
@@ -210,12 +201,12 @@ class QueryFeed:
     def _step(self) -> bool:
         """Write what waits; whether there is more to come."""
         with self._changed:
-            self._changed.wait_for(lambda: self._stopping or self._offered != self._positions)
+            self._changed.wait_for(lambda: self._stopping or self._offered != self.positions)
             rows, ends = self._waiting, dict(self._offered)
             self._waiting = {}
             self._changed.notify_all()
-        if ends != self._positions:
+        if ends != self.positions:
             self._target.write(rows.values())
             self._target.save(self._hub, ends)
-            self._positions = ends
-        return not self._stopping or self._offered != self._positions
+            self.positions = ends
+        return not self._stopping or self._offered != self.positions

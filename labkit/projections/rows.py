@@ -10,6 +10,7 @@ import datetime as dt
 from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
+from operator import attrgetter
 from typing import TypeVar
 
 import msgspec
@@ -102,7 +103,7 @@ SomeRow = TypeVar("SomeRow", OrderRow, CustomerRow)
 def to_arrow(schema: pa.Schema, rows: Iterable[object]) -> pa.Table:
     """Rows (any objects with the columns as attributes) as Arrow."""
     rows = list(rows)
-    columns = [pa.array([getattr(row, column.name) for row in rows], column.type) for column in schema]
+    columns = [pa.array(list(map(attrgetter(column.name), rows)), column.type) for column in schema]
     return pa.Table.from_arrays(columns, schema=schema)
 
 

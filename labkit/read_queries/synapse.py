@@ -8,12 +8,11 @@ in `subset`, what an OPENROWSET may say in `rowsets`; here its declared columns 
 
 Tables in a folder are read by DuckDB's own Parquet reader from the files that the Delta log names; the value of a
 partition column is in the path, so a condition on it leaves files out. Who knows the days beforehand says so, and files
-of other days are not even named. Tables at a URL are read through PyArrow, because DuckDB's Azure extension would have
-to be downloaded.
+of other days are not even named. In a file that is older than a column, that column is null. Tables at a URL are read
+through PyArrow, because DuckDB's Azure extension would have to be downloaded.
 
 Source: duckdb.org/docs/data/partitioning/hive_partitioning.
-Known gaps: Delta's TIMESTAMP is DATETIME2 (UTC without saying so) in Synapse and an aware instant here. A column that
-came later is missing in files that were not rewritten since, and the query fails.
+Known gap: Delta's TIMESTAMP is DATETIME2 (UTC without saying so) in Synapse and an aware instant here.
 """
 
 from __future__ import annotations
@@ -291,7 +290,12 @@ def _source(table: TableVersion, *, empty: bool) -> str:
         return f"SELECT {typed} FROM at_url_{table.name}"
     hive = ", ".join(f"'{column}': {dict(columns)[column]}" for column in table.partition_by)
     options = f", hive_partitioning = true, hive_types = {{{hive}}}" if hive else ", hive_partitioning = false"
-    return f"SELECT {typed} FROM read_parquet($files_of_{table.name}{options})"
+    files = f"read_parquet($files_of_{table.name}{options}"
+    if not table.uneven:
+        return f"SELECT {typed} FROM {files})"
+    nothing = ", ".join(f'CAST(NULL AS {kind}) AS "{name}"' for name, kind in columns)
+    every = f"SELECT * FROM {files}, union_by_name = true) UNION ALL BY NAME SELECT {nothing} WHERE false"
+    return f"SELECT {typed} FROM ({every})"
 
 
 def _delta_type(tsql: str) -> str:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
+import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
@@ -58,6 +59,8 @@ class TableVersion:
     of_day: Mapping[str, Sequence[str]]
     """Day -> files, in a table by days."""
     partition_by: Sequence[str]
+    uneven: bool
+    """Whether a file may lack a column: it was written before that column came."""
     positions: Mapping[str, int]
     """Hub partition -> the last sequence number in it; empty if no hub was named."""
     committed_at: dt.datetime
@@ -131,10 +134,18 @@ class Tables:
             files,
             of_day,
             delta.metadata().partition_columns,
+            _is_uneven(delta),
             {part: _position(delta, f"{name}/{self._hub.name}/{part}") for part in self._hub.partition_ids},
             _committed_at(delta, before),
             delta.to_pyarrow_dataset() if at_url and files else None,
         )
+
+
+def _is_uneven(delta: DeltaTable) -> bool:
+    """A file's statistics count the nulls of every column that it has."""
+    files, by = pa.table(delta.get_add_actions(flatten=True)), delta.metadata().partition_columns
+    counted = [f"null_count.{field.name}" for field in delta.schema().fields if field.name not in by]
+    return any(name not in files.column_names or files[name].null_count > 0 for name in counted)
 
 
 def _position(delta: DeltaTable, app: str) -> int:

@@ -100,7 +100,7 @@ def test_looked_at_discarded_and_replayed(shop: Shop, labkit: CliRunner) -> None
         "SELECT * FROM c WHERE c.id = @id", parameters=[{"name": "@id", "value": order}], partition_key="customer-1"
     )
     assert (document["status"], document["version"]) == ("Paid", 2)
-    assert QueryContainer(shop.lab.container("query-model", "projector")).positions(shop.lab.hub) is None
+    assert QueryContainer(shop.lab.container("query-model", "projector")).came_to(shop.lab.hub) == ({}, None)
 
 
 def test_requests_that_mean_nothing_are_refused_in_a_sentence(shop: Shop, labkit: CliRunner) -> None:

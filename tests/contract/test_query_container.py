@@ -96,12 +96,12 @@ def test_of_two_writers_the_newer_version_stays(
 
 def test_positions_follow_the_rows_and_an_order_that_changes_fast_is_written_once(container: ContainerProxy) -> None:
     query = QueryContainer(container)
-    assert query.positions("hub") is None
+    assert query.came_to("hub") == ({}, None)
     feed = QueryFeed(query, "hub", {"0": -1})
     feed.offer([order(1, 1)], {"0": 0})
     feed.offer([order(1, 2)], {"0": 1, "1": 7})
     feed.close()
-    assert query.positions("hub") == {"0": 1, "1": 7}
+    assert query.came_to("hub")[0] == {"0": 1, "1": 7}
     assert shown(container, "customer-a") == {"order-20260105-1": 2}
     assert shown(container, POSITIONS_OF).keys() == {"positions-hub"}
 
@@ -117,7 +117,7 @@ def test_what_the_feed_cannot_write_is_told_to_who_offers(container: ContainerPr
         feed.close()
     with pytest.raises(RuntimeError, match="no"):
         feed.offer([order(2)], {"0": 1})
-    assert QueryContainer(container).positions("hub") is None
+    assert QueryContainer(container).came_to("hub") == ({}, None)
 
 
 def agrees(shop: Shop, container: ContainerProxy) -> bool:
@@ -132,7 +132,7 @@ def test_the_projector_feeds_it_with_the_orders_of_its_tables(shop: Shop, contai
     projector.wait_until_visible(token, PATIENCE_SECONDS)
     projector.wait_until_applied(shop.ends(), PATIENCE_SECONDS)
     projector.stop()
-    assert QueryContainer(container).positions(shop.lab.hub) == shop.ends()
+    assert QueryContainer(container).came_to(shop.lab.hub)[0] == shop.ends()
     assert agrees(shop, container)
     (paid,) = container.query_items(
         "SELECT * FROM c WHERE c.id = @id",
@@ -165,7 +165,7 @@ def test_behind_the_tables_it_catches_up_from_its_own_positions(
     heir.wait_until_visible(shop.does(ShipOrder(shop.order(1))), PATIENCE_SECONDS)
     heir.stop()
     assert agrees(shop, container)
-    assert query.positions(shop.lab.hub) == shop.ends()
+    assert query.came_to(shop.lab.hub)[0] == shop.ends()
 
 
 def test_a_container_that_knows_nothing_is_filled_from_the_table(shop: Shop, container: ContainerProxy) -> None:

@@ -18,6 +18,7 @@ from deltalake import DeltaTable
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labkit.projections.read_store import ORDERS, ReadStore, contents, merge, to_table
 from labkit.read_queries.rowsets import OutsideSubset, take_rowsets
 from labkit.read_queries.subset import AVERAGE_MACRO, read_statement
 from labkit.read_queries.synapse import SQL_FOLDER, FilesRead, Synapse, TableMissing
@@ -231,3 +232,46 @@ def test_threads_that_ask_while_batches_are_committed_each_see_whole_batches(syn
         answers = [each.result() for each in asking]
     assert all(seen == sorted(seen) and {count % 2 for count in seen} == {0} for seen in answers)
     assert len(synapse.query(question)) == 12
+
+
+@pytest.fixture
+def older_and_newer(tables: Any) -> tuple[list[tuple[Any, ...]], Any]:
+    """Orders of two days written before `orders` had `item_count`; then it came, and a third day."""
+    known = [column for column in ORDERS.schema if column.name != "item_count"]
+    shutil.rmtree(tables.store.url(ORDERS))
+    older = DeltaTable.create(tables.store.url(ORDERS), pa.schema(known), partition_by=["created_day"])
+    there = to_table(ORDERS, [tables.an_order("old", day=3), tables.an_order("old", day=4)])
+    merge(older, there.select([column.name for column in known]), "t.order_id = s.order_id", None, {})
+    tables.store = ReadStore(str(tables.folder))
+    tables.write([tables.an_order("new", day=5)])
+    return [("order-20260103-old", None), ("order-20260104-old", None), ("order-20260105-new", 1)], tables
+
+
+COUNTED = "SELECT order_id, item_count FROM dbo.vw_order_summary{} ORDER BY order_id"
+
+
+def test_a_column_that_came_later_is_null_in_files_that_nobody_rewrote(
+    older_and_newer: tuple[list[tuple[Any, ...]], Any], synapse: Synapse
+) -> None:
+    expected, tables = older_and_newer
+    assert rows(synapse.query(COUNTED.format(""))) == expected
+    where = " WHERE created_day = @day"
+    for number, day in enumerate((3, 4, 5)):
+        asked, days = {"day": date(2026, 1, day)}, (date(2026, 1, day), date(2026, 1, day))
+        assert rows(synapse.answer(COUNTED.format(where), asked, days=days).frame()) == [expected[number]]
+        assert synapse.files_read(COUNTED.format(where), asked).read == 1
+    tables.write([tables.an_order("old", day=day, version=2) for day in (3, 4)])
+    assert [count for _, count in rows(synapse.query(COUNTED.format("")))] == [1, 1, 1]
+
+
+def test_a_column_that_came_later_is_null_at_a_url_and_for_delta_rs_too(
+    older_and_newer: tuple[list[tuple[Any, ...]], Any],
+) -> None:
+    expected, tables = older_and_newer
+    delta = DeltaTable(tables.store.url(ORDERS))
+    for seen in (pa.table(delta.scan()), delta.to_pyarrow_dataset().to_table(), contents(delta, ORDERS)):
+        assert sorted(zip(seen["order_id"].to_pylist(), seen["item_count"].to_pylist(), strict=True)) == expected
+    folder = Path(str(tables.folder).replace(" ", "-"))
+    shutil.copytree(tables.folder, folder)
+    with Synapse(folder.as_uri()) as synapse:
+        assert rows(synapse.query(COUNTED.format(""))) == expected
