@@ -6,8 +6,8 @@ its row is folded again to the other's version by whoever asks, so that no row g
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 import duckdb
@@ -44,15 +44,10 @@ class Comparison:
     rows: int
     ahead: int
     unchecked: int
-    differences: Sequence[Difference]
+    differences: list[Difference]
 
     def __add__(self, other: Comparison) -> Comparison:
-        return Comparison(
-            self.rows + other.rows,
-            self.ahead + other.ahead,
-            self.unchecked + other.unchecked,
-            [*self.differences, *other.differences],
-        )
+        return Comparison(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
 
 
 def compared(
