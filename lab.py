@@ -20,6 +20,7 @@ VERBS = (
     # verb, the locks it needs, what it does
     ("run", ("requirements",), "execute the notebooks into .lab/out; `-p name=value` sets a parameter"),
     ("lab", ("requirements",), "open your copies of the notebooks in JupyterLab; `--solved` shows the solutions"),
+    ("progress", ("requirements",), "which exercises you have solved, and which comes next"),
     ("test", ("requirements", "requirements-dev"), "run every check"),
     ("bench", ("requirements", "requirements-dev"), "measure: `bench NAME [--json FILE]`"),
     ("render", ("requirements",), "execute the notebooks and write their outputs into notebooks/"),
@@ -30,6 +31,7 @@ VERBS = (
     ("down", ("requirements",), "stop the embedded Azure"),
     ("status", ("requirements",), "say whether the embedded Azure runs, and where"),
     ("reset", ("requirements",), "stop the embedded Azure and delete its state and all executed copies"),
+    ("bundle", ("requirements",), "everything for a room without a network, in one file; used by `--bundle FILE`"),
     ("doctor", (), "is this machine ready, and if not, what mends it; `--json` for scripts"),
 )
 
@@ -64,6 +66,7 @@ if sys.version_info < NEEDED:
 
 import contextlib
 import hashlib
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -123,12 +126,13 @@ def main(argv):
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(usage())
         return 0
-    verb = argv[0]
+    argv, bundle = without_bundle(argv)
+    verb = argv[0] if argv else ""
     if verb == "lock":
         return write_locks(argv[1:])
     if verb == "doctor":
         return doctor(argv[1:])
-    locks = {name: needs for name, needs, _ in VERBS}.get(verb)
+    locks = {name: needs for name, needs, _ in VERBS}.get(verb or "run")
     if locks is None:
         return complain("There is no verb `{0}`.\n\n{1}".format(verb, usage()), 2)
     if verb in ("down", "status", "reset") and not VENV.exists() and not STATE.exists():
@@ -136,8 +140,11 @@ def main(argv):
         return 0
     try:
         if not is_ready(locks) and not (verb in ("down", "status") and read_stamp()):
-            with only_one_at_a_time() as lock:
-                set_up(locks, lock)
+            with only_one_at_a_time() as lock, packages_of(bundle, locks) as offline:
+                set_up(locks, lock, offline)
+        if not verb:
+            print("Everything is installed in {0}. Go on there: `lab.py run`, or `lab.py lab`.".format(ROOT))
+            return 0
         return hand_over(argv)
     except SetUpError as error:
         return complain(str(error), 1)
@@ -145,12 +152,40 @@ def main(argv):
         return complain("\nInterrupted. Nothing is lost: the same command goes on from here.", 130)
 
 
+def without_bundle(argv):
+    """The arguments but `--bundle FILE`, and FILE, or None."""
+    for at, word in enumerate(argv):
+        if word.startswith("--bundle="):
+            return argv[:at] + argv[at + 1 :], word.partition("=")[2]
+        if word == "--bundle":
+            return argv[:at] + argv[at + 2 :], "".join(argv[at + 1 : at + 2])
+    return argv, None
+
+
+@contextlib.contextmanager
+def packages_of(bundle, locks):
+    """The folder that the bundle's packages are in meanwhile; None without a bundle."""
+    if bundle is None:
+        yield None
+        return
+    sys.path.insert(0, str(ROOT))
+    from labkit.verbs import offline
+
+    goal = {lock: digest for lock, digest in wanted(locks).items() if lock != PROJECT}
+    try:
+        with offline.wheels_of(bundle, goal, STATE) as folder:
+            yield folder
+    except offline.BundleError as error:
+        raise SetUpError(str(error))
+
+
 def usage():
     lines = ["usage: python lab.py VERB [OPTIONS]     (each verb: python lab.py VERB --help)", ""]
-    lines += ["  {0:<8}{1}".format(verb, text) for verb, _, text in VERBS]
+    lines += ["  {0:<9}{1}".format(verb, text) for verb, _, text in VERBS]
     lines += [
         "",
         "The first call makes .venv in this folder, which takes a minute or two; nothing outside it is changed.",
+        "Without a network: `python lab.py [VERB] --bundle FILE`; `bundle` makes FILE where there is one.",
     ]
     return "\n".join(lines)
 
@@ -233,18 +268,23 @@ def try_lock(file):
 # ---- Make it so -----------------------------------------------------------------------------------------------------
 
 
-def set_up(locks, lock_fd):
-    """Bring `.venv` to where `locks` are installed. Called under the lock; does nothing that is already done."""
+def set_up(locks, lock_fd, offline=None):
+    """Bring `.venv` to where `locks` are installed. Called under the lock; does nothing that is already done.
+
+    `offline`: a folder with all packages; no index is asked then, and no setting of the installer's is read.
+    """
     if is_ready(locks):
         return
     uv = shutil.which("uv")
+    if offline and importlib.util.find_spec("ensurepip"):
+        uv = None  # which would fetch pip for a new environment from the index
     installed = read_stamp() if PYTHON.exists() else {}
     also = sorted(set(installed) - set(locks) - {PROJECT})  # what `test` was given stays when another verb comes
     locks += tuple(name for name in also if (ROOT / (name + ".lock")).exists())
     goal = wanted(locks)
     if installed.get(locks[0]) != goal[locks[0]]:
         if STAMP.exists() or not works(uv):
-            make_venv(uv, lock_fd)
+            make_venv(uv, lock_fd, offline)
         else:
             print("Going on with a set-up that was interrupted.")
             forget_half_installed()
@@ -252,9 +292,9 @@ def set_up(locks, lock_fd):
     for name in (locks[0], PROJECT) + locks[1:]:
         if installed.get(name) != goal[name]:
             if name == PROJECT:
-                install_project(uv, lock_fd)
+                install_project(installer(uv, offline), lock_fd)
             else:
-                install_lock(name, uv, lock_fd)
+                install_lock(name, installer(uv, offline), lock_fd)
             installed[name] = goal[name]
             write_stamp(installed)
 
@@ -269,7 +309,7 @@ def works(uv):
     return said == "{0}.{1}".format(*sys.version_info[:2])
 
 
-def make_venv(uv, lock_fd):
+def make_venv(uv, lock_fd, offline):
     """A fresh `.venv`, an old one moved out of the way first: in one step, so that a refusal leaves it whole."""
     if VENV.exists():
         if read_stamp() and PYTHON.exists():  # an embedded Azure that runs from it would miss its files
@@ -284,7 +324,7 @@ def make_venv(uv, lock_fd):
             )
     for old in ROOT.glob(".venv-old-*"):
         shutil.rmtree(str(old), ignore_errors=True)
-    command = [uv, "venv", "--quiet", "--seed", "--python", BASE_PYTHON, str(VENV)]
+    command = [uv, "venv", "--quiet", "--offline" if offline else "--seed", "--python", BASE_PYTHON, str(VENV)]
     if not uv:
         command = [BASE_PYTHON, "-m", "venv", str(VENV)]
     step("Python environment", command, lock_fd)
@@ -307,24 +347,26 @@ def installed_packages():
     return list(VENV.glob(SITE_PACKAGES + "/*.dist-info"))
 
 
-def installer(uv):
+def installer(uv, offline):
+    """How an installing command begins. Offline it knows one folder, whatever is configured."""
+    only = ["--no-index", "--find-links", offline] if offline else []
     if uv:
-        return [uv, "pip", "install", "--python", str(PYTHON)]
-    return [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
+        command = [uv, "pip", "install", "--python", str(PYTHON), "--compile-bytecode"]
+        return command + (["--offline", "--no-config"] + only if offline else [])
+    command = [str(PYTHON), "-m", "pip"] + (["--isolated"] if offline else [])
+    return command + ["install", "--disable-pip-version-check", "--no-input", "--progress-bar", "off"] + only
 
 
-def install_lock(lock, uv, lock_fd):
+def install_lock(lock, install, lock_fd):
     path = ROOT / (lock + ".lock")
     packages = sum("==" in line for line in path.read_text(encoding="utf-8").splitlines())
-    command = installer(uv) + ["--require-hashes", "--only-binary", ":all:", "-r", str(path)]
-    if uv:
-        command += ["--compile-bytecode"]
+    command = install + ["--require-hashes", "--only-binary", ":all:", "-r", str(path)]
     step("Packages of {0}".format(path.name), command, lock_fd, packages)
 
 
-def install_project(uv, lock_fd):
+def install_project(install, lock_fd):
     """The project itself, editable. A call of its own: pip refuses it beside requirements that have hashes."""
-    step("The lab itself", installer(uv) + ["--no-deps", "--no-build-isolation", "-e", str(ROOT)], lock_fd)
+    step("The lab itself", install + ["--no-deps", "--no-build-isolation", "-e", str(ROOT)], lock_fd)
     packages = [str(ROOT / name) for name in ("labkit", "localazure")]
     subprocess.run(
         [str(PYTHON), "-m", "compileall", "-q"] + packages, capture_output=True

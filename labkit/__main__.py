@@ -17,6 +17,7 @@ from labkit.errors import LabError
 VERBS: Final = {
     "run": "run",
     "lab": "lab",
+    "progress": "progress",
     "test": "test",
     "bench": "bench",
     "render": "render",
@@ -27,6 +28,7 @@ VERBS: Final = {
     "down": "azure",
     "status": "azure",
     "reset": "azure",
+    "bundle": "bundle",
 }
 
 

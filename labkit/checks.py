@@ -6,7 +6,7 @@
 
 Owns: calling a learner's code so that whatever it does is told in words, and how a refusal looks in a notebook: one
 block without a traceback. Refuses to know: any exercise. At the end of the `with` block it prints that the answer is
-right.
+right, and each run of a check in a reader's own copy is noted for `labkit progress` (`labkit.verbs.noted`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from types import CodeType, EllipsisType, NoneType, NotImplementedType, TracebackType
 from typing import Any, Final, NoReturn, Self
+
+from labkit.verbs import noted
 
 LABEL_WIDTH: Final = 12
 LINE_WIDTH: Final = 100
@@ -41,14 +43,15 @@ class CheckFailed(AssertionError):
 
 def exercise(number: int, title: str) -> Check:
     """What a check cell opens with `with`; number and title are those of the exercise's heading."""
-    return Check(f"Exercise {number} · {title}")
+    return Check(number, title)
 
 
 class Check:
     """One run of one exercise's check. It remembers the last thing tried, so that a refusal can show it."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, number: int, title: str) -> None:
+        self._number = number
+        self._name = f"Exercise {number} · {title}"
         self._tried = ""
         self._came_out = ""
 
@@ -116,8 +119,11 @@ class Check:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is None:
-            sys.stdout.write(f"{self._name}: right.\n")
-        elif isinstance(error, Exception) and not isinstance(error, CheckFailed):
+            sys.stdout.write(f"{self._name}: right.\n{noted.note(self._number, right=True)}")
+            return
+        if isinstance(error, Exception):
+            noted.note(self._number, right=False)
+        if isinstance(error, Exception) and not isinstance(error, CheckFailed):
             place = _line_in(trace, but=trace.tb_frame.f_code if trace else None)
             if place is None and isinstance(error, NameError):
                 self._tried = ""

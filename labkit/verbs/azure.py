@@ -20,7 +20,7 @@ OF_THE_AZURE = (
     *("daemon.lock", "starting.lock", "localazure.log", "localazure.old.log"),
     *("cosmos.sqlite*", "events.sqlite*", "eventhubs.sqlite*"),
 )
-OF_THE_VERBS = ("kernels", "labs", "node", "out", "solved", "tables", "test")
+OF_THE_VERBS = ("bundle-*", "kernels", "labs", "node", "out", "solved", "tables", "test", "wheels")
 OF_THE_DESKTOP = (".DS_Store", "desktop.ini", "Thumbs.db")
 MARKS = ("keys.json", "kernels", "setup.log")
 """Any of these shows that the lab has worked in this folder; "out" or "tables" alone may be somebody else's."""

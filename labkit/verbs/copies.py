@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from labkit.errors import LabError
-from labkit.verbs import places
+from labkit.verbs import noted, places
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-STUDENT: Final = places.ROOT / "my_lab"
+STUDENT: Final = noted.STUDENT
 BACKUPS: Final = "backups"
 LOCK_SECONDS: Final = 30.0
 NOTE_ID: Final = "your-copy"
