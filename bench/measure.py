@@ -75,16 +75,18 @@ def report(figures: Iterable[Figure], file: Path | None) -> None:
         file.write_text(text + "\n", encoding="utf-8")
 
 
-def main(measure: Callable[..., Iterable[Figure]]) -> int:
-    """The command line of one benchmark."""
+def main(measure: Callable[..., Iterable[Figure]], *, parts: Sequence[str] = ()) -> int:
+    """The command line of one benchmark; `parts` can be measured alone, each by its name."""
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
-    has_short_form = "short" in inspect.signature(measure).parameters
-    if has_short_form:
+    if "short" in inspect.signature(measure).parameters:
         parser.add_argument("--short", action="store_true", help="smaller tables and less time")
-    options = parser.parse_args()
+    if parts:
+        parser.add_argument("--part", action="append", choices=parts, dest="parts", help="this one alone; repeatable")
+    options = vars(parser.parse_args())
+    file = options.pop("json")
     try:
-        report(measure(short=options.short) if has_short_form else measure(), options.json)
+        report(measure(**options | ({"parts": options["parts"] or parts} if parts else {})), file)
     except Missed as missed:
         print(f"Missed: {missed}", file=sys.stderr)
         return 1

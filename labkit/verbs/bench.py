@@ -16,13 +16,16 @@ from labkit.verbs import places
 @click.argument("name", required=False)
 @click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures here.")
 @click.option("--short", is_flag=True, help="Smaller tables and less time, where a benchmark has that form.")
-def bench(name: str | None, file: Path | None, short: bool) -> None:
+@click.option("--part", "parts", multiple=True, help="This part alone, where a benchmark has parts; repeatable.")
+def bench(name: str | None, file: Path | None, short: bool, parts: tuple[str, ...]) -> None:
     """Measure: NAME is a file of bench/. Exit code 1 on errors or missed load."""
-    known = sorted(path.stem for path in (places.ROOT / "bench").glob("*.py") if path.stem != "measure")
+    files = (places.ROOT / "bench").glob("*.py")
+    known = sorted(path.stem for path in files if "\nif __name__" in path.read_text(encoding="utf-8"))
     if name not in known:
         what = f"there is no benchmark {name!r}" if name else "name a benchmark"
         raise LabError(f"{what}; there are: {', '.join(known)}")
     command = [sys.executable, str(places.ROOT / "bench" / f"{name}.py")]
     command += ["--json", str(file.resolve())] if file else []
     command += ["--short"] if short else []
+    command += [word for part in parts for word in ("--part", part)]
     raise SystemExit(subprocess.call(command, cwd=places.ROOT))
