@@ -1,17 +1,14 @@
 """`python -m labkit VERB`: the lab's commands.
 
-Owns the list of verbs and how a refusal looks: one sentence, no traceback. Each verb's module is imported when that
-verb is called, so that handing over stays quick.
+Owns the list of verbs. What a refusal says is in `verbs.refusals`: one sentence, no traceback. Each verb's module is
+imported when that verb is called, so that handing over stays quick.
 """
 
-import errno
 import importlib
 import sys
 from typing import Final
 
 import click
-
-from labkit.errors import LabError
 
 #: verb -> module of labkit.verbs that holds it as a click command of that name
 VERBS: Final = {
@@ -29,14 +26,6 @@ VERBS: Final = {
     "status": "azure",
     "reset": "azure",
     "bundle": "bundle",
-}
-
-
-NOT_WRITABLE: Final = {
-    errno.EACCES: "cannot be written. Copy the lab's folder to a place you may write to, and run it there.",
-    errno.EPERM: "cannot be written. Copy the lab's folder to a place you may write to, and run it there.",
-    errno.EROFS: "is on a read-only disk. Copy the lab's folder to a place you may write to, and run it there.",
-    errno.ENOSPC: "does not fit: the disk is full. Free some space, then run the same command again.",
 }
 
 
@@ -61,20 +50,16 @@ def labkit() -> None:
 
 
 def main() -> int:
-    """Run a verb. A refusal, of the lab or of the file system, is one sentence and exit code 1."""
+    """Run a verb. A refusal, of the lab, of Azure or of the file system, is one sentence and exit code 1."""
     try:
         labkit(prog_name="python lab.py")
-    except LabError as refusal:
-        click.echo(f"{_sentence(str(refusal))}", err=True)
-    except OSError as error:
-        if error.errno not in NOT_WRITABLE:
+    except Exception as error:  # the outermost loop
+        refusals = importlib.import_module("labkit.verbs.refusals")
+        sentence = refusals.told(error)
+        if sentence is None:
             raise
-        click.echo(f"{error.filename or 'A file'}: {NOT_WRITABLE[error.errno]}", err=True)
+        click.echo(sentence, err=True)
     return 1
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 if __name__ == "__main__":

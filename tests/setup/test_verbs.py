@@ -98,3 +98,28 @@ def test_a_busy_port_is_one_sentence_and_the_way_out(folder: Path) -> None:
         f"Port {port} for Cosmos DB is in use by another program; stop that program, "
         "or choose another port with --cosmos-port."
     )
+
+
+@pytest.mark.parametrize("arguments", [("parked", "list"), ("rebuild", "--yes")], ids=" ".join)
+def test_an_azure_that_is_away_is_one_sentence_and_what_to_do(
+    folder: Path, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        nobody = f"127.0.0.1:{taken.getsockname()[1]}"
+    key = "a2V5" * 10 + "a2U="
+    cosmos, hubs = f"AccountEndpoint=https://{nobody}/;AccountKey=", f"Endpoint=sb://{nobody}/;SharedAccessKeyName=all;"
+    monkeypatch.setenv("COSMOS_CONNECTION", f"{cosmos}{key};")
+    monkeypatch.setenv("COSMOS_READONLY_CONNECTION", f"{cosmos}{key};")
+    monkeypatch.setenv("EVENTHUB_CONNECTION", f"{hubs}SharedAccessKey={key}")
+    monkeypatch.setenv("EVENTHUB_NAME", "orders")
+    monkeypatch.setenv("READ_STORE_URL", str(folder / "tables"))
+
+    done = labkit(folder, *arguments)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("Azure is out of reach (")
+    assert "run the same command again" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert key not in done.stderr
