@@ -11,6 +11,8 @@ Source of the colours: Okabe and Ito, "Color Universal Design" (jfly.uni-koeln.d
 from __future__ import annotations
 
 import io
+import os
+from base64 import b64encode
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,6 +30,9 @@ HATCHES = ("", "///", "...", "xxx", "\\\\\\", "++")
 WIDTH_INCHES = 7.0
 DOTS_PER_INCH = 96
 MIN_ALT_WORDS = 6
+
+OF_A_JUPYTER_SERVER = "JPY_SESSION_NAME"
+"""Set for the kernels of a session. Source: jupyter_server, `SessionManager.get_kernel_env`."""
 
 STYLE: Any = {  # matplotlib types rc names as one great Literal
     "axes.grid": True,
@@ -63,18 +68,11 @@ def canvas(
     return figure, axes
 
 
-def bars(axes: Axes, names: Sequence[str], values: Sequence[float], label: str | None = None) -> None:
+def bars(axes: Axes, names: Sequence[str], values: Sequence[float]) -> None:
     """Bars that differ by hatch as well as by colour, each with its value on top."""
     for index, (name, value) in enumerate(zip(names, values, strict=True)):
         look = index % len(COLOURS)
-        drawn = axes.bar(
-            name,
-            value,
-            color=COLOURS[look],
-            hatch=HATCHES[look],
-            edgecolor="white",
-            label=label if index == 0 else None,
-        )
+        drawn = axes.bar(name, value, color=COLOURS[look], hatch=HATCHES[look], edgecolor="white")
         axes.bar_label(drawn, fmt="%g")
     axes.grid(visible=False, axis="x")
 
@@ -87,14 +85,22 @@ def png(figure: Figure) -> bytes:
 
 
 def show(figure: Figure, alt: str) -> None:
-    """Display the figure, with `alt` for who cannot see it. Raises: `ValueError` for a picture without words."""
-    from IPython.display import Image, display  # only notebooks have it
+    """Display the figure, with `alt` for who cannot see it. Raises: `ValueError` for a picture without words.
+
+    JupyterLab passes over the words of a picture (4.6: its renderer of images knows a width and a height), but not over
+    those of a picture in Markdown. So a kernel of a Jupyter server shows it as Markdown; whatever else runs a notebook
+    gets a picture with its words in the output's metadata, where GitHub's view and nbconvert look for them.
+    """
+    from IPython.display import Image, Markdown, display  # only notebooks have it
 
     _has_words(figure, alt)
     for axes in figure.axes:
         if (legend := axes.get_legend()) is not None:
             legend.set_frame_on(False)
-    display(Image(data=png(figure), format="png", alt=alt))  # type: ignore[no-untyped-call]
+    if OF_A_JUPYTER_SERVER in os.environ:
+        display(Markdown(f"![{alt}](data:image/png;base64,{b64encode(png(figure)).decode()})"))  # type: ignore[no-untyped-call]
+    else:
+        display(Image(data=png(figure), format="png", alt=alt))  # type: ignore[no-untyped-call]
 
 
 def _has_words(figure: Figure, alt: str) -> None:

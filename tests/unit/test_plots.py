@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
-from IPython.utils.capture import capture_output
+from IPython.utils.capture import RichOutput, capture_output
 
-from labkit.plots import COLOURS, HATCHES, LINES, MARKERS, bars, canvas, png, show
+from labkit.plots import COLOURS, HATCHES, LINES, MARKERS, OF_A_JUPYTER_SERVER, bars, canvas, png, show
 
 ALT = "One bar for each day, the second half as high as the first."
 
@@ -35,11 +35,21 @@ def test_a_figure_without_words_is_refused(title: str, x: str, alt: str) -> None
         show(figure, alt)
 
 
-def test_the_alt_text_reaches_the_notebook() -> None:
+def shown() -> RichOutput:
     figure, _ = canvas("Mondays are busy", x="day", y="orders")
     shell = InteractiveShell.instance()
     shell.display_pub = CapturingDisplayPublisher()
     with capture_output() as captured:
         show(figure, ALT)
     (output,) = captured.outputs
-    assert output.metadata["image/png"]["alt"] == ALT
+    return output
+
+
+def test_the_alt_text_reaches_the_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(OF_A_JUPYTER_SERVER, raising=False)
+    assert shown().metadata["image/png"]["alt"] == ALT
+
+
+def test_the_alt_text_reaches_jupyterlab_which_reads_only_that_of_markdown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(OF_A_JUPYTER_SERVER, "my_lab/01_write_model.ipynb")
+    assert shown().data["text/markdown"].startswith(f"![{ALT}](data:image/png;base64,iVBORw0KGgo")

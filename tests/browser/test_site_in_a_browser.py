@@ -1,0 +1,109 @@
+"""The site as it is read: on a phone, by keyboard, by eyes that need contrast, without a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+PHONE: Final = {"width": 360, "height": 740}
+CONTRAST_AT_LEAST: Final = 4.5
+"""Of text, at level AA. Source: WCAG 2.2, success criterion 1.4.3, and its definition of the contrast ratio."""
+
+FAINT_TEXT: Final = """atLeast => {
+    const channels = colour => colour.match(/[\\d.]+/g).map(Number);
+    const light = colour => {
+        const [r, g, b] = channels(colour).map(c => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const behind = element => {
+        for (let one = element; one; one = one.parentElement) {
+            const colour = getComputedStyle(one).backgroundColor, alpha = channels(colour)[3];
+            if (alpha === undefined || alpha === 1) return colour;
+        }
+        return 'rgb(255, 255, 255)';
+    };
+    const found = new Set();
+    const texts = document.createTreeWalker(document.querySelector('.page'), NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+        const element = texts.currentNode.parentElement;
+        if (!texts.currentNode.data.trim() || !element.checkVisibility({visibilityProperty: true})) continue;
+        const [one, other] = [light(getComputedStyle(element).color), light(behind(element))].sort((a, b) => b - a);
+        const ratio = (one + 0.05) / (other + 0.05);
+        if (ratio < atLeast) found.add(`${ratio.toFixed(2)}: ${texts.currentNode.data.trim().slice(0, 30)}`);
+    }
+    return [...found];
+}"""
+PAGES: Final = ("index", "notebooks/01_write_model", "docs/support", "docs/glossary", "reference/events")
+"""One of each kind."""
+
+
+def open_page(page: Page, site: Path, name: str) -> None:
+    page.goto((site / f"{name}.html").as_uri())
+
+
+def test_no_page_scrolls_sideways_on_a_phone_and_none_asks_the_network_for_anything(page: Page, site: Path) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.set_viewport_size(PHONE)
+    wide = []
+    for path in sorted(site.rglob("*.html")):
+        page.goto(path.as_uri())
+        if (width := page.evaluate("document.documentElement.scrollWidth")) > PHONE["width"]:
+            wide.append(f"{path.relative_to(site)}: {width}")
+    assert wide == []
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+
+
+def test_the_pictures_of_a_notebook_are_drawn_and_fit_a_phone(page: Page, site: Path) -> None:
+    page.set_viewport_size(PHONE)
+    open_page(page, site, "notebooks/01_write_model")
+    drawn = page.locator("article img").evaluate_all(
+        "all => Promise.all(all.map(one => one.decode().then(() => [one.naturalWidth, one.width])))"
+    )
+    assert len(drawn) == 3
+    assert all(natural > 0 and 200 < width <= PHONE["width"] for natural, width in drawn), drawn
+
+
+def test_the_menu_of_a_phone_leads_to_a_notebook(page: Page, site: Path) -> None:
+    page.set_viewport_size(PHONE)
+    open_page(page, site, "index")
+    page.locator("header .nav-overlay-icon").click()
+    page.get_by_role("link", name="02 · Events").first.click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("02 · Events")
+
+
+def test_the_search_finds_a_word_without_a_server(page: Page, site: Path) -> None:
+    open_page(page, site, "index")
+    page.get_by_role("textbox", name="Search").fill("continuation")
+    page.keyboard.press("Enter")
+    expect(page.locator("#search-results li a", has_text="Glossary").first).to_be_visible()
+
+
+def test_the_keyboard_comes_first_to_the_way_past_the_menu_and_opens_a_solution(page: Page, site: Path) -> None:
+    open_page(page, site, "notebooks/01_write_model")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent").strip() == "Skip to content"
+    solution = page.locator("details.solution").first
+    expect(solution.locator("pre")).to_be_hidden()
+    solution.locator("summary").focus()
+    page.keyboard.press("Enter")
+    expect(solution.locator("pre")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_what_is_behind_it(browser: Browser, site: Path, scheme: str) -> None:
+    with browser.new_context(color_scheme=scheme) as context:
+        page = context.new_page()
+        faint = {}
+        for name in PAGES:
+            open_page(page, site, name)
+            faint[name] = page.evaluate(FAINT_TEXT, CONTRAST_AT_LEAST)
+    assert faint == {name: [] for name in PAGES}
+
+
+def test_the_check_of_contrast_sees_text_that_is_faint(page: Page) -> None:
+    page.set_content('<div class="page" style="background: #fff"><p style="color: #aaa">faint</p><p>dark</p></div>')
+    assert page.evaluate(FAINT_TEXT, CONTRAST_AT_LEAST) == ["2.32: faint"]
