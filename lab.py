@@ -65,6 +65,7 @@ if sys.version_info < NEEDED:
     )
 
 import contextlib
+import errno
 import hashlib
 import importlib.util
 import json
@@ -102,8 +103,9 @@ NOT_OFFERED = (
     "A package of the lock is not offered for this Python on this machine. Delete .venv and use Python 3.11, 3.12 or "
     "3.13 on 64-bit Linux, macOS or Windows; if you use an index of your own, see that it is complete."
 )
+FULL = "The disk is full. Free about 2 GB, then run the same command again: it goes on where it stopped."
 CAUSES = (
-    ("No space left on device", "The disk is full. Free about 2 GB, then run the same command again."),
+    ("No space left on device", FULL),
     ("do not match the hashes", NOT_THE_ONE),
     ("DO NOT MATCH THE HASHES", NOT_THE_ONE),
     ("after connection broken by", NOT_REACHED.format("PIP_INDEX_URL")),
@@ -148,6 +150,10 @@ def main(argv):
         return hand_over(argv)
     except SetUpError as error:
         return complain(str(error), 1)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        return complain(FULL, 1)
     except KeyboardInterrupt:
         return complain("\nInterrupted. Nothing is lost: the same command goes on from here.", 130)
 
@@ -232,6 +238,8 @@ def only_one_at_a_time():
         STATE.mkdir(mode=0o700, exist_ok=True)  # keys and data: for the owner alone
         file = open(str(STATE / "setup.lock"), "a+")  # noqa: SIM115 (closed below)
     except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise
         raise SetUpError(
             "Cannot write in {0} ({1}). Copy the lab's folder to a place you may write to, and run it there.".format(
                 ROOT, error.strerror

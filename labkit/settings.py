@@ -135,16 +135,15 @@ class Target:
 def target(environ: Mapping[str, str] | None = None) -> Target:
     """The Azure that the environment asks for; the embedded one is started if it is not running.
 
-    Raises: `SettingsError` if some of the connections are named, but not all, or one of them is no connection string.
+    Raises: `SettingsError` if some of the connections are named, but not all, or one of them is no connection string;
+    `LabError` with the embedded Azure's reason if it does not start.
     """
     chosen = os.environ if environ is None else environ
     azure = azure_of(chosen)
     if azure is not None:
         return azure
-    import localazure
-
     folder = data_dir(chosen)
-    azure_here = localazure.attach(folder)
+    azure_here = _attached(folder)
     return replace(embedded(azure_here, folder / "tables"), detach=azure_here.close, owners=folder / "labs")
 
 
@@ -252,16 +251,21 @@ def data_dir(environ: Mapping[str, str]) -> Path:
 
 def start_embedded(folder: Path) -> Running:
     """The embedded Azure of `folder`, started unless it runs. Raises: `LabError` with its own reason."""
-    from localazure import daemon, errors
-
-    try:
-        daemon.attach(folder).close()
-    except errors.LocalAzureError as error:
-        raise LabError(str(error)) from error
-    running = daemon.status(folder)
+    _attached(folder).close()
+    running = embedded_status(folder)
     if running is None:
         raise LabError("the embedded Azure stopped again as soon as it had started")
     return running
+
+
+def _attached(folder: Path) -> LocalAzure:
+    import localazure
+    from localazure.errors import LocalAzureError
+
+    try:
+        return localazure.attach(folder)
+    except LocalAzureError as error:
+        raise LabError(str(error)) from error
 
 
 def embedded_status(folder: Path) -> Running | None:

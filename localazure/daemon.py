@@ -32,7 +32,7 @@ from localazure.folder import (
     LOG_FILE,
     STARTING_LOCK_FILE,
     STATE_FILE,
-    last_log_line,
+    reason,
     served,
     set_log_aside,
 )
@@ -267,7 +267,7 @@ def _spawn(folder: Path, *, tls: bool) -> Running:
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log, cwd=folder,
             env={**_environment(), **former.environment()}, creationflags=DETACHED_ON_WINDOWS, start_new_session=True,
         )  # fmt: skip
-    return _wait(lambda: status(folder), process, reason=lambda: last_log_line(folder, log_start), name=folder.name)
+    return _wait(lambda: status(folder), process, reason=lambda: reason(folder, log_start), name=folder.name)
 
 
 def _wait(

@@ -7,6 +7,7 @@ look for it), the daemon's log. Imports nothing of the server, so that asking is
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -16,6 +17,8 @@ STARTING_LOCK_FILE = "starting.lock"
 STATE_FILE = "state.json"
 PORTS_FILE = "ports.json"
 LOG_FILE = "localazure.log"
+START_BYTES = 4_000_000
+"""A start in an empty folder writes about 3 MB."""
 LOG_BYTES = 1_000_000
 """A log longer than this is set aside when the next server starts; one such is kept."""
 
@@ -38,8 +41,11 @@ def set_log_aside(folder: Path) -> None:
         log.replace(log.with_suffix(".old.log"))
 
 
-def last_log_line(folder: Path, start: int) -> str:
-    """The last line since the position `start`: a failing daemon's own sentence."""
+def reason(folder: Path, start: int) -> str:
+    """A failing daemon's own sentence: its log's last line since the position `start`. On a full disk there is none."""
+    free_bytes = shutil.disk_usage(folder).free
+    if free_bytes < START_BYTES:
+        return f"The disk of the data folder {folder.name!r} is full ({free_bytes / 1e6:.1f} MB free); free some space."
     try:
         text = (folder / LOG_FILE).read_bytes()[start:].decode("utf-8", "replace")
     except OSError:

@@ -89,7 +89,10 @@ def executed(path: Path) -> NotebookNode:
 
 
 def replace(path: Path, text: str) -> None:
-    """Write beside, then rename over: an interrupt leaves the old file or the new one."""
+    """Write beside, then rename over: an interrupt or a full disk leaves the old file or the new one."""
     beside = path.with_suffix(".rendering")
-    beside.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(beside, path)
+    try:
+        beside.write_text(text, encoding="utf-8", newline="\n")
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -55,7 +55,7 @@ def run(notebooks: tuple[str, ...], assignments: tuple[str, ...]) -> None:
 def execute(path: Path, copy: Path, values: dict[str, parameters.Value]) -> Executed:
     """Run one notebook to its end or its first error. The copy is written in both cases.
 
-    Raises: `LabError` if it cannot be written.
+    Raises: `LabError` if it cannot be written; none is left then.
     """
     import nbformat
     import papermill
@@ -84,6 +84,8 @@ def execute(path: Path, copy: Path, values: dict[str, parameters.Value]) -> Exec
     except DeadKernelError as died:
         error = f"the kernel died: {died}"
     except OSError as refused:
+        if copy.is_file():
+            copy.unlink()  # half of one tells nothing
         raise LabError(f"{_shown(copy)} cannot be written: {refused.strerror or refused}") from refused
     return Executed(copy, cells, time.monotonic() - began, error)
 

@@ -113,11 +113,17 @@ class Connection:
     # Time.
 
     def tick(self, now: float) -> float | None:
-        """Send a heartbeat if the peer needs one, give up a silent peer; and say when to come again."""
-        if self._received or self._last_in is None:
+        """Send a heartbeat if the peer needs one, give up a silent peer; and say when to come again.
+
+        A clock that was set back tells nothing of how long it has been quiet: the peer gets its time anew, and a
+        heartbeat at once, for its own time has gone on.
+        """
+        if self._received or self._last_in is None or now < self._last_in:
             self._last_in, self._received = now, False
         if self._sent or self._last_out is None:
             self._last_out, self._sent = now, False
+        elif now < self._last_out:
+            self._last_out = now - (self._heartbeat_seconds or 0.0)
         if self.closed:
             return None
         if self.state is ConnectionState.CLOSE_SENT:

@@ -256,6 +256,17 @@ def test_a_heartbeat_is_sent_at_half_the_peers_idle_timeout_and_only_when_nothin
     assert not server.connection.has_output
 
 
+def test_a_clock_that_is_set_back_costs_no_heartbeat_and_closes_nobody() -> None:
+    server = Server()
+    server.feed(client.UP_TO_OPEN + frame(Open("a client", idle_timeout_ms=10_000)))
+    assert server.connection.tick(9_000.0) == 9_005.0
+    assert server.connection.tick(5_400.0) == 5_405.0, "an hour back, five seconds later by any other clock"
+    assert server.connection.data_to_send() == frames.EMPTY_FRAME
+    assert server.connection.tick(5_405.0) == 5_410.0
+    assert server.connection.data_to_send() == frames.EMPTY_FRAME
+    assert not server.connection.closed
+
+
 def test_a_peer_that_is_silent_for_longer_than_the_idle_timeout_is_closed() -> None:
     server = Server()
     server.feed(client.UP_TO_ATTACH + client.ATTACH_SENDER)

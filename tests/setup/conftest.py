@@ -21,7 +21,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 BACKEND = """
-import zipfile
+import locale, zipfile
 NAME = "small_lab-0.1"
 def get_requires_for_build_editable(config_settings=None):
     return []
@@ -29,7 +29,7 @@ def build_editable(folder, config_settings=None, metadata_directory=None):
     import pathlib
     wheel = NAME + "-py3-none-any.whl"
     with zipfile.ZipFile(pathlib.Path(folder) / wheel, "w") as archive:
-        archive.writestr("small_lab.pth", str(pathlib.Path.cwd()) + "\\n")
+        archive.writestr("small_lab.pth", (str(pathlib.Path.cwd()) + "\\n").encode(locale.getpreferredencoding(False)))
         archive.writestr(NAME + ".dist-info/METADATA", "Metadata-Version: 2.1\\nName: small-lab\\nVersion: 0.1\\n")
         archive.writestr(NAME + ".dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
         archive.writestr(NAME + ".dist-info/RECORD", "")
@@ -116,8 +116,8 @@ def digest(text: str) -> str:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
-    """Not set up yet. Its path has a space in it, as a home on Windows or macOS may."""
-    folder = tmp_path_factory.mktemp("small") / "the lab"
+    """Not set up yet. Its path has a space and an umlaut in it, as a home on Windows or macOS may."""
+    folder = tmp_path_factory.mktemp("small") / "the läb"
     (folder / "labkit").mkdir(parents=True)
     shutil.copy(ROOT / "lab.py", folder)
     small = SmallProject(folder)

@@ -105,6 +105,26 @@ def test_an_index_out_of_reach_is_one_sentence_and_the_way_out(project: SmallPro
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only on systems with a device that is always full")
+@pytest.mark.parametrize("file", [".lab/setup.log", ".venv/lab-stamp.new"])
+def test_a_disk_that_is_full_is_one_sentence_and_the_same_command_goes_on(project: SmallProject, file: str) -> None:
+    (project.folder / ".venv" / "lab-stamp.json").unlink()
+    path = project.folder / file
+    path.unlink(missing_ok=True)
+    path.symlink_to("/dev/full")
+
+    done = project.lab("run")
+
+    assert done.returncode == 1
+    assert done.stderr.strip() == (
+        "The disk is full. Free about 2 GB, then run the same command again: it goes on where it stopped."
+    )
+    path.unlink()
+    again = project.lab("run")
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.startswith("Going on with a set-up that was interrupted.")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="only on systems with signals a test can send to one process")
 def test_an_interrupted_set_up_goes_on_where_it_was(project: SmallProject) -> None:
     shutil.rmtree(project.folder / ".venv")

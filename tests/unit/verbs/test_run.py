@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import nbformat
@@ -11,6 +12,7 @@ from nbclient.exceptions import DeadKernelError
 from nbformat.v4 import new_code_cell, new_notebook
 
 from labkit.errors import LabError
+from labkit.verbs import render
 from labkit.verbs.run import execute
 
 
@@ -41,3 +43,34 @@ def test_a_kernel_that_dies_at_once_leaves_no_copy_of_an_earlier_run_and_counts_
     outcome = execute(notebook, copy, {})
     assert (outcome.cells, outcome.error) == (2, "the kernel died: at once")
     assert not copy.exists()
+
+
+def test_a_disk_that_fills_is_one_sentence_and_leaves_no_half_copy(
+    notebook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "copy.ipynb"
+
+    def fill(*_: object, **__: object) -> None:
+        copy.write_text('{"cells": [', encoding="utf-8")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(papermill, "execute_notebook", fill)
+    with pytest.raises(LabError, match=r"copy\.ipynb cannot be written: No space left on device"):
+        execute(notebook, copy, {})
+    assert not copy.exists()
+
+
+def test_a_render_that_finds_the_disk_full_leaves_the_notebook_as_it_was(
+    notebook: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = notebook.read_bytes()
+
+    def full(self: Path, *_: object, **__: object) -> None:
+        self.touch()
+        raise OSError(errno.ENOSPC, "No space left on device", str(self))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        render.replace(notebook, "{}")
+    assert notebook.read_bytes() == before
+    assert [path.name for path in notebook.parent.iterdir()] == [notebook.name]

@@ -1,0 +1,74 @@
+"""The embedded Azure on a full disk, and on a machine that slept: a clear sentence, and nothing lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from azure.cosmos import CosmosClient, PartitionKey
+from azure.eventhub import EventData, EventHubProducerClient
+
+import localazure
+from localazure import daemon
+from localazure.errors import StartFailed
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A data folder; whatever serves it is stopped afterwards."""
+    yield tmp_path / "data"
+    daemon.stop(tmp_path / "data")
+
+
+def served_by(folder: Path) -> int:
+    running = daemon.status(folder)
+    assert running is not None
+    return running.pid
+
+
+def test_a_start_on_a_full_disk_says_so_for_no_log_can_be_written_there(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.mkdir()
+    (folder / "keys.json").write_text("damaged", encoding="utf-8")  # so that it ends as it starts
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
+    with pytest.raises(
+        StartFailed, match=r"^The disk of the data folder .* is full \(0\.0 MB free\); free some space\.$"
+    ):
+        localazure.attach(folder)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="only on systems where a test can halt a process")
+def test_a_machine_that_slept_goes_on_with_what_was_under_way_and_loses_nothing(folder: Path) -> None:
+    with localazure.attach(folder) as azure, ThreadPoolExecutor(1) as clerk:
+        azure.create_event_hub("orders", 1)
+        pid = served_by(folder)
+        text = azure.event_hubs_connection_string_for("send")
+        with (
+            CosmosClient.from_connection_string(azure.cosmos_connection_string) as cosmos,
+            EventHubProducerClient.from_connection_string(text, eventhub_name="orders") as producer,
+        ):
+            container = cosmos.create_database("shop").create_container("items", PartitionKey("/id"))
+
+            def work(number: int) -> None:
+                container.create_item({"id": str(number)})
+                producer.send_batch([EventData(str(number))])
+
+            work(0)
+            for number in range(1, 4):
+                os.kill(pid, signal.SIGSTOP)
+                under_way = clerk.submit(work, number)
+                with pytest.raises(TimeoutError):
+                    under_way.result(timeout=0.5)
+                os.kill(pid, signal.SIGCONT)
+                under_way.result(timeout=60)
+            assert served_by(folder) == pid, "the watchdog has not taken it for dead"
+            assert sorted(item["id"] for item in container.read_all_items()) == ["0", "1", "2", "3"]
+            told = producer.get_partition_properties("0")
+            assert told["last_enqueued_sequence_number"] == 3, "each was stored once"
