@@ -1,66 +1,50 @@
 """Read queries: what an answer costs from the read models, from the write model and by full scan; the API under load.
 
-Tables hold 10,000 orders per day, the query container the same orders, both made beforehand; each figure is a median
-over questions for orders, customers and days drawn at random. The API runs in a process of its own, and so does the
-projector, which applies events meanwhile. Requests are sent at their time whether or not earlier ones are answered, and
-their latency counts from that time.
+Tables hold 10,000 orders per day, the query container the same orders. Both are made once and kept in `.lab/bench`
+(delete it to have them made anew); the part `api` works on copies. Each figure is a median over questions for orders,
+customers and days drawn at random. The load is in `query_load`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
-import multiprocessing
+import os
 import random
+import shutil
 import statistics
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from decimal import Decimal
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pyarrow as pa
-from azure.cosmos import CosmosClient
-from azure.eventhub import EventData
-from azure.eventhub.aio import EventHubConsumerClient
 from cosmos import write_documents
 from deltalake import write_deltalake
 from measure import Figure, Missed, interleaved, main
-from projector import NINE, ORDERS_PER_DAY, body, customer, days_before, one_day, seed, seeded_order
-from tqdm import tqdm
+from projector import NINE, ORDERS_PER_DAY, customer, days_before, one_day, seed, seeded_order
+from query_load import under_load
 
 import localazure
-from labkit.events.partition_key import partition_of
-from labkit.lab import Lab, open_lab
-from labkit.projections.parking import ParkingLane
-from labkit.projections.projector import Projector
+from labkit.lab import Lab
 from labkit.projections.query_container import QueryContainer, document
-from labkit.projections.read_store import (
-    CUSTOMERS,
-    DAILY_ORDER_METRICS,
-    ReadStore,
-    to_table,
-)
+from labkit.projections.read_store import CUSTOMERS, DAILY_ORDER_METRICS, ReadStore, to_table
 from labkit.projections.rows import CustomerRow, OrderRow, daily_metrics, from_arrow
 from labkit.read_queries import questions
-from labkit.read_queries.api import query_app
-from labkit.read_queries.synapse import Hub, Synapse
-from labkit.serving import Serving
-from labkit.settings import embedded
+from labkit.read_queries.synapse import Synapse
+from labkit.settings import data_dir, embedded
 
-REQUESTS_PER_S, EVENTS_PER_S = 100, 100
+PARTS = ("tables", "cosmos", "api")
 ASKED = 200
 CUSTOMERS_THERE = 50_000
 HUB_PARTITIONS = 4
-GIVE_UP_SECONDS = 30.0
-MIX = (("point", 50), ("known", 10), ("customer", 15), ("daily", 15), ("page", 10))
-"""Of 100 requests; `known` is a point request with the ETag of the answer before."""
+FORM = 1
+"""Of what is kept; count it up when it is made otherwise."""
+LAB = "lab.txt"
+"""In the folder of the kept Azure: the name of the lab in it."""
 
 
 def ms(ask: Callable[[], Any]) -> float:
@@ -72,17 +56,6 @@ def ms(ask: Callable[[], Any]) -> float:
 def median_ms(ask: Callable[[], Any], times: int) -> float:
     ask()
     return statistics.median(ms(ask) for _ in range(times))
-
-
-def seeded(folder: Path, rows: int) -> Path:
-    """A store with so many orders, their customers and the days' figures."""
-    seed(folder, rows)
-    store = ReadStore(str(folder))
-    people = [CustomerRow(customer(number), "Ada", NINE, 1) for number in range(CUSTOMERS_THERE)]
-    write_deltalake(store.url(CUSTOMERS), to_table(CUSTOMERS, people), mode="append")
-    days = pa.concat_tables(map(one_day, map(days_before, range(rows // ORDERS_PER_DAY))))
-    write_deltalake(store.url(DAILY_ORDER_METRICS), to_table(DAILY_ORDER_METRICS, daily_metrics(days)), mode="append")
-    return folder
 
 
 class Chooser:
@@ -162,7 +135,7 @@ def of_cosmos(lab: Lab, rows: int, written: int) -> Iterator[Figure]:
     mine = "SELECT c.aggregateId, c.state FROM c WHERE c.kind = 'state' AND c.state.customerId = @customer"
 
     def by_customer() -> None:
-        asked = [{"name": "@customer", "value": of_written.customer()}]
+        asked: list[dict[str, Any]] = [{"name": "@customer", "value": of_written.customer()}]
         list(write_model.query_items(mine, parameters=asked, enable_cross_partition_query=True))
 
     yield Figure("write_model_customer_ms", median_ms(by_customer, 3), "ms", f"a query over all partitions {at}")
@@ -170,175 +143,95 @@ def of_cosmos(lab: Lab, rows: int, written: int) -> Iterator[Figure]:
     days = "SELECT c.aggregateId, c.state FROM c WHERE c.kind = 'state' AND c.aggregateId BETWEEN @first AND @last"
 
     def by_day() -> None:
-        asked = [{"name": "@first", "value": first}, {"name": "@last", "value": last + "~"}]
+        asked: list[dict[str, Any]] = [{"name": "@first", "value": first}, {"name": "@last", "value": last + "~"}]
         found = write_model.query_items(days, parameters=asked, enable_cross_partition_query=True)
         sum(Decimal(one["state"]["total"]) for one in found)
 
     yield Figure("write_model_daily_ms", ms(by_day), "ms", f"30 days' states loaded and added up {at}, once")
 
 
-# --- the API under load -----------------------------------------------------------------------------------------------
-
-
-def serve_in_child(cosmos: str, database: str, tables: str, hub: str, ends: Connection) -> None:
-    container = CosmosClient.from_connection_string(cosmos).get_database_client(database)
-    synapse = Synapse(tables, hub=Hub(hub, [str(number) for number in range(HUB_PARTITIONS)]))
-    serving = Serving(query_app(synapse, QueryContainer(container.get_container_client("query-model")), hub)).start()
-    ends.send(serving.url)
-    ends.recv()
-    serving.stop()
-
-
-def project_in_child(listen: str, hub: str, cosmos: str, database: str, tables: str, ends: Connection) -> None:
-    containers = CosmosClient.from_connection_string(cosmos).get_database_client(database)
-
-    def consumer(**options: float) -> EventHubConsumerClient:
-        return EventHubConsumerClient.from_connection_string(listen, "$Default", eventhub_name=hub, **options)
-
-    lane = ParkingLane(containers.get_container_client("parked-events"))
-    fed = QueryContainer(containers.get_container_client("query-model"))
-    projector = Projector(consumer, ReadStore(tables), lane, commit_interval_seconds=0.5, query_container=fed)
-    projector.start()
-    ends.send(None)
-    ends.recv()
-    applied = projector.counters["applied"]
-    projector.stop()
-    ends.send((applied, repr(projector.error) if projector.error else None))
-
-
-def child(target: Callable[..., None], *arguments: Any) -> tuple[multiprocessing.Process, Connection, Any]:
-    """A started process, the pipe to it, and its first word."""
-    mine, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=target, args=(*arguments, theirs), daemon=True)
-    process.start()  # type: ignore[attr-defined]
-    if not mine.poll(GIVE_UP_SECONDS * 4):
-        raise Missed(f"{target.__name__} did not begin")
-    return process, mine, mine.recv()  # type: ignore[return-value]
-
-
-def publish(lab: Lab, seconds: float, stop: threading.Event) -> int:
-    """Events of new orders of the newest day, at their pace; how many."""
-    producer, sent, began = lab.producer(), 0, time.monotonic()
-    items = [{"productId": "tea", "quantity": 2, "unitPrice": "12.50"}]
-    while (now := time.monotonic() - began) < seconds and not stop.is_set():
-        groups: dict[str, list[EventData]] = {}
-        for number in range(sent, int(now * EVENTS_PER_S)):
-            who = f"order-{days_before(0):%Y%m%d}-new-{number:07}"
-            data = {"customerId": customer(number), "items": items, "total": "25.00"}
-            event = EventData(body(who, 1, "OrderCreated", data))
-            event.properties = {"eventType": "OrderCreated", "aggregateId": who, "version": 1}
-            groups.setdefault(partition_of(who, lab.partition_ids), []).append(event)
-            sent += 1
-        for part, events in groups.items():
-            producer.send_batch(events, partition_id=part)
-        stop.wait(0.1)
-    return sent
-
-
-def request_for(kind: str, chosen: Chooser) -> tuple[str, dict[str, str]]:
-    first, last = chosen.month()
-    if kind == "customer":
-        return f"/customers/{chosen.customer()}/orders", {}
-    if kind == "daily":
-        return f"/metrics/daily?from={first}&to={last}", {}
-    if kind == "page":
-        return f"/orders?from={last}&to={last}&size=50", {}
-    return f"/orders/{chosen.order()}", {"If-None-Match": '"1"'} if kind == "known" else {}
-
-
-async def open_loop(url: str, rows: int, seconds: float) -> dict[str, list[float]]:
-    """Kind -> milliseconds of each request from the time at which it was to be sent. Raises: `Missed`."""
-    chosen, taken, failed = Chooser(rows), {kind: [] for kind, _ in MIX}, []
-    kinds = [kind for kind, share in MIX for _ in range(share)]
-    random.Random(7).shuffle(kinds)
-    limits = httpx.Limits(max_connections=200, keepalive_expiry=2.0)  # less than the server keeps them
-    async with httpx.AsyncClient(base_url=url, timeout=GIVE_UP_SECONDS, limits=limits) as client:
-
-        async def ask(kind: str, due: float) -> None:
-            target, headers = request_for(kind, chosen)
-            try:
-                status = (await client.get(target, headers=headers)).status_code
-            except httpx.HTTPError as error:
-                failed.append(repr(error))
-                return
-            if status != (304 if kind == "known" else 200):
-                failed.append(f"{target}: {status}")
-            taken[kind].append((time.perf_counter() - due) * 1000)
-
-        for kind, _ in MIX:
-            await ask(kind, time.perf_counter())
-        taken = {kind: [] for kind, _ in MIX}
-        began = time.perf_counter()
-        asked = []
-        for number in tqdm(
-            range(int(seconds * REQUESTS_PER_S)), desc="API", leave=False, disable=not sys.stderr.isatty()
-        ):
-            due = began + number / REQUESTS_PER_S
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            asked.append(asyncio.create_task(ask(kinds[number % len(kinds)], due)))
-        await asyncio.gather(*asked)
-    if failed:
-        raise Missed(f"{len(failed)} of {len(asked)} requests failed, such as {failed[0]}")
-    return taken
-
-
-def under_load(lab: Lab, target: Any, store: Path, rows: int, seconds: float) -> Iterator[Figure]:
-    database = lab.database("projector").id
-    tables = str(store)
-    QueryContainer(lab.container("query-model", "projector")).save(lab.hub, dict.fromkeys(lab.partition_ids, -1))
-    _, projecting, _ = child(project_in_child, target.listen, lab.hub, target.cosmos, database, tables)
-    _, serving, url = child(serve_in_child, target.cosmos_read_only, database, tables, lab.hub)
-    stop, sent = threading.Event(), [0]
-    publishing = threading.Thread(target=lambda: sent.__setitem__(0, publish(lab, seconds, stop)))
-    publishing.start()
-    try:
-        taken = asyncio.run(open_loop(url, rows, seconds))
-    finally:
-        stop.set()
-        publishing.join()
-        serving.send(None)
-        projecting.send(None)
-    applied, error = projecting.recv()
-    if error or applied < sent[0] * 0.9:
-        raise Missed(f"{applied} of {sent[0]} events were projected: {error}")
-    everything = sorted(value for values in taken.values() for value in values)
-    p99 = everything[int(len(everything) * 0.99)]
-    method = f"open loop, {len(everything):,} requests in {seconds:g} s, none missed, while {sent[0]:,} events came"
-    yield Figure("api_p99_ms", p99, "ms", f"{method} and {applied:,} were projected")
-    yield Figure("api_p50_ms", statistics.median(everything), "ms", method)
-    for kind, values in taken.items():
-        yield Figure(f"api_{kind}_p50_ms", statistics.median(values), "ms", f"of {len(values)}")
-
-
-def measure(*, short: bool) -> Iterator[Figure]:
-    for figure in measured(short):
+def measure(*, short: bool, parts: Collection[str]) -> Iterator[Figure]:
+    for figure in measured(short, parts):
         yield replace(figure, method=f"SHORT FORM, 100k orders: {figure.method}") if short else figure
 
 
-def measured(short: bool) -> Iterator[Figure]:
+def measured(short: bool, parts: Collection[str]) -> Iterator[Figure]:
     rows, times, written, seconds = (100_000, 2, 20_000, 10.0) if short else (1_000_000, 5, 100_000, 60.0)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        store = seeded(folder / "small", rows)
-        yield from of_tables(store, seeded(folder / "large", rows * times), rows)
-        try:
-            yield from beside_cosmos(folder, store, rows, written, seconds)
-        finally:
-            localazure.daemon.stop(folder / "azure")
+    if "tables" in parts:
+        yield from of_tables(kept_tables(rows), kept_tables(rows * times), rows)
+    if "cosmos" in parts or "api" in parts:
+        with tempfile.TemporaryDirectory() as scratch:
+            azure, tables = Path(scratch, "azure"), Path(scratch, "tables")
+            shutil.copytree(kept_azure(rows, written), azure)
+            try:
+                yield from beside_cosmos(azure, tables, rows, written, seconds, parts)
+            finally:
+                localazure.daemon.stop(azure)
 
 
-def beside_cosmos(folder: Path, store: Path, rows: int, written: int, seconds: float) -> Iterator[Figure]:
-    """The documents are written into the embedded Azure's file while it does not run."""
-    with localazure.attach(folder / "azure") as azure:
-        target = embedded(azure, folder / "tables")
-        with open_lab("04", partitions=HUB_PARTITIONS, target=target) as lab:
-            localazure.daemon.stop(folder / "azure")
-            write_documents(folder / "azure", "query-model", "customerId", documents(rows))
-            write_documents(folder / "azure", "write-model", "aggregateId", states(written))
-            with localazure.attach(folder / "azure"):
+def beside_cosmos(
+    folder: Path, tables: Path, rows: int, written: int, seconds: float, parts: Collection[str]
+) -> Iterator[Figure]:
+    with localazure.attach(folder) as azure:
+        target = embedded(azure, tables)
+        name = (folder / LAB).read_text(encoding="utf-8")
+        with Lab("04", target, partitions=HUB_PARTITIONS, attached_to=name) as lab:
+            if "cosmos" in parts:
                 yield from of_cosmos(lab, rows, written)
-                yield from under_load(lab, target, store, rows, seconds)
+            if "api" in parts:
+                shutil.copytree(kept_tables(rows), tables)
+                running = localazure.daemon.status(folder)
+                assert running is not None
+                yield from under_load(lab, target, running.pid, str(tables), Chooser(rows), seconds)
+
+
+# --- what is made once ------------------------------------------------------------------------------------------------
+
+
+def kept(name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that is made once and kept beside the lab's data; half of one is never taken for a whole one."""
+    folder = data_dir(os.environ) / "bench" / f"{name}-{FORM}"
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            half = Path(scratch, "half")
+            make(half)
+            half.rename(folder)
+    return folder
+
+
+def kept_tables(rows: int) -> Path:
+    """A store with so many orders, their customers and the days' figures."""
+
+    def make(folder: Path) -> None:
+        seed(folder, rows)
+        store = ReadStore(str(folder))
+        people = [CustomerRow(customer(number), "Ada", NINE, 1) for number in range(CUSTOMERS_THERE)]
+        write_deltalake(store.url(CUSTOMERS), to_table(CUSTOMERS, people), mode="append")
+        days = pa.concat_tables(map(one_day, map(days_before, range(rows // ORDERS_PER_DAY))))
+        figures = to_table(DAILY_ORDER_METRICS, daily_metrics(days))
+        write_deltalake(store.url(DAILY_ORDER_METRICS), figures, mode="append")
+
+    return kept(f"tables-{rows}", make)
+
+
+def kept_azure(rows: int, written: int) -> Path:
+    """An embedded Azure with a lab in it, whose query container holds the orders and whose write model their states.
+    The documents are written into its file while it does not run."""
+
+    def make(folder: Path) -> None:
+        with tempfile.TemporaryDirectory() as scratch, localazure.attach(Path(scratch)) as azure:
+            with Lab("04", embedded(azure, folder), partitions=HUB_PARTITIONS) as lab:
+                localazure.daemon.stop(Path(scratch))
+                write_documents(Path(scratch), "query-model", "customerId", documents(rows))
+                write_documents(Path(scratch), "write-model", "aggregateId", states(written))
+                shutil.copytree(scratch, folder)
+                (folder / LAB).write_text(lab.name, encoding="utf-8")
+                localazure.attach(Path(scratch)).close()  # for the lab to be closed
+            localazure.daemon.stop(Path(scratch))
+
+    return kept(f"azure-{rows}-{written}", make)
 
 
 if __name__ == "__main__":
-    sys.exit(main(measure))
+    sys.exit(main(measure, parts=PARTS))

@@ -8,7 +8,7 @@ differ. `update_checkpoint` therefore refuses, and `list_checkpoints` is empty: 
 How: a claim creates the document, or replaces it if the etag is still the one that was listed; whoever comes second
 gets 409 or 412 and is not among the winners. The time of a claim is the server's `_ts`, whole seconds.
 
-Source: azure-eventhub 5.15.1, `CheckpointStore` (`_eventprocessor/checkpoint_store.py`, `aio/_eventprocessor/...`);
+Source: azure-eventhub 5.15.1, `CheckpointStore` (`_eventprocessor/checkpoint_store.py`);
 learn.microsoft.com/azure/event-hubs/event-processor-balance-partition-load.
 """
 
@@ -19,14 +19,12 @@ from typing import Any, NoReturn
 
 from azure.core import MatchConditions
 from azure.cosmos import ContainerProxy
-from azure.cosmos.aio import ContainerProxy as AsyncContainerProxy
 from azure.cosmos.exceptions import (
     CosmosAccessConditionFailedError,
     CosmosResourceExistsError,
     CosmosResourceNotFoundError,
 )
 from azure.eventhub import CheckpointStore
-from azure.eventhub.aio import CheckpointStore as AsyncCheckpointStore
 
 from labkit.errors import LabError
 
@@ -71,7 +69,7 @@ def claim_of(ownership: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 class OwnershipStore(CheckpointStore):
-    """For `EventHubConsumerClient(checkpoint_store=...)`."""
+    """For `EventHubConsumerClient(checkpoint_store=...)`. Nothing here asks for the form of `azure.eventhub.aio`."""
 
     def __init__(self, container: ContainerProxy) -> None:
         self._container = container
@@ -98,40 +96,6 @@ class OwnershipStore(CheckpointStore):
         raise NoCheckpointsHere
 
     def list_checkpoints(
-        self, fully_qualified_namespace: str, eventhub_name: str, consumer_group: str, **kwargs: Any
-    ) -> Iterable[dict[str, Any]]:
-        return []
-
-
-class AsyncOwnershipStore(AsyncCheckpointStore):
-    """The same for `azure.eventhub.aio`; the documents are the same, so sync and async readers can share the work."""
-
-    def __init__(self, container: AsyncContainerProxy) -> None:
-        self._container = container
-
-    async def list_ownership(
-        self, fully_qualified_namespace: str, eventhub_name: str, consumer_group: str, **kwargs: Any
-    ) -> Iterable[Ownership]:
-        scope = scope_of(fully_qualified_namespace, eventhub_name, consumer_group)
-        found = self._container.query_items("SELECT * FROM c", partition_key=scope)
-        return [from_document(one) async for one in found]
-
-    async def claim_ownership(self, ownership_list: Iterable[Ownership], **kwargs: Any) -> Iterable[Ownership]:
-        """Those of the list that are now this owner's."""
-        won = []
-        for ownership in ownership_list:
-            method, arguments = claim_of(ownership)
-            try:
-                won.append(from_document(await getattr(self._container, method)(**arguments)))
-            except LOST:
-                continue
-        return won
-
-    async def update_checkpoint(self, checkpoint: Mapping[str, Any], **kwargs: Any) -> NoReturn:
-        """Raises: `NoCheckpointsHere`, always."""
-        raise NoCheckpointsHere
-
-    async def list_checkpoints(
         self, fully_qualified_namespace: str, eventhub_name: str, consumer_group: str, **kwargs: Any
     ) -> Iterable[dict[str, Any]]:
         return []

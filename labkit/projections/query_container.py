@@ -40,7 +40,8 @@ ATTEMPTS = 5
 ROOM_ROWS = 20_000
 """Rows that may wait to be written; then the projector waits."""
 OF_CUSTOMER = """
-SELECT c.id AS orderId, c.customerId, c.status, c.itemCount, c.total, c.createdAt, c.updatedAt, c.version, c.createdDay
+SELECT c.id AS orderId, c.customerId, c.status, c.itemCount, c.total, REPLACE(c.createdAt, "+00:00", "Z") AS createdAt,
+    REPLACE(c.updatedAt, "+00:00", "Z") AS updatedAt, c.version, c.createdDay
 FROM c WHERE c.id > @after ORDER BY c.id OFFSET 0 LIMIT @many
 """
 THERE = "SELECT c.id, c.version, c._etag FROM c WHERE ARRAY_CONTAINS(@ids, c.id)"

@@ -12,7 +12,8 @@ read-only key of Cosmos DB and files that it only reads, and has no right on Eve
   that is), and what it rests on. Whether anything has happened since, only a monitor of the hub knows.
 
 What is asked goes into the texts of `questions` as parameters: nothing that a caller sends is ever part of a query.
-The questions block, so they run on the thread pool; who waits for a version takes no thread meanwhile.
+The questions block, so they run on the thread pool; who waits for a version takes no thread meanwhile, and nothing else
+does at all (FastAPI would take one for each dependency that is no coroutine).
 Source: RFC 9110, sections 8.8.3 (ETag) and 13.1.2 (If-None-Match); RFC 8288 (Link); RFC 3339.
 """
 
@@ -47,15 +48,15 @@ REFUSED: Final[Mapping[str, int]] = {"not-found": 404, "no-tables": 503, "not-ye
 TOKEN_TEXT: Final = "The `Version-Token` of a write that the answer must show."
 
 
-@dataclass(frozen=True, slots=True)
-class Conditions:
-    """What the headers of any question ask."""
+async def conditions(
+    token: Annotated[str, told("If-Version-At-Least", TOKEN_TEXT, waiting.TOKEN)] = "",
+    if_none_match: Annotated[str, Header(alias="If-None-Match", description="ETags of answers that are there.")] = "",
+) -> tuple[str, str]:
+    """What the headers of any question ask: a token, and ETags."""
+    return token, if_none_match
 
-    token: Annotated[str, told("If-Version-At-Least", TOKEN_TEXT, waiting.TOKEN)] = ""
-    if_none_match: Annotated[str, Header(alias="If-None-Match", description="ETags of answers that are there.")] = ""
 
-
-If = Annotated[Conditions, Depends()]
+If = Annotated[tuple[str, str], Depends(conditions)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +91,12 @@ def shown(answer: Answer) -> list[dict[str, Any]]:
     return cast(list[dict[str, Any]], answer.rows.rename_columns(names).to_pylist())
 
 
-async def answered(
-    request: Request, conditions: Conditions, visible: waiting.Look, ask: Callable[[], Found]
-) -> Response:
+async def answered(request: Request, conditions: If, visible: waiting.Look, ask: Callable[[], Found]) -> Response:
     """Wait for the token's version, if there is one, then ask. Raises: `Problem`."""
     told_once(request, "If-Version-At-Least")
+    token, if_none_match = conditions
     waits: waiting.Waiting = request.app.state.waiting
-    late = "if-version-at-least" in request.headers and not await waits.until_visible(conditions.token, visible)
+    late = "if-version-at-least" in request.headers and not await waits.until_visible(token, visible)
     found = await run_in_threadpool(ask)
     if late:
         text = f"The write is not visible after {waits.at_most_seconds:g} s; `has` is the answer without it."
@@ -107,18 +107,13 @@ async def answered(
     body = msgspec.json.encode(found.body)
     etag = f'"{found.etag or hashlib.sha256(body).hexdigest()[:32]}"'
     headers = {**found.told(), "ETag": etag}
-    known = {one.strip().removeprefix("W/") for one in conditions.if_none_match.split(",")}
+    known = {one.strip().removeprefix("W/") for one in if_none_match.split(",")}
     if known & {etag, "*"}:
         return Response(None, 304, headers)
     return Response(body, 200, headers, "application/json")
 
 
-def without_parameters(request: Request) -> None:
-    if request.query_params:
-        raise Problem("invalid", "This address takes no parameters.")
-
-
-def each_once(request: Request) -> None:
+async def each_once(request: Request) -> None:
     """Raises: `Problem` for a parameter that comes more than once: which of them is meant?"""
     if len(request.query_params.multi_items()) > len(request.query_params):
         raise Problem("invalid", "A parameter is told more than once.")
@@ -147,11 +142,13 @@ def gives(model: type[BaseModel], *statuses: int) -> dict[int | str, dict[str, A
 
 OrderInPath = Annotated[str, Path(alias="id", pattern=whole(ORDER_ID), examples=["order-20260105-0001"])]
 CustomerInPath = Annotated[str, Path(alias="id", pattern=whole(CUSTOMER_ID), examples=["customer-0001"])]
-routes = APIRouter()
+routes = APIRouter(dependencies=[Depends(each_once)])
 
 
-@routes.get("/orders/{id}", responses=gives(forms.Order, 404), dependencies=[Depends(without_parameters)])
-async def order(request: Request, order_id: OrderInPath, conditions: If) -> Response:
+@routes.get("/orders/{id}", responses=gives(forms.Order, 404))
+async def order(
+    request: Request, order_id: OrderInPath, nothing: Annotated[forms.Asked, Query()], conditions: If
+) -> Response:
     """One order. Only the files of the day in its id are looked at."""
     synapse: Synapse = request.app.state.synapse
 
@@ -169,7 +166,7 @@ async def order(request: Request, order_id: OrderInPath, conditions: If) -> Resp
     return await answered(request, conditions, waiting.in_tables(synapse), ask)
 
 
-@routes.get("/orders", responses=gives(forms.Orders), dependencies=[Depends(each_once)])
+@routes.get("/orders", responses=gives(forms.Orders))
 async def orders(request: Request, asked: Annotated[forms.OrdersOfDays, Query()], conditions: If) -> Response:
     """The orders of these days by id, a page at a time."""
     synapse: Synapse = request.app.state.synapse
@@ -184,7 +181,7 @@ async def orders(request: Request, asked: Annotated[forms.OrdersOfDays, Query()]
     return await answered(request, conditions, waiting.in_tables(synapse), ask)
 
 
-@routes.get("/customers/{id}/orders", responses=gives(forms.Orders, 404), dependencies=[Depends(each_once)])
+@routes.get("/customers/{id}/orders", responses=gives(forms.Orders, 404))
 async def orders_of_customer(
     request: Request, customer_id: CustomerInPath, asked: Annotated[forms.Paged, Query()], conditions: If
 ) -> Response:
@@ -200,7 +197,7 @@ async def orders_of_customer(
     return await answered(request, conditions, waiting.in_query_container(container, customer_id), ask)
 
 
-@routes.get("/metrics/daily", responses=gives(forms.Figures), dependencies=[Depends(each_once)])
+@routes.get("/metrics/daily", responses=gives(forms.Figures))
 async def daily_metrics(request: Request, asked: Annotated[forms.OfDays, Query()], conditions: If) -> Response:
     """The figures of these days, from the derived table."""
     synapse: Synapse = request.app.state.synapse

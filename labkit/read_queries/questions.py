@@ -58,12 +58,6 @@ DERIVED_METRICS = """OPENROWSET(BULK 'daily_order_metrics/', DATA_SOURCE = 'read
         distinct_customers BIGINT
     ) AS m"""
 
-VERSION_OF_ORDER = """
-SELECT o.version
-FROM OPENROWSET(BULK 'orders/', DATA_SOURCE = 'read_store', FORMAT = 'DELTA')
-    WITH (order_id VARCHAR(128) COLLATE Latin1_General_100_BIN2_UTF8, version BIGINT, created_day DATE) AS o
-WHERE o.created_day = @day AND o.order_id = @id
-"""
 VERSION_OF_CUSTOMER = """
 SELECT c.version
 FROM OPENROWSET(BULK 'customers/', DATA_SOURCE = 'read_store', FORMAT = 'DELTA')
@@ -80,7 +74,8 @@ def version_of(aggregate_id: str) -> Question:
     if CUSTOMER_ID.fullmatch(aggregate_id):
         return Question(VERSION_OF_CUSTOMER, {"id": aggregate_id})
     day = order_day(aggregate_id)
-    return Question(VERSION_OF_ORDER, {"day": day, "id": aggregate_id}, (day, day))
+    one = "SELECT version FROM dbo.vw_order_summary WHERE created_day = @day AND order_id = @id"
+    return Question(one, {"day": day, "id": aggregate_id}, (day, day))
 
 
 def order_summary(order_id: str) -> Question:

@@ -10,7 +10,7 @@ Known gaps: a rowset without WITH is refused, as Synapse would then guess the co
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlglot import Token, TokenType
@@ -59,7 +59,6 @@ class Rowset:
     table: str
     columns: tuple[Column, ...]
     placeholder: str
-    line: int
 
 
 def tokens_of(text: str, file: str) -> list[Token]:
@@ -111,7 +110,7 @@ def _rowset(reader: _Reader, placeholder: str) -> Rowset:
     while reader.accept(","):
         columns.append(_column(reader))
     reader.expect(")")
-    return Rowset(folder, tuple(columns), placeholder, line)
+    return Rowset(folder, tuple(columns), placeholder)
 
 
 def _column(reader: _Reader) -> Column:
@@ -139,7 +138,7 @@ class _Reader:
 
     def skip_to(self, word: str) -> bool:
         """Move on to the next unquoted `word`; False if there is none left."""
-        for at, token in self._rest():
+        for at, token in enumerate(self._tokens[self._at :], self._at):
             if token.token_type == TokenType.VAR and token.text.upper() == word:
                 self._at = at
                 return True
@@ -177,6 +176,3 @@ class _Reader:
 
     def refuse(self, line: int, reason: str, rule: str = "rowset") -> None:
         raise OutsideSubset([Finding(self._file, line, rule, reason)])
-
-    def _rest(self) -> Iterator[tuple[int, Token]]:
-        return ((at, self._tokens[at]) for at in range(self._at, len(self._tokens)))

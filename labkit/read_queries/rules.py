@@ -88,30 +88,16 @@ def _other_join(node: exp.Expr) -> bool:
 
 
 RULES = (
-    Rule(
-        "average-unrounded",
-        _loose_average,
-        "AVG keeps 6 places there and is a binary fraction here: CAST(ROUND(AVG(x), 2) AS DECIMAL(p, 2))",
-    ),
-    Rule(
-        "sum-type", _loose_sum, "SUM of INT is INT there, 128 bits wide here: CAST(SUM(x) AS BIGINT or DECIMAL(p, s))"
-    ),
+    Rule("average-unrounded", _loose_average, "AVG is a binary fraction here: CAST(ROUND(AVG(x), 2) AS DECIMAL(p, 2))"),
+    Rule("sum-type", _loose_sum, "SUM of INT is INT there, 128 bits here: CAST(SUM(x) AS BIGINT or DECIMAL(p, s))"),
     Rule("count-type", _small_count, "COUNT is INT there and BIGINT here: COUNT_BIG"),
     Rule("division", _division, "/ of integers is a whole number there and a binary fraction here"),
-    Rule(
-        "date-from-timestamp",
-        _day_of_a_timestamp,
-        "the day of a timestamp can be another one than the id's, and reads every file: use created_day",
-    ),
+    Rule("date-from-timestamp", _day_of_a_timestamp, "may be another day than the id's, reads all files: created_day"),
     Rule("collation", _collation, "text compares by its bytes, as the columns are declared: no COLLATE in a query"),
-    Rule(
-        "cast-type", _other_cast, "CAST goes to DECIMAL(p, s), INT, BIGINT, DATE: text is cut, floats round differently"
-    ),
+    Rule("cast-type", _other_cast, "CAST goes to DECIMAL(p, s), INT, BIGINT, DATE: text is cut, floats differ"),
     Rule("cast-type", _bare_decimal, "DECIMAL without (p, s) is DECIMAL(18, 0) there and DECIMAL(18, 3) here"),
     Rule("star", _star, "SELECT * is frozen when the view is made: name the columns"),
-    Rule(
-        "page-unordered", _page_without_order, "OFFSET and FETCH without ORDER BY may answer with other rows each time"
-    ),
+    Rule("page-unordered", _page_without_order, "OFFSET and FETCH without ORDER BY: perhaps other rows each time"),
     Rule("view-ordered", _ordered_view, "a view has no order: ORDER BY belongs into the question"),
     Rule("join", _other_join, "JOIN and LEFT JOIN, each with ON"),
 )

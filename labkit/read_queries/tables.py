@@ -11,16 +11,19 @@ Source: docs.delta.io.
 from __future__ import annotations
 
 import datetime as dt
+import os
 import re
 import threading
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.exceptions import TableNotFoundError
 
 from labkit.errors import LabError
 from labkit.projections import pointer
@@ -65,6 +68,10 @@ class TableVersion:
     """Hub partition -> the last sequence number in it; empty if no hub was named."""
     committed_at: dt.datetime
     """Of the last commit of rows: nothing that happened later is in it."""
+    rows: int | None
+    """How many, of a table that is not by days, if its files tell."""
+    entry: tuple[int, int] | None
+    """The mark of the log's entry that made it."""
     dataset: Any = None
     """For a table at a URL."""
 
@@ -97,28 +104,33 @@ class Tables:
                 self._in_use, self._known = in_use, {}
             return {name: self._newest(name) for name in sorted(set(names))}
 
+    def recorded(self, name: str, app: str) -> int:
+        """The number of this app id in the table as it is now (`read_store`). Raises: `TableMissing`."""
+        self.now([name])
+        with self._lock:
+            return _recorded(self._known[name][0], app)
+
     def forget(self) -> None:
         """Look at everything anew next time."""
         with self._lock:
             self._in_use, self._known = "", {}
 
     def _newest(self, name: str) -> TableVersion:
-        delta, known = self._known.get(name, (None, None))
-        try:
-            if delta is None:
-                delta = DeltaTable(f"{self._in_use}/{name}", storage_options=self._options)
-            else:
+        url = f"{self._in_use}/{name}"
+        delta, table = self._known.pop(name, (None, None))
+        entry = _entry(url, table.version) if table else None
+        if table and entry and entry != table.entry:
+            delta, table = None, None  # another table has taken its place
+        if delta is None or table is None or entry is None:
+            try:
+                delta = delta or DeltaTable(url, storage_options=self._options)
                 delta.update_incremental()
-            if known is None or known.version != delta.version():
-                known = self._looked_at(name, delta, known)
-        except TableNotFoundError:
-            self._known.pop(name, None)
-            raise TableMissing(f"the read store has no table {name!r} yet: start the projector") from None
-        except DeltaError:
-            self._known.pop(name, None)
-            raise
-        self._known[name] = (delta, known)
-        return known
+                if table is None or table.version != delta.version():
+                    table = self._looked_at(name, delta, table)
+            except TableNotFoundError:
+                raise TableMissing(f"the read store has no table {name!r} yet: start the projector") from None
+        self._known[name] = (delta, table)
+        return table
 
     def _looked_at(self, name: str, delta: DeltaTable, before: TableVersion | None) -> TableVersion:
         files = [unquote(file) for file in delta.file_uris()]
@@ -126,29 +138,40 @@ class Tables:
         for file in files:
             if day := DAY_OF_FILE.search(file):
                 of_day.setdefault(day[1], []).append(file)
+        added, by = pa.table(delta.get_add_actions(flatten=True)), delta.metadata().partition_columns
+        types = {str(field.name): str(getattr(field.type, "type", field.type)) for field in delta.schema().fields}
+        # a file's statistics count the nulls of every column that it has
+        counts = [f"null_count.{column}" for column in types if column not in by]
         at_url = pointer.is_url(self._in_use)
         return TableVersion(
             name,
             int(delta.version()),
-            {str(field.name): str(getattr(field.type, "type", field.type)) for field in delta.schema().fields},
+            types,
             files,
             of_day,
-            delta.metadata().partition_columns,
-            _is_uneven(delta),
-            {part: _position(delta, f"{name}/{self._hub.name}/{part}") for part in self._hub.partition_ids},
+            by,
+            any(column not in added.column_names or added[column].null_count > 0 for column in counts),
+            {part: _recorded(delta, f"{name}/{self._hub.name}/{part}") for part in self._hub.partition_ids},
             _committed_at(delta, before),
+            None if by or added["num_records"].null_count else pc.sum(added["num_records"]).as_py() or 0,
+            _entry(f"{self._in_use}/{name}", int(delta.version())),
             delta.to_pyarrow_dataset() if at_url and files else None,
         )
 
 
-def _is_uneven(delta: DeltaTable) -> bool:
-    """A file's statistics count the nulls of every column that it has."""
-    files, by = pa.table(delta.get_add_actions(flatten=True)), delta.metadata().partition_columns
-    counted = [f"null_count.{field.name}" for field in delta.schema().fields if field.name not in by]
-    return any(name not in files.column_names or files[name].null_count > 0 for name in counted)
+def _entry(url: str, version: int) -> tuple[int, int] | None:
+    """The mark of this version's entry, if the log of a table in a folder ends with it: two looks instead of a reading.
+    None makes the caller read the log: there are later entries, or the entry itself has gone into a checkpoint."""
+    log = os.path.join(url, "_delta_log")
+    if pointer.is_url(url) or os.path.exists(os.path.join(log, f"{version + 1:020}.json")):
+        return None
+    with suppress(FileNotFoundError):
+        entry = os.stat(os.path.join(log, f"{version:020}.json"))
+        return entry.st_mtime_ns, entry.st_size
+    return None
 
 
-def _position(delta: DeltaTable, app: str) -> int:
+def _recorded(delta: DeltaTable, app: str) -> int:
     number = delta.transaction_version(app)
     return NOTHING if number is None else int(number)
 

@@ -77,7 +77,7 @@ ROWS: tuple[Row, ...] = (
     ),
     _served(
         "load balancing between processes (ownership on Cosmos DB)",
-        _OWNERSHIP + "two_async_readers_share_four_partitions_and_one_takes_over_what_the_other_leaves",
+        _OWNERSHIP + "two_readers_share_four_partitions_and_one_takes_over_what_the_other_leaves",
     ),
     _served("SAS: signature, key name", _RIGHTS + "a_wrong_key_is_refused_at_cbs_with_401"),
     _served("SAS: audience", _RIGHTS + "a_sas_token_is_good_for_its_audience_only"),

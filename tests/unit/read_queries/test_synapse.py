@@ -206,7 +206,7 @@ def test_tables_at_a_url_are_read_without_an_extension_and_answer_the_same(table
 
 
 def test_the_text_that_runs_here_holds_no_openrowset_and_that_of_sql_is_shown_as_it_is(synapse: Synapse) -> None:
-    for view in synapse.views:
+    for view in ALL:
         assert "OPENROWSET" not in synapse.runs_as(view).upper()
         assert synapse.tsql(view) == ALL[view]
     with pytest.raises(LookupError, match=r"dbo\.vw_order_summary"):

@@ -1,0 +1,115 @@
+"""A question of the subset in DuckDB's words, over the tables as they are now.
+
+Owns how the views' texts are put into a question's text, and where it finds the rows of each table: in its files or a
+copy of them (`sources`); in a data set, for tables at a URL, because DuckDB's Azure extension would have to be
+downloaded; or nowhere, where no file can hold an answer. The text is made once for each of these; files and copies are
+its parameters.
+Refuses to know how a text is run (`synapse`), and what T-SQL may be asked (`subset`); the columns that an OPENROWSET
+declares are compared with the table's here.
+
+Source: duckdb.org/docs/sql/query_syntax/from, "query_table".
+Known gap: Delta's TIMESTAMP is DATETIME2 (UTC without saying so) in Synapse and an aware instant here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import duckdb
+import sqlglot
+from sqlglot import exp
+
+from labkit.read_queries.rowsets import Finding, OutsideSubset
+from labkit.read_queries.sources import ROWS_AT_MOST, Held, of_files, typed
+from labkit.read_queries.subset import Statement
+from labkit.read_queries.tables import Days, TableVersion
+
+DELTA_TYPE = {"INT": "integer", "BIGINT": "long", "DATETIME2(6)": "timestamp", "DATE": "date"}
+"""T-SQL type -> Delta type, beside VARCHAR(n) -> string and DECIMAL(p,s) -> decimal(p,s)."""
+
+
+class Text:
+    """An accepted statement with the views it names, and its DuckDB texts: one for each state of its tables."""
+
+    def __init__(self, statement: Statement, views: Mapping[str, Statement]) -> None:
+        self._statements = (statement, *views.values())
+        self._views = {name: over_tables(view) for name, view in views.items()}
+        self._tree = over_tables(statement)
+        self._texts: dict[tuple[str, ...], str] = {}
+        self.tables = {rowset.table for each in self._statements for rowset in each.rowsets}
+
+    def bound(
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        tables: Mapping[str, TableVersion],
+        days: Days | None,
+        held: Held | None = None,
+    ) -> tuple[str, dict[str, object]]:
+        """DuckDB's text, and as its parameters the files, or the copies in `held`.
+
+        Raises: `OutsideSubset` for columns that a table lacks.
+        """
+        sources: list[str] = []
+        given: dict[str, object] = {}
+        for name, table in tables.items():
+            if not (chosen := table.chosen(days)):
+                sources.append(f"SELECT {typed(table, 'NULL')} WHERE false")
+                continue
+            if table.dataset is not None:
+                rows = f"at_url_{name}"
+                cursor.register(rows, table.dataset)
+            elif held is not None and table.rows is not None and table.rows <= ROWS_AT_MOST:
+                rows = f"query_table($copy_of_{name})"
+                given[f"copy_of_{name}"] = held.copy_of(table)
+            else:
+                rows = of_files(table, f"files_of_{name}")
+                given[f"files_of_{name}"] = list(chosen)
+            sources.append(f"""SELECT {typed(table, '"{}"')} FROM {rows}""")
+        if tuple(sources) not in self._texts:
+            self._check_columns(tables)
+            self._texts[tuple(sources)] = self._text(dict(zip(tables, sources, strict=True)))
+        return self._texts[tuple(sources)], given
+
+    def _text(self, sources: Mapping[str, str]) -> str:
+        read = {name: sqlglot.parse_one(source, read="duckdb", into=exp.Select) for name, source in sources.items()}
+
+        def placed(node: exp.Expr) -> exp.Expr:
+            if isinstance(node, exp.Table) and node.db == "dbo":
+                return self._views[f"dbo.{node.name}".lower()].copy().subquery(node.alias or node.name)
+            if isinstance(node, exp.Table) and node.db == "read_store":
+                return read[node.name].copy().subquery(node.name)
+            return node
+
+        return self._tree.transform(placed).transform(placed).sql("duckdb")  # once for views, once within them
+
+    def _check_columns(self, tables: Mapping[str, TableVersion]) -> None:
+        findings = [
+            Finding(each.file, column.line, "column", f"{rowset.table}.{column.name} is {there or 'missing'}")
+            for each in self._statements
+            for rowset in each.rowsets
+            for column in rowset.columns
+            if (there := tables[rowset.table].types.get(column.name)) != _delta_type(column.type)
+        ]
+        if findings:
+            raise OutsideSubset(findings)
+
+
+def over_tables(statement: Statement) -> exp.Select:
+    """The statement in DuckDB's words, over `read_store`: each rowset becomes the columns it declares."""
+    rowsets = {rowset.placeholder: rowset for rowset in statement.rowsets}
+
+    def placed(node: exp.Expr) -> exp.Expr:
+        rowset = rowsets.get(node.name) if isinstance(node, exp.Table) else None
+        if rowset is None:
+            return node
+        columns = [exp.column(column.name, quoted=True) for column in rowset.columns]
+        inner = exp.select(*columns).from_(exp.table_(rowset.table, db="read_store"))
+        return inner.subquery(node.alias or rowset.table)
+
+    tree = statement.duckdb().transform(placed)
+    assert isinstance(tree, exp.Select)
+    return tree
+
+
+def _delta_type(tsql: str) -> str:
+    return "string" if tsql.startswith("VARCHAR(") else DELTA_TYPE.get(tsql, tsql.lower())

@@ -1,0 +1,143 @@
+"""When a table is looked at again, and what is kept of it meanwhile: never an answer of yesterday."""
+
+from __future__ import annotations
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deltalake import DeltaTable
+
+from labkit.projections.read_store import CUSTOMERS, ORDERS
+from labkit.projections.upkeep import Upkeep, keep
+from labkit.read_queries import texts
+from labkit.read_queries.sources import COPIES, Held
+from labkit.read_queries.synapse import Synapse
+
+NAMES = "SELECT order_id, customer_name FROM dbo.vw_order_summary ORDER BY order_id"
+
+
+def names(synapse: Synapse) -> list[Any]:
+    return [name or None for name in synapse.answer(NAMES).rows["customer_name"].to_pylist()]
+
+
+def copies_of(synapse: Synapse, table: str) -> list[str]:
+    found = synapse._duckdb.execute("SELECT table_name FROM duckdb_tables()").fetchall()
+    return [name for (name,) in found if name.startswith(f"held_{table}_")]
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The tables whose log was read, one entry for each reading."""
+    read: list[str] = []
+    update = DeltaTable.update_incremental
+
+    def noting(table: DeltaTable) -> None:
+        read.append(Path(table.table_uri).name)
+        update(table)
+
+    monkeypatch.setattr(DeltaTable, "update_incremental", noting)
+    return read
+
+
+def test_the_log_is_read_once_for_each_version_and_not_for_each_question(
+    synapse: Synapse, tables: Any, looks: list[str]
+) -> None:
+    tables.write([tables.an_order("a"), tables.a_customer("1", "Ada")])
+    for _ in range(3):
+        names(synapse)
+    assert sorted(looks) == ["customers", "orders"]
+    tables.write([tables.an_order("b")])
+    looks.clear()
+    assert [names(synapse), names(synapse)] == [["Ada", "Ada"]] * 2
+    assert sorted(looks) == ["customers", "orders"]
+
+
+def test_a_reader_that_slept_until_the_log_was_cleaned_sees_the_newest_version(synapse: Synapse, tables: Any) -> None:
+    tables.write([tables.an_order("a")])
+    assert len(names(synapse)) == 1
+    seen = tables.store.table(ORDERS).version()
+    for number in range(3):
+        tables.write([tables.an_order(f"b{number}")])
+        keep(tables.store, Upkeep(retention_seconds=0))
+    log = Path(tables.store.url(ORDERS), "_delta_log")
+    assert not any((log / f"{number:020}.json").exists() for number in (seen, seen + 1))
+    assert len(names(synapse)) == 4
+
+
+def test_a_table_that_was_made_anew_with_as_many_commits_is_another_table(synapse: Synapse, tables: Any) -> None:
+    tables.write([tables.an_order("a"), tables.a_customer("1", "Ada")])
+    assert names(synapse) == ["Ada"]
+    version = tables.store.table(CUSTOMERS).version()
+    shutil.rmtree(tables.folder)
+    again = type(tables)(tables.folder)
+    again.write([again.an_order("a"), again.a_customer("1", "Beatrix")])
+    assert again.store.table(CUSTOMERS).version() == version
+    assert names(synapse) == ["Beatrix"]
+
+
+def test_a_table_at_a_url_is_looked_at_each_time(tables: Any) -> None:
+    folder = Path(str(tables.folder).replace(" ", "-"))
+    store = type(tables)(folder)
+    store.write([store.an_order("a")])
+    with Synapse(folder.as_uri()) as by_url:
+        assert len(names(by_url)) == 1
+        store.write([store.an_order("b")])
+        assert len(names(by_url)) == 2
+
+
+def test_a_small_table_is_copied_once_for_its_files_and_a_commit_of_positions_alone_copies_nothing(
+    synapse: Synapse, tables: Any
+) -> None:
+    tables.write([tables.an_order("a"), tables.a_customer("1", "Ada")])
+    assert names(synapse) == ["Ada"]
+    first = copies_of(synapse, "customers")
+    version = synapse.answer(NAMES).versions["customers"]
+    tables.write([])
+    answer = synapse.answer(NAMES)
+    assert answer.versions["customers"] == version + 1
+    assert copies_of(synapse, "customers") == first
+    for number in range(4):
+        tables.write([tables.a_customer(f"{number + 2}", "Zoë")])
+        assert names(synapse) == ["Ada"]
+    assert len(copies_of(synapse, "customers")) == COPIES
+    assert not copies_of(synapse, "orders")  # by days
+
+
+def test_a_copy_that_went_between_the_choice_and_the_question_is_chosen_again(
+    synapse: Synapse, tables: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables.write([tables.an_order("a"), tables.a_customer("1", "Ada")])
+    chosen, copy_of = [], Held.copy_of
+
+    def gone_the_first_time(self: Held, table: Any) -> str:
+        chosen.append(copy_of(self, table))
+        return "held_long_ago" if len(chosen) == 1 else chosen[-1]
+
+    monkeypatch.setattr(Held, "copy_of", gone_the_first_time)
+    assert names(synapse) == ["Ada"]
+    assert len(chosen) == 2
+
+
+def test_a_large_table_is_read_from_its_files(synapse: Synapse, tables: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    tables.write([tables.an_order("a"), *(tables.a_customer(f"{n}", "Ada") for n in range(3))])
+    monkeypatch.setattr(texts, "ROWS_AT_MOST", 2)
+    assert names(synapse) == ["Ada"]
+    assert not copies_of(synapse, "customers")
+
+
+def test_threads_that_ask_while_names_come_see_no_name_go(synapse: Synapse, tables: Any) -> None:
+    tables.write(tables.an_order(f"{n}", customer=f"customer-{n}") for n in range(8))
+
+    def ask() -> list[int]:
+        return [sum(name is not None for name in names(synapse)) for _ in range(12)]
+
+    with ThreadPoolExecutor(3) as readers:
+        asking = [readers.submit(ask) for _ in range(3)]
+        for number in range(8):
+            tables.write([tables.a_customer(f"{number}", "Ada")])
+        answers = [each.result() for each in asking]
+    assert all(seen == sorted(seen) for seen in answers)
+    assert names(synapse) == ["Ada"] * 8
