@@ -37,8 +37,9 @@ ENCRYPTED: Final = "--KernelManager.transport_encryption=auto"
     metavar="[NOTEBOOK]",
     help="Make new copies first, of all notebooks or of one such as 03; the old ones are kept in my_lab/backups.",
 )
+@click.option("--only-copies", is_flag=True, help="Make the copies and open nothing, for an editor such as VS Code.")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
-def lab(options: tuple[str, ...], solved: bool, authoring: bool, fresh: str | None) -> None:
+def lab(options: tuple[str, ...], solved: bool, authoring: bool, fresh: str | None, only_copies: bool) -> None:
     """Open your copies of the notebooks, in my_lab/, in JupyterLab; OPTIONS go to it, such as --no-browser."""
     if solved + authoring + (fresh is not None) > 1:
         raise LabError("--solved, --authoring and --fresh open different notebooks: give one of them")
@@ -50,7 +51,8 @@ def lab(options: tuple[str, ...], solved: bool, authoring: bool, fresh: str | No
         tabs, begin = "student", copies.STUDENT
         wanted = [] if fresh is None else places.notebooks([fresh] if fresh else [])
         tell(copies.bring(begin, places.notebooks(), fresh=wanted))
-    open_jupyterlab(begin.parent, begin, tabs, options)
+    if not only_copies:
+        open_jupyterlab(begin.parent, begin, tabs, options)
 
 
 def tell(told: copies.Told) -> None:
