@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from importlib.metadata import distribution, distributions
 from pathlib import Path
 from typing import Any
 
 import azure.functions as func
-import httpx
 import pytest
-from packaging.requirements import Requirement
 
 from labkit.clock import WallClock
 from labkit.errors import SettingsError
@@ -25,8 +18,9 @@ from labkit.settings import embedded
 from labkit.write_model.api import command_app
 from labkit.write_model.handler import CommandHandler
 from localazure.handle import LocalAzure
+from tests.contract.function_apps import AppFolder, statuses_of_same_answers, used_by, with_what_they_require
 
-FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "functions"
+APP = AppFolder("functions", ("COSMOS_CONNECTION", "COSMOS_DATABASE"))
 ID = f"order-{datetime.now(UTC):%Y%m%d}-0001"
 ITEMS = [{"productId": "tea", "quantity": 2, "unitPrice": "12.50"}]
 ORDER = {"orderId": ID, "customerId": "customer-1", "items": ITEMS}
@@ -60,20 +54,6 @@ REQUESTS: list[tuple[str, str, bytes, dict[str, str]]] = [
 ]
 
 
-def loaded(monkeypatch: pytest.MonkeyPatch, **settings: str) -> Any:
-    """The module as the Functions host loads it, with these settings as its environment."""
-    for name in ("COSMOS_CONNECTION", "COSMOS_DATABASE"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    spec = importlib.util.spec_from_file_location("function_app", FOLDER / "function_app.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
 def labs(azure: LocalAzure, tmp_path: Path) -> Iterator[tuple[Lab, Lab]]:
     """Two labs, so that the same requests meet the same state on both sides."""
@@ -87,36 +67,21 @@ def labs(azure: LocalAzure, tmp_path: Path) -> Iterator[tuple[Lab, Lab]]:
 @pytest.fixture
 def functions(azure: LocalAzure, labs: tuple[Lab, Lab], monkeypatch: pytest.MonkeyPatch) -> Any:
     database = labs[1].database("command").id
-    module = loaded(monkeypatch, COSMOS_CONNECTION=azure.cosmos_connection_string, COSMOS_DATABASE=database)
-    return module.app
-
-
-def comparable(status: int, headers: Any, body: bytes) -> tuple[int, dict[str, str], bytes]:
-    """Without what the HTTP server adds, and what names the moment."""
-    told = {name.lower(): value for name, value in headers.items()}
-    return status, {name: value for name, value in told.items() if name not in ("date", "transfer-encoding")}, body
+    settings = {"COSMOS_CONNECTION": azure.cosmos_connection_string, "COSMOS_DATABASE": database}
+    return APP.loaded(monkeypatch, settings).app
 
 
 async def test_the_same_requests_get_the_same_answers_as_from_uvicorn(labs: tuple[Lab, Lab], functions: Any) -> None:
     write_model = labs[0].container("write-model", "command")
     served = labs[0].serve(command_app(CommandHandler(write_model, WallClock())))
-    (function,) = functions.get_functions()
-    statuses = set()
-    async with httpx.AsyncClient(base_url=served.url, timeout=60) as client:
-        for method, target, body, headers in REQUESTS:
-            by_uvicorn = await client.request(method, target, content=body, headers=headers)
-            request = func.HttpRequest(method, f"https://shop.example{target}", headers=headers, body=body)
-            answer = await function.get_user_function()(request, None)
-            expected = comparable(by_uvicorn.status_code, by_uvicorn.headers, by_uvicorn.content)
-            assert comparable(answer.status_code, answer.headers, answer.get_body()) == expected, (method, target)
-            statuses.add(answer.status_code)
+    statuses = await statuses_of_same_answers(functions, served.url, REQUESTS)
     assert statuses == {200, 201, 400, 404, 405, 409, 412, 413, 415, 422}
 
 
 def test_one_function_takes_every_route_and_asks_for_a_key(functions: Any) -> None:
     (function,) = functions.get_functions()
     trigger = function.get_trigger().get_dict_repr()
-    host = json.loads((FOLDER / "host.json").read_text(encoding="utf-8"))
+    host = json.loads((APP.path / "host.json").read_text(encoding="utf-8"))
     assert (function.get_function_name(), trigger["route"]) == ("commands", "/{*route}")
     assert trigger["authLevel"] == func.AuthLevel.FUNCTION
     assert {str(method.value) for method in trigger["methods"]} >= {"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE"}
@@ -128,57 +93,18 @@ def test_a_setting_that_is_missing_or_wrong_is_named_and_not_told(
     monkeypatch: pytest.MonkeyPatch, connection: dict[str, str]
 ) -> None:
     with pytest.raises(SettingsError, match="COSMOS_CONNECTION") as refused:
-        loaded(monkeypatch, **connection)
+        APP.loaded(monkeypatch, connection)
     assert "secret" not in str(refused.value)
 
 
 def test_the_settings_template_names_what_the_app_reads_and_holds_no_secret() -> None:
-    template = json.loads((FOLDER / "local.settings.template.json").read_text(encoding="utf-8"))["Values"]
+    template = json.loads((APP.path / "local.settings.template.json").read_text(encoding="utf-8"))["Values"]
     assert template["COSMOS_CONNECTION"] == ""
     assert {"COSMOS_CONNECTION", "COSMOS_DATABASE", "FUNCTIONS_WORKER_RUNTIME", "AzureWebJobsStorage"} == set(template)
 
 
-PROBE = """
-import sys
-before = set(sys.modules)
-import azure.functions, azure.cosmos, {modules}
-files = {{getattr(sys.modules[name], "__file__", None) for name in set(sys.modules) - before}}
-print("\\n".join(filter(None, files)))
-"""
-
-
 def test_the_requirements_hold_all_that_is_loaded_and_nothing_that_is_not() -> None:
     """What the host installs from requirements.txt has to do: the rest of the lab's packages is not there."""
-    text = (FOLDER / "requirements.txt").read_text(encoding="utf-8")
-    asked = {line for line in text.splitlines() if line and not line.startswith("#")}
-    used = used_by("labkit.settings, labkit.clock, labkit.write_model.api")
+    asked, used = APP.asked_for(), used_by("labkit.settings, labkit.clock, labkit.write_model.api")
     assert used - with_what_they_require(asked) <= {"setuptools"}
     assert asked <= used
-
-
-def used_by(modules: str) -> set[str]:
-    """The distributions of which a file is loaded, in a process of its own, with these modules."""
-    probe = subprocess.run(
-        [sys.executable, "-c", PROBE.format(modules=modules)], capture_output=True, text=True, check=True
-    )
-    loaded = {Path(line).resolve() for line in probe.stdout.splitlines()}
-    return {plain(one.name) for one in distributions() if loaded & {Path(one.locate_file(f)) for f in one.files or []}}
-
-
-def plain(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def with_what_they_require(names: set[str]) -> set[str]:
-    """These distributions and all that they require, without extras."""
-    seen: set[str] = set()
-    waiting = [plain(name) for name in names]
-    while waiting:
-        name = waiting.pop()
-        if name not in seen:
-            seen.add(name)
-            wanted = [Requirement(line) for line in distribution(name).requires or []]
-            waiting += [
-                plain(other.name) for other in wanted if not other.marker or other.marker.evaluate({"extra": ""})
-            ]
-    return seen

@@ -115,6 +115,8 @@ def test_one_order_is_told_with_its_customers_name_its_version_and_how_old_that_
         "version": 2,
         "createdDay": "2026-01-05",
     }
+    (in_the_container,) = client.get("/customers/customer-1/orders").json()["orders"]
+    assert in_the_container == {name: value for name, value in told.items() if name != "customerName"}
     assert (answer.headers["etag"], answer.headers["version-token"]) == ('"2"', token)
     assert 0 <= float(answer.headers["staleness-seconds"]) <= since(answer)
     ends = shop.ends()

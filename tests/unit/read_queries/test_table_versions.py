@@ -10,13 +10,22 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
-from labkit.projections.read_store import CUSTOMERS, ORDERS
+from labkit.projections.read_store import CUSTOMERS
 from labkit.projections.upkeep import Upkeep, keep
 from labkit.read_queries import texts
 from labkit.read_queries.sources import COPIES, Held
 from labkit.read_queries.synapse import Synapse
 
 NAMES = "SELECT order_id, customer_name FROM dbo.vw_order_summary ORDER BY order_id"
+
+CUSTOMERS_ALONE = """SELECT c.name FROM OPENROWSET(BULK 'customers/', DATA_SOURCE = 'read_store', FORMAT = 'DELTA')
+    WITH (name VARCHAR(8000) COLLATE Latin1_General_100_BIN2_UTF8) AS c ORDER BY name"""
+
+
+def customers(synapse: Synapse) -> list[str]:
+    """From a copy in memory: no missing file tells that it is old."""
+    found: list[str] = synapse.answer(CUSTOMERS_ALONE).rows["name"].to_pylist()
+    return found
 
 
 def names(synapse: Synapse) -> list[Any]:
@@ -56,26 +65,26 @@ def test_the_log_is_read_once_for_each_version_and_not_for_each_question(
 
 
 def test_a_reader_that_slept_until_the_log_was_cleaned_sees_the_newest_version(synapse: Synapse, tables: Any) -> None:
-    tables.write([tables.an_order("a")])
-    assert len(names(synapse)) == 1
-    seen = tables.store.table(ORDERS).version()
-    for number in range(3):
-        tables.write([tables.an_order(f"b{number}")])
+    tables.write([tables.a_customer("1", "Ada")])
+    assert customers(synapse) == ["Ada"]
+    seen = tables.store.table(CUSTOMERS).version()
+    for number in range(2, 5):
+        tables.write([tables.a_customer(f"{number}", "Zoë")])
         keep(tables.store, Upkeep(retention_seconds=0))
-    log = Path(tables.store.url(ORDERS), "_delta_log")
+    log = Path(tables.store.url(CUSTOMERS), "_delta_log")
     assert not any((log / f"{number:020}.json").exists() for number in (seen, seen + 1))
-    assert len(names(synapse)) == 4
+    assert customers(synapse) == ["Ada", "Zoë", "Zoë", "Zoë"]
 
 
 def test_a_table_that_was_made_anew_with_as_many_commits_is_another_table(synapse: Synapse, tables: Any) -> None:
-    tables.write([tables.an_order("a"), tables.a_customer("1", "Ada")])
-    assert names(synapse) == ["Ada"]
+    tables.write([tables.a_customer("1", "Ada")])
+    assert customers(synapse) == ["Ada"]
     version = tables.store.table(CUSTOMERS).version()
     shutil.rmtree(tables.folder)
     again = type(tables)(tables.folder)
-    again.write([again.an_order("a"), again.a_customer("1", "Beatrix")])
+    again.write([again.a_customer("1", "Beatrix")])
     assert again.store.table(CUSTOMERS).version() == version
-    assert names(synapse) == ["Beatrix"]
+    assert customers(synapse) == ["Beatrix"]
 
 
 def test_a_table_at_a_url_is_looked_at_each_time(tables: Any) -> None:
