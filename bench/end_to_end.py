@@ -25,7 +25,7 @@ from azure.cosmos import CosmosClient
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient
 from measure import Figure, Missed, main
-from projector import ORDERS_PER_DAY, seed
+from orders import ORDERS_PER_DAY, copied, seeded
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -209,7 +209,7 @@ def measured() -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder, localazure.start(Path(folder) / "azure") as azure:
         target = embedded(azure, Path(folder) / "tables")
         with open_lab("05", target=target) as lab:
-            store = ReadStore(str(seed(Path(lab.tables_url), ROWS)))
+            store = copied(seeded(ROWS), Path(lab.tables_url))
             waits, sent = visible(lab, store)
             floor = sdk_floor(lab)
             share = monitor_share(azure, lab, store)

@@ -8,7 +8,6 @@ customers and days drawn at random. The load is in `query_load`.
 from __future__ import annotations
 
 import datetime as dt
-import os
 import random
 import shutil
 import statistics
@@ -25,17 +24,18 @@ import pyarrow as pa
 from cosmos import write_documents
 from deltalake import write_deltalake
 from measure import Figure, Missed, interleaved, main
-from projector import NINE, ORDERS_PER_DAY, customer, days_before, one_day, seed, seeded_order
+from orders import NINE, ORDERS_PER_DAY, copied, customer, days_before, one_day, seeded, seeded_order
 from query_load import under_load
 
 import localazure
 from labkit.lab import Lab
 from labkit.projections.query_container import QueryContainer, document
-from labkit.projections.read_store import CUSTOMERS, DAILY_ORDER_METRICS, ReadStore, to_table
+from labkit.projections.read_store import CUSTOMERS, DAILY_ORDER_METRICS, to_table
 from labkit.projections.rows import CustomerRow, OrderRow, daily_metrics, from_arrow
 from labkit.read_queries import questions
 from labkit.read_queries.synapse import Synapse
-from labkit.settings import data_dir, embedded
+from labkit.settings import embedded
+from labkit.verbs import places
 
 PARTS = ("tables", "cosmos", "api")
 ASKED = 200
@@ -190,7 +190,7 @@ def beside_cosmos(
 
 def kept(name: str, make: Callable[[Path], None]) -> Path:
     """A folder that is made once and kept beside the lab's data; half of one is never taken for a whole one."""
-    folder = data_dir(os.environ) / "bench" / f"{name}-{FORM}"
+    folder = places.state() / "bench" / f"{name}-{FORM}"
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
@@ -204,8 +204,7 @@ def kept_tables(rows: int) -> Path:
     """A store with so many orders, their customers and the days' figures."""
 
     def make(folder: Path) -> None:
-        seed(folder, rows)
-        store = ReadStore(str(folder))
+        store = copied(seeded(rows), folder)
         people = [CustomerRow(customer(number), "Ada", NINE, 1) for number in range(CUSTOMERS_THERE)]
         write_deltalake(store.url(CUSTOMERS), to_table(CUSTOMERS, people), mode="append")
         days = pa.concat_tables(map(one_day, map(days_before, range(rows // ORDERS_PER_DAY))))

@@ -25,7 +25,7 @@ from azure.cosmos import CosmosClient
 from azure.eventhub import EventData, EventHubProducerClient
 from azure.eventhub.aio import EventHubConsumerClient
 from measure import Figure, Missed
-from projector import body, customer, days_before
+from orders import body, customer, days_before
 from tqdm import tqdm
 
 from labkit.events.partition_key import partition_of
