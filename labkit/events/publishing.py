@@ -4,9 +4,10 @@ The hub partition is the hash of the aggregate id, so that many aggregates share
 order. The body is the event document's envelope as it was written. The message's properties repeat what names the
 event, so that a body nobody can decode still has a name.
 
-While one batch waits for its acknowledgement the next one is built. Only the calling thread sends: after a send that
-failed nothing more of the page leaves, so that no event overtakes one of its own aggregate. When the page comes again,
-what the hub has acknowledged is left out: a page larger than what a throttled hub lets in gets through bit by bit.
+While one batch waits for its acknowledgement the next one is built, also that of the next page. Only the calling thread
+sends: after a send that failed nothing more leaves, so that no event overtakes one of its own aggregate. When the page
+comes again, what the hub has acknowledged is left out: a page larger than what a throttled hub lets in gets through bit
+by bit.
 Not known here: where the documents come from, and what is remembered of them (`relay`, `leases`).
 """
 
@@ -14,8 +15,9 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import Any, TypeVar
 
 from azure.eventhub import EventData, EventDataBatch, EventHubProducerClient
@@ -24,6 +26,7 @@ from labkit import tracing
 from labkit.errors import LabError
 from labkit.events import ids
 from labkit.events.envelope import as_written
+from labkit.events.leases import Page
 from labkit.events.partition_key import partition_of
 
 T = TypeVar("T")
@@ -35,11 +38,8 @@ class EventTooLarge(LabError):
 
     def __init__(self, document: Mapping[str, Any], limit_bytes: int) -> None:
         token = ids.token(document["aggregateId"], document["version"])
-        size = len(as_written(document))
-        super().__init__(
-            f"{document['eventType']} {document['eventId']} of {token} has {size} bytes, and a hub's batch "
-            f"holds {limit_bytes} with its properties; the relay stays before it"
-        )
+        told = f"{document['eventType']} {document['eventId']} of {token} has {len(as_written(document))} bytes"
+        super().__init__(f"{told}, and a hub's batch holds {limit_bytes} with properties; the relay stays before it")
 
 
 class Publisher:
@@ -48,44 +48,51 @@ class Publisher:
     def __init__(self, producer: EventHubProducerClient) -> None:
         self.published_events = 0
         self._producer = producer
-        self._partition_ids: list[str] = []
 
-    def publish(self, documents: Iterable[Document], acknowledged: set[str]) -> int:
-        """Send the events among these documents that are not `acknowledged` yet; all are on return. How many were sent.
+    def publish(self, pages: Iterator[Page], acknowledged: set[str]) -> Iterator[str]:
+        """Send the events of these pages that are not `acknowledged` yet; each page's continuation when all of it is.
 
         `acknowledged` grows by the event ids of each batch as it arrives, and so survives a send that fails.
         Raises: `EventTooLarge`; the SDK's errors.
         """
-        events = [one for one in documents if one.get("kind") == "event" and one.get("eventId") not in acknowledged]
-        began = time.time()
-        for batch, sent in one_ahead(self._batches(events)):
-            self._producer.send_batch(batch)
-            acknowledged.update(event["eventId"] for event in sent)
-            self.published_events += len(sent)
-        for event in events if tracing.is_on() else ():
-            tracing.record("relay", event["metadata"].get("traceparent", ""), began, time.time())
-        return len(events)
+        for batch, events, continuation in one_ahead(self._batches(pages, acknowledged)):
+            if batch is not None:
+                began = time.time()
+                self._producer.send_batch(batch)
+                acknowledged.update(event["eventId"] for event in events)
+                self.published_events += len(events)
+                for event in events if tracing.is_on() else ():
+                    tracing.record("relay", event["metadata"].get("traceparent", ""), began, time.time())
+            if continuation is not None:
+                yield continuation
 
-    def _batches(self, events: Sequence[Document]) -> Iterator[tuple[EventDataBatch, Sequence[Document]]]:
-        """In order within each hub partition, each with the documents in it. Raises: `EventTooLarge`."""
-        if not events:
-            return
-        for partition_id, group in sorted(by_hub_partition(events, self._hub_partitions()).items()):
-            batch, begin = self._producer.create_batch(partition_id=partition_id), 0
-            for end, document in enumerate(group):
-                event = message(document)
-                if not added(batch, event):
-                    if len(batch):
-                        yield batch, group[begin:end]
-                    batch, begin = self._producer.create_batch(partition_id=partition_id), end
+    def _batches(
+        self, pages: Iterator[Page], acknowledged: Collection[str]
+    ) -> Iterator[tuple[EventDataBatch | None, Sequence[Document], str | None]]:
+        """In order within each hub partition, each with the documents in it; the last of a page with its continuation.
+
+        Raises: `EventTooLarge`.
+        """
+        for documents, continuation in pages:
+            events = [one for one in documents if one.get("kind") == "event" and one.get("eventId") not in acknowledged]
+            groups = sorted(by_hub_partition(events, self._hub_partitions).items()) if events else []
+            for left, (partition_id, group) in enumerate(groups, 1 - len(groups)):
+                batch, begin = self._producer.create_batch(partition_id=partition_id), 0
+                for end, document in enumerate(group):
+                    event = message(document)
                     if not added(batch, event):
-                        raise EventTooLarge(document, batch.max_size_in_bytes)
-            yield batch, group[begin:]
+                        if len(batch):
+                            yield batch, group[begin:end], None
+                        batch, begin = self._producer.create_batch(partition_id=partition_id), end
+                        if not added(batch, event):
+                            raise EventTooLarge(document, batch.max_size_in_bytes)
+                yield batch, group[begin:], None if left else continuation
+            if not groups:
+                yield None, (), continuation
 
+    @cached_property
     def _hub_partitions(self) -> list[str]:
-        if not self._partition_ids:
-            self._partition_ids = sorted(self._producer.get_partition_ids(), key=int)
-        return self._partition_ids
+        return sorted(self._producer.get_partition_ids(), key=int)
 
 
 def by_hub_partition(
@@ -118,12 +125,8 @@ def added(batch: EventDataBatch, event: EventData) -> bool:
 def one_ahead(made: Iterator[T]) -> Iterator[T]:
     """The same things in the same order, each made while the one before it is in use."""
     nothing: Any = object()
-    first = next(made, nothing)
-    if first is nothing:
-        return
     with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
         coming = pool.submit(next, made, nothing)
-        yield first
         while (one := coming.result()) is not nothing:
             coming = pool.submit(next, made, nothing)
             yield one

@@ -19,7 +19,7 @@ import math
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from azure.core.exceptions import ServiceRequestError, ServiceResponseError
@@ -31,7 +31,7 @@ from azure.eventhub.exceptions import AuthenticationError, EventHubError
 from labkit.documents import document_named
 from labkit.errors import NotYet
 from labkit.events import ids
-from labkit.events.leases import Lease, Leases, end_of, pages
+from labkit.events.leases import Lease, Leases, Page, end_of, pages
 from labkit.events.publishing import Publisher, one_ahead
 
 log = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ class Relay:
         self._stopping = threading.Event()
         self._progress = threading.Condition()
         self._steps = 0
-        self._next_balance = self._next_split_check = self._next_beat = 0.0
+        self._next_balance = 0.0
         self._thread: threading.Thread | None = None
 
     @property
@@ -121,7 +121,7 @@ class Relay:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread after the page at hand, and give its leases back. Stopping twice is fine."""
+        """End the thread after the pages at hand, and give its leases back. Stopping twice is fine."""
         if self._thread is None:
             return
         self._stopping.set()
@@ -179,20 +179,24 @@ class Relay:
         return any(one["relay"] != self.name and time.time() - one["_ts"] <= ALIVE_SECONDS for one in beats)
 
     def _drain(self, lease: Lease, until: float = math.inf) -> int:
-        """Publish one feed range to its end, or to the end of the page at hand: at `until`, or when stopping."""
-        sent = 0
-        for documents, continuation in one_ahead(pages(self._write_model, lease, self._page_documents)):
-            sent += self._publisher.publish(documents, self._acknowledged.setdefault(lease.id, set()))
+        """Publish one feed range to its end, or to that of the pages at hand: at `until`, or when stopping."""
+        before, acknowledged = self.published_events, self._acknowledged.setdefault(lease.id, set())
+        for continuation in self._publisher.publish(self._pages(lease, until), acknowledged):
             saved = self._leases.save(lease, continuation)
-            del self._acknowledged[lease.id]
+            acknowledged.clear()
             if not saved:
                 log.info("%s lost %s: another relay goes on from the last continuation saved", self.name, lease.id)
                 self._next_balance = 0.0
                 break
             self._step()
+        return self.published_events - before
+
+    def _pages(self, lease: Lease, until: float) -> Iterator[Page]:
+        """At least one page, if there is one; at the end none that was read and would have to be thrown away."""
+        for page in one_ahead(pages(self._write_model, lease, self._page_documents)):
+            yield page
             if self._stopping.is_set() or time.monotonic() >= until:
-                break
-        return sent
+                return
 
     def _follow_split(self, lease: Lease) -> int:
         """Publish a range that Cosmos DB has split so far, and give each part a lease of its own; the events sent."""

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, cast
 
 import pytest
 from azure.core.exceptions import ServiceRequestError
 from azure.cosmos.exceptions import CosmosHttpResponseError
+from azure.eventhub import EventDataBatch, EventHubProducerClient
 from azure.eventhub.exceptions import AuthenticationError, ConnectError, EventHubError
 
-from labkit.events.publishing import by_hub_partition, one_ahead
+from labkit.events import ids
+from labkit.events.envelope import EventEnvelope, to_document
+from labkit.events.publishing import Publisher, by_hub_partition, one_ahead
 from labkit.events.relay import LONGEST_PAUSE_SECONDS, is_throttling, may_pass, pause_seconds
 
 
@@ -49,6 +54,66 @@ def test_who_stops_early_leaves_no_thread_behind() -> None:
     assert next(in_use) == 0
     in_use.close()  # type: ignore[attr-defined]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("ahead")]
+
+
+class Hub:
+    """As much of a producer as a publisher uses; what happened, in order. `next_made`: a second batch was begun."""
+
+    def __init__(self, refused: int | None = None) -> None:
+        self.log: list[str] = []
+        self.next_made = threading.Event()
+        self._made = self._sent = 0
+        self._refused = refused
+
+    def get_partition_ids(self) -> list[str]:
+        return ["0"]
+
+    def create_batch(self, partition_id: str) -> EventDataBatch:
+        self._made += 1
+        if self._made == 2:
+            self.next_made.set()
+        return EventDataBatch(partition_id=partition_id)
+
+    def send_batch(self, batch: EventDataBatch) -> None:
+        self._sent += 1
+        if self._sent == self._refused:
+            raise ConnectError("refused")
+        assert self.next_made.wait(10), "the next page's batch is not made while this one is on its way"
+        self.log.append(f"{len(batch)} sent")
+
+
+def page(number: int) -> tuple[list[dict[str, Any]], str]:
+    """A page of two events, a state document, and its continuation."""
+    events = [to_document(envelope(f"order-20260105-{number}", version)) for version in (1, 2)]
+    return [*events, {"id": "state", "kind": "state"}], f"page {number}"
+
+
+def envelope(aggregate_id: str, version: int) -> EventEnvelope:
+    names = ids.event_id(aggregate_id, version), "OrderPaid", aggregate_id, "Order"
+    return EventEnvelope(*names, version, datetime(2026, 1, 5, tzinfo=UTC), "story", "cause", {}, {}, 1)
+
+
+def test_while_the_last_batch_of_a_page_is_on_its_way_the_next_page_is_made_ready() -> None:
+    hub, acknowledged = Hub(), set[str]()
+    publisher = Publisher(cast(EventHubProducerClient, hub))
+    for continuation in publisher.publish(iter([page(1), page(2), ([], "page 3")]), acknowledged):
+        hub.log.append(f"{continuation} of {len(acknowledged)}")
+    assert hub.log == ["2 sent", "page 1 of 2", "2 sent", "page 2 of 4", "page 3 of 4"]
+    assert publisher.published_events == 4
+
+
+def test_a_page_whose_send_failed_has_no_continuation_and_nothing_leaves_behind_it() -> None:
+    hub, acknowledged = Hub(refused=2), set[str]()
+    publisher = Publisher(cast(EventHubProducerClient, hub))
+    published = publisher.publish(iter([page(1), page(2), page(3)]), acknowledged)
+    assert next(published) == "page 1"
+    with pytest.raises(ConnectError):
+        next(published)
+    assert hub.log == ["2 sent"]
+    assert acknowledged == {one["eventId"] for one in page(1)[0][:2]}
+    again = publisher.publish(iter([page(1), page(2)]), acknowledged)
+    assert list(again) == ["page 1", "page 2"]
+    assert hub.log == ["2 sent", "2 sent"], "what was acknowledged is left out"
 
 
 def test_events_of_one_aggregate_stay_together_in_order() -> None:
