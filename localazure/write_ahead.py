@@ -4,11 +4,15 @@ Owns: files of `SEGMENT_BYTES`, written from the front and, once all their recor
 a flush has then nothing to say about the file's length, and takes a fraction of what a growing file's takes. Refuses to
 know: what a record holds, threads: one call at a time, but for `release`.
 
-How: a record is a head (mark, length, number, CRC-32 of the bytes, CRC-32 of all this) and its bytes. Numbers grow by
-one within a file; the first record that does not hold what its head says, or does not follow, is where a file ends.
+How: a record is a head (mark, length, number, CRC-32 of the bytes, CRC-32 of all this) and its bytes. Numbers grow
+within a file; the first record that does not hold what its head says, or has no greater number, is where a file ends.
 What is written together is flushed once, and is whole or torn at its end. After a kill a file is cut off there.
+What failed to be written is cut off at once, and its numbers are not used again: nothing of it can be taken for what
+follows a record that was written in its place. A file that begins with another mark is another version's: it is refused
+and left alone.
 
-Gap: as SQLite does by default, macOS is asked for `fsync`, which does not empty the drive's own cache.
+Gaps: as SQLite does by default, macOS is asked for `fsync`, which does not empty the drive's own cache. A disk that
+neither flushes what is written nor cuts it off may show it after a kill, though its sender was told that it failed.
 """
 
 from __future__ import annotations
@@ -17,9 +21,12 @@ import os
 import struct
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
+
+from localazure.errors import DataDamaged
 
 SEGMENT_BYTES = 4_194_304
 MOST_SEGMENTS = 8
@@ -57,7 +64,7 @@ class _Segment:
 
 
 class WriteAhead:
-    """The files `<path>0`, `<path>1`, ...; at most one caller at a time."""
+    """The files `<path>0`, `<path>1`, ...; at most one caller at a time. Raises, at construction: `DataDamaged`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -91,19 +98,21 @@ class WriteAhead:
             number += 1
         data = b"".join(pieces)
         segment = self._room_for(len(data))
-        segment.file.seek(segment.end)
-        view = memoryview(data)
-        while view:
-            view = view[segment.file.write(view) :]
-        _flush(segment.file.fileno())
+        self._next_number = number
+        try:
+            _put(segment.file, segment.end, data)
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(segment.file.fileno(), segment.end)
+                os.fsync(segment.file.fileno())
+            raise
         segment.end += len(data)
         segment.last_number = number - 1
-        self._next_number = number
         return number - 1
 
     @property
     def last_number(self) -> int:
-        """The number of the last record that was written, 0 before the first."""
+        """The last number that was used, 0 before the first."""
         return self._next_number - 1
 
     def release(self, number: int) -> None:
@@ -148,14 +157,16 @@ class WriteAhead:
         return segment
 
     def _recover(self, path: Path) -> _Segment:
-        """Take the records of a file that was there."""
+        """Take the records of a file that was there. Raises: `DataDamaged` for another version's."""
         data, end, number = path.read_bytes(), 0, 0
+        if not _MARK.startswith(data[: len(_MARK)].rstrip(b"\0")):
+            raise DataDamaged(path, "another version has written it")
         while end + _HEAD_BYTES <= len(data):
             mark, size_bytes, found, check = _HEAD.unpack_from(data, end)
             (head_check,) = _CHECK.unpack_from(data, end + _HEAD.size)
             if mark != _MARK or head_check != zlib.crc32(data[end : end + _HEAD.size]):
                 break
-            if number and found != number + 1:
+            if found <= number:
                 break
             start = end + _HEAD_BYTES
             record = data[start : start + size_bytes]
@@ -167,3 +178,12 @@ class WriteAhead:
         file.truncate(end)
         os.fsync(file.fileno())
         return _Segment(path, file, end, number)
+
+
+def _put(file: FileIO, position: int, data: bytes) -> None:
+    """Have all of it on disk. Raises: `OSError`."""
+    file.seek(position)
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
+    _flush(file.fileno())

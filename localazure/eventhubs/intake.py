@@ -9,7 +9,8 @@ the file is cut and stamped again, from the same bytes and with the same numbers
 
 While flushes take less than the handling of a batch, one message that waits alone is flushed in the event loop. All
 else is flushed by a thread, and what arrives meanwhile shares the next flush. A number is given out only when all
-before it are written: a failed write leaves no gap.
+before it are written: a failed write leaves no gap. Whoever cannot be told (a connection that fails) takes nothing from
+the others, nor from what is kept: a number that is on disk is never given out again.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 
 from localazure.eventhubs.catalog import NEVER_MS, Tail
 from localazure.eventhubs.chunks import Chunk
@@ -105,7 +107,7 @@ class Intake:
         for number, record in ahead.recovered():
             self._recover(number, record)
         self.unmoved.move()
-        self._release_what_is_nowhere_needed()
+        self._release_if_all_is_moved()
 
     def add(self, arrived: Arrived) -> None:
         """Have it stored."""
@@ -139,9 +141,9 @@ class Intake:
         while not self._written_groups.empty():
             group, (number, problem) = self._written_groups.get()
             if problem is None:
-                self._keep(group, number)
+                _run_all(self._keeping(group, number))
         self.unmoved.close()
-        self._release_what_is_nowhere_needed()
+        self._release_if_all_is_moved()
         self._ahead.close()
 
     # Making durable.
@@ -209,28 +211,37 @@ class Intake:
         number, problem = outcome
         if isinstance(problem, Full):
             self._waiting.extendleft(one.arrived for one in reversed(group))
-            self.unmoved.move()
+            if self._release_if_all_is_moved():
+                self._plan_turn()
+            else:
+                self.unmoved.move()
             return
-        for one in group:
-            one.arrived.done(problem)
+        telling = [partial(one.arrived.done, problem) for one in group]
         if problem is None:
-            self._keep(group, number)
+            _run_all([*telling, *self._keeping(group, number), self._go_on])
         else:
             logger.error("writing %d messages ahead failed: %s", len(group), problem)
+            _run_all([*telling, self._go_on])
+
+    def _go_on(self) -> None:
+        self.unmoved.move_if_many()
+        self._release_if_all_is_moved()
         if self._waiting:
             self._plan_turn()
 
     # Putting in place.
 
-    def _keep(self, group: list[_Numbered], last_number: int) -> None:
-        """Cut and stamp what is durable now, and tell where the logs end."""
-        for number, one in enumerate(group, last_number - len(group) + 1):
-            tail = self._add_chunk(
-                number, one.arrived.partition, one.first_sequence, one.enqueued_ms, one.arrived.message.cutter.events()
-            )
-            if tail is not None:
-                one.arrived.kept(tail)
-        self.unmoved.move_if_many()
+    def _keeping(self, group: list[_Numbered], last_number: int) -> list[Callable[[], None]]:
+        """What is to be done with each of a group that is durable now."""
+        return [partial(self._keep, number, one) for number, one in enumerate(group, last_number - len(group) + 1)]
+
+    def _keep(self, number: int, one: _Numbered) -> None:
+        """Cut and stamp it, and tell where the log ends."""
+        arrived = one.arrived
+        events = arrived.message.cutter.events()
+        tail = self._add_chunk(number, arrived.partition, one.first_sequence, one.enqueued_ms, events)
+        if tail is not None:
+            arrived.kept(tail)
 
     def _recover(self, number: int, record: bytes) -> None:
         partition, first_sequence, enqueued_ms, message_format = _RECORD.unpack_from(record, len(record) - _RECORD.size)
@@ -254,10 +265,11 @@ class Intake:
         self.unmoved.add(number, partition, chunk, tail)
         return tail
 
-    def _release_what_is_nowhere_needed(self) -> None:
-        """Also the records of deleted hubs, and of what the file had already."""
+    def _release_if_all_is_moved(self) -> bool:
+        """Also the records of deleted hubs, and of what the file had already. Nothing may be on its way to the disk."""
         if self.unmoved.is_empty:
             self._ahead.release(self._ahead.last_number)
+        return self.unmoved.is_empty
 
     def _moved(self, number: int, problem: BaseException | None) -> None:
         """There is room for what waits; or there is none, and none will come of itself."""
@@ -267,5 +279,11 @@ class Intake:
                 self._plan_turn()
         elif not self.is_busy:
             waiting, self._waiting = self._waiting, deque()
-            for arrived in waiting:
-                arrived.done(problem)
+            _run_all([partial(arrived.done, problem) for arrived in waiting])
+
+
+def _run_all(steps: Sequence[Callable[[], None]]) -> None:
+    """Each in order, also when one before it raises; what was raised is raised at the end."""
+    with ExitStack() as stack:
+        for step in reversed(steps):
+            stack.callback(step)

@@ -32,10 +32,10 @@ class Log:
 
     def __init__(self, path: Path, post: Post, soon: Post) -> None:
         schema = catalog.SCHEMA + stored.SCHEMA
+        ahead = WriteAhead(path.with_name(f"{path.name}-ahead"))
         self._journal = Journal(path, schema, post, page_bytes=PAGE_BYTES, works_per_checkpoint=WORKS_PER_CHECKPOINT)
         self._reader = self._journal.reader()
         self._chunks = Chunks(self._journal, self._reader)
-        ahead = WriteAhead(path.with_name(f"{path.name}-ahead"))
         self._intake = Intake(ahead, self._journal, catalog.tails(self._reader), post, soon)
         for partition in catalog.dropped_partitions(self._reader):
             self._chunks.remove_dropped(partition)
@@ -76,11 +76,10 @@ class Log:
         return record
 
     def drop_hub(self, hub: HubRecord) -> None:
-        """Durable when it returns; its chunks go by and by."""
-        for partition in hub.partitions:
-            self._intake.forget(partition)
+        """Durable when it returns; its chunks go by and by. Raises: `sqlite3.Error`, and then nothing has changed."""
         self._journal.run(lambda connection: catalog.drop_hub(connection, hub.id))
         for partition in hub.partitions:
+            self._intake.forget(partition)
             self._chunks.remove_dropped(partition)
 
     # Events.

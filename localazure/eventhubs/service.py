@@ -102,8 +102,8 @@ class EventHubs:
     def delete_hub(self, name: str) -> None:
         """Durable when it returns; its links are detached. Raises: `EntityNotFound`, a `LookupError`."""
         hub = self._world.hub(name)
-        del self._world.hubs[hub.key]
         self._log.drop_hub(hub.record)
+        self._world.hubs.pop(hub.key, None)
         self._post(lambda: self._end_links(hub))
 
     def end_retention(self, name: str) -> int:

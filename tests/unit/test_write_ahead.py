@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from localazure import write_ahead
+from localazure.errors import DataDamaged
 from localazure.write_ahead import Full, Record, WriteAhead
 
 
@@ -98,7 +99,59 @@ def test_what_was_not_flushed_does_not_count(path: Path, monkeypatch: pytest.Mon
         with pytest.raises(OSError, match="No space"):
             ahead.write([record(b"never"), record(b"nor this")])
     ahead.write([record(b"two")])
-    assert there(path) == [(1, b"one"), (2, b"two")]
+    assert [bytes for _, bytes in there(path)] == [b"one", b"two"]
+
+
+def failing(_: int) -> None:
+    raise OSError(5, os.strerror(5))
+
+
+def test_what_failed_is_not_there_after_a_kill_nor_behind_what_was_written_in_its_place(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = WriteAhead(path)
+    ahead.write([record(b"one")])
+    with monkeypatch.context() as patch:
+        patch.setattr(write_ahead, "_flush", failing)
+        with pytest.raises(OSError, match="Input/output"):
+            ahead.write([record(b"never"), record(b"nor this")])
+    assert there(path) == [(1, b"one")], "its sender was told that it is not stored"
+    ahead.write([record(b"first")])
+    assert [bytes for _, bytes in there(path)] == [b"one", b"first"]
+
+
+def test_what_failed_is_told_from_what_follows_even_if_it_cannot_be_cut_off(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = WriteAhead(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(write_ahead, "_flush", failing)
+        patch.setattr(write_ahead.os, "ftruncate", failing_twice)
+        with pytest.raises(OSError, match="Input/output"):
+            ahead.write([record(b"never"), record(b"nor this")])
+    last = ahead.write([record(b"first")])
+    assert there(path) == [(last, b"first")]
+
+
+def failing_twice(_: int, __: int) -> None:
+    failing(0)
+
+
+def test_a_file_that_another_version_wrote_is_left_alone_and_said(path: Path) -> None:
+    ahead = WriteAhead(path)
+    ahead.write([record(b"one")])
+    file = path.parent / "ahead0"
+    other = b"rec9" + file.read_bytes()[4:]
+    file.write_bytes(other)
+    with pytest.raises(DataDamaged, match=r"ahead0.*another version"):
+        WriteAhead(path)
+    assert file.read_bytes() == other
+
+
+def test_a_file_that_was_made_and_not_yet_written_is_none_of_another_version(path: Path) -> None:
+    for content in (b"", b"re", bytes(100)):
+        (path.parent / "ahead0").write_bytes(content)
+        assert there(path) == []
 
 
 def test_closed_it_leaves_only_what_is_nowhere_else(path: Path) -> None:

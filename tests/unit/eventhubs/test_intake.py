@@ -22,6 +22,8 @@ from localazure.eventhubs.log import Log
 from localazure.eventhubs.messages import BATCH_FORMAT
 from localazure.eventhubs.refusals import EntityGone
 
+Done = Callable[[BaseException | None], None]
+
 
 class Service:
     """A log whose reports run when they are asked to, and what was said of each message."""
@@ -36,12 +38,12 @@ class Service:
     def hub(self, name: str = "orders", partitions: int = 2) -> HubRecord:
         return self.log.create_hub(name, partitions, (), 1, 1_000, None)
 
-    def add(self, partition: int, *bodies: bytes, now_ms: int = 5) -> None:
+    def add(self, partition: int, *bodies: bytes, now_ms: int = 5, done: Done | None = None) -> None:
         message = Arriving(BATCH_FORMAT)
         for body in bodies:
             message.add(encode.described(0x75, encode.binary(encode.described(0x75, encode.binary(body)))))
         message.cutter.finish()
-        self.log.append(Arrived(message, partition, now_ms, self.outcomes.append, self.tails.append))
+        self.log.append(Arrived(message, partition, now_ms, done or self.outcomes.append, self.tails.append))
 
     def settle(self, outcomes: int) -> None:
         """Run reports until so many messages are settled."""
@@ -279,6 +281,88 @@ def test_what_is_sent_to_a_deleted_hub_is_refused_and_the_rest_of_its_group_is_k
     service.move()
     assert len(service.all(kept.partitions[0])) == 1
     assert rows(service) == 1
+
+
+def test_records_of_deleted_hubs_alone_do_not_fill_what_is_written_ahead_for_ever(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write_ahead, "SEGMENT_BYTES", 10_000)
+    monkeypatch.setattr(intake, "LONGEST_FLUSH_IN_THE_LOOP_SECONDS", 0.0)
+    kept = service.hub("kept", 1)
+    for number in range(write_ahead.MOST_SEGMENTS):
+        gone = service.hub(f"gone-{number}", 1)
+        service.add(gone.partitions[0], b"x" * 9_000)
+        while not service.log._intake._is_writing:
+            service.posted.get(timeout=10)()
+        service.log.drop_hub(gone)
+        service.settle(number + 1)
+    assert service.outcomes == [None] * write_ahead.MOST_SEGMENTS
+    assert service.send(kept.partitions[0], b"x" * 9_000) is None
+    assert len(service.all(kept.partitions[0])) == 1
+
+
+def test_a_hub_that_could_not_be_deleted_stays_as_it_was(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    hub = service.hub("stays", 1)
+    service.send(hub.partitions[0], b"one")
+    with monkeypatch.context() as patch:
+        patch.setattr(service.log._journal, "run", full)
+        with pytest.raises(sqlite3.OperationalError):
+            service.log.drop_hub(hub)
+    assert service.send(hub.partitions[0], b"two") is None
+    assert [one[0] for one in service.all(hub.partitions[0])] == [0, 1]
+    service.move()
+    assert rows(service) == 2
+
+
+def test_whoever_cannot_be_told_takes_nothing_from_the_others_of_the_group(service: Service, tmp_path: Path) -> None:
+    def gone(_: BaseException | None) -> None:
+        raise RuntimeError("nobody there")
+
+    partition = service.hub().partitions[0]
+    service.add(partition, b"one", done=gone)
+    service.add(partition, b"two")
+    with pytest.raises(RuntimeError, match="nobody there"):
+        service.settle(1)
+    assert service.outcomes == [None]
+    assert service.send(partition, b"three") is None
+    assert [one[0] for one in service.all(partition)] == [0, 1, 2]
+    again = service.killed(tmp_path / "killed")
+    assert again.all(partition) == service.all(partition)
+    again.log.close()
+
+
+def test_closed_on_a_full_disk_it_keeps_what_it_cannot_move_for_the_next_start(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    partition = service.hub().partitions[0]
+    pages = service.log._journal.run(lambda file: file.execute("PRAGMA page_count").fetchone()[0])
+    service.log._journal.run(lambda file: file.execute(f"PRAGMA max_page_count={pages}").fetchone())
+    for number in range(5):
+        service.send(partition, b"%d" % number, b"x" * 9_000)
+    before = service.all(partition)
+    service.log.close()
+    assert "stay written ahead" in caplog.text
+    assert rows(service) == 0
+    again = Service(service.folder)
+    assert again.all(partition) == before
+    again.log.close()
+    assert rows(again) == 5
+
+
+def test_two_kills_while_nothing_can_be_moved_lose_nothing(service: Service, tmp_path: Path) -> None:
+    partition = service.hub().partitions[0]
+    pages = service.log._journal.run(lambda file: file.execute("PRAGMA page_count").fetchone()[0])
+    one = service
+    for kill in range(3):
+        one.log._journal.run(lambda file: file.execute(f"PRAGMA max_page_count={pages}").fetchone())
+        one.send(partition, b"%d" % kill, b"x" * 9_000)
+        before, tail = one.all(partition), one.log.tail(partition)
+        one = one.killed(tmp_path / f"killed-{kill}")
+        assert (one.all(partition), one.log.tail(partition)) == (before, tail)
+        assert len(before) == kill + 1
 
 
 def test_events_that_are_removed_at_once_are_gone_wherever_they_were_and_numbers_go_on(
