@@ -1,8 +1,8 @@
 """A SQLite file with one writing thread and group commit: what both services keep their state in.
 
 Owns: the write connection, its thread, and the promise behind every acknowledgement: `done` is called with a result
-only after the COMMIT that holds it is on disk. Refuses to know: tables, services, event loops (it reports through the
-`post` it is given, for instance `loop.call_soon_threadsafe`).
+only after the COMMIT that holds it is on disk. Refuses to know: tables, services, and whose thread is told (it reports
+through the `post` it is given, for instance `loop.call_soon_threadsafe`).
 
 How: works queue up while a commit is under way; the writer takes all that wait, runs each inside a savepoint of its
 own, commits once (WAL, synchronous=FULL) and reports. A work that raises undoes its own rows only. When the commit
@@ -17,6 +17,7 @@ Source: sqlite.org/wal.html, sqlite.org/pragma.html#pragma_synchronous, sqlite.o
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import queue
 import sqlite3
@@ -141,6 +142,21 @@ class Journal:
             if self._closed:
                 raise JournalClosed(f"{self._path.name} is closed")
             self._works.put(_Work(work, done))
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` returns, once it is durable; what it raises, with nothing kept. For the loop behind `post`."""
+        finished: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        def done(result: T | None, error: BaseException | None) -> None:
+            if finished.done():  # whoever waited was cancelled
+                return
+            if error is not None:
+                finished.set_exception(error)
+            else:
+                finished.set_result(result)  # type: ignore[arg-type]
+
+        self.submit(work, done)
+        return await finished
 
     def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """`submit` and wait: for set-up and control calls from a thread that may block. Never call it from `post`'s."""

@@ -44,18 +44,17 @@ from localazure.cosmos.throttling import Throttle
 from localazure.cosmos.wire import Request, Response
 from localazure.faults import FaultBook
 from localazure.journal import Post
+from localazure.request_body import BodyTooLarge, Receive, read_body
 
 logger = logging.getLogger(__name__)
 
 __all__ = ["CosmosApp", "CosmosKeys", "create_app"]
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 MOST_BODY_BYTES = 4 * 1024 * 1024
-MOST_DRAINED_BYTES = 64 * 1024 * 1024
 
 
 def create_app(
@@ -231,21 +230,13 @@ class CosmosApp:
 
 async def _read_request(scope: Scope, receive: Receive) -> Request | None:
     """None when the client went away. Raises: `TooLarge`."""
-    body, size = b"", 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        chunk: bytes = message.get("body", b"")
-        size += len(chunk)
-        if size <= MOST_BODY_BYTES:
-            body += chunk
-        if not message.get("more_body", False):
-            break
-        if size > MOST_DRAINED_BYTES:
-            raise TooLarge("Request size is too large.")
-    if size > MOST_BODY_BYTES:
-        raise TooLarge(f"Request size is too large: {size} bytes, the most are {MOST_BODY_BYTES}.")
+    try:
+        body = await read_body(receive, MOST_BODY_BYTES)
+    except BodyTooLarge as large:
+        told = f"{large.at_least_bytes} bytes, the most are {MOST_BODY_BYTES}"
+        raise TooLarge(f"Request size is too large: {told}.") from large
+    if body is None:
+        return None
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     segments = tuple(scope["path"].strip("/").split("/"))
     return Request(scope["method"], segments, headers, body, scope.get("scheme", "http"))

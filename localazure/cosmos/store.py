@@ -68,18 +68,7 @@ class Store:
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """What `work` returns, once it is durable; what it raises, with nothing kept."""
-        finished: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-
-        def done(result: T | None, error: BaseException | None) -> None:
-            if finished.done():
-                return
-            if error is not None:
-                finished.set_exception(error)
-            else:
-                finished.set_result(result)  # type: ignore[arg-type]
-
-        self._journal.submit(work, done)
-        return await finished
+        return await self._journal.write(work)
 
     def write_now(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """As `write`, blocking: for starting up."""

@@ -21,16 +21,15 @@ from localazure.connection import connection_of, cut
 from localazure.eventgrid.events import MOST_BYTES, read
 from localazure.eventgrid.refusals import BadRequest, GridError, NotAllowed, NotFound, Refused, TooLarge, Unauthorized
 from localazure.eventgrid.service import EventGrid
+from localazure.request_body import BodyTooLarge, Receive, read_body
 
 logger = logging.getLogger(__name__)
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 API_VERSION = "2018-01-01"
 DEFAULT_TOPIC = "default"
-MOST_DRAINED_BYTES = 64 * 1024 * 1024
 UNSIGNED = "Request must contain one of the following authorization signature: aeg-sas-token, aeg-sas-key."
 
 
@@ -46,12 +45,15 @@ def create_app(grid: EventGrid) -> Callable[[Scope, Receive, Send], Awaitable[No
             raise RuntimeError(f"a topic speaks HTTP, not {scope['type']}")
         status, body = 200, b""
         try:
-            told = await _body(receive)
+            told = await read_body(receive, MOST_BYTES)
             if told is None:
                 return
             await _publish(grid, scope, told)
-        except GridError as refusal:
+        except BodyTooLarge as large:
+            refusal = TooLarge(f"The request has {large.at_least_bytes} bytes or more, the most are {MOST_BYTES}.")
             status, body = refusal.status, refusal.body()
+        except GridError as error:
+            status, body = error.status, error.body()
         except Dropped:
             cut(connection_of(send))
             await asyncio.sleep(0)
@@ -108,23 +110,3 @@ def _must_be_signed(headers: dict[str, str], key: str) -> None:
         raise Unauthorized(UNSIGNED)
     if not hmac.compare_digest(given.encode(), key.encode()):
         raise Unauthorized("The request authorization key is not authorized for this topic.")
-
-
-async def _body(receive: Receive) -> bytes | None:
-    """None when the client went away. Raises: `TooLarge`, after the end of what was sent."""
-    body, size = b"", 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        chunk: bytes = message.get("body", b"")
-        size += len(chunk)
-        if size <= MOST_BYTES:
-            body += chunk
-        if not message.get("more_body", False):
-            break
-        if size > MOST_DRAINED_BYTES:
-            break
-    if size > MOST_BYTES:
-        raise TooLarge(f"The request has {size} bytes or more, the most are {MOST_BYTES}.")
-    return body

@@ -6,18 +6,15 @@ acknowledged is on disk; the file is made with the first topic, as most users ha
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from localazure.eventgrid.schedule import Policy
 from localazure.journal import Journal, Post
-
-T = TypeVar("T")
 
 FILE = "eventgrid.sqlite"
 MOST_DEAD_LETTERS = 10_000
@@ -73,7 +70,7 @@ class GridStore:
         return [Subscription(topic, name, url, Policy(**json.loads(policy))) for topic, name, url, policy in rows]
 
     async def add_topic(self, name: str) -> None:
-        await self._write(lambda c: c.execute("INSERT OR IGNORE INTO topics VALUES (?)", (name,)))
+        await self._journal.write(lambda c: c.execute("INSERT OR IGNORE INTO topics VALUES (?)", (name,)))
 
     async def remove(self, topic: str, subscription: str | None = None) -> None:
         """A subscription, or the topic with all of them: what waits for it goes too."""
@@ -87,12 +84,14 @@ class GridStore:
             if subscription is None:
                 connection.execute("DELETE FROM topics WHERE name = ?", values)
 
-        await self._write(work)
+        await self._journal.write(work)
 
     async def subscribe(self, wanted: Subscription) -> None:
         """Make it, or give the one of that name this endpoint and policy: what waits for it stays."""
         values = (wanted.topic, wanted.name, wanted.endpoint, json.dumps(asdict(wanted.policy)))
-        await self._write(lambda c: c.execute("INSERT OR REPLACE INTO subscriptions VALUES (?, ?, ?, ?)", values))
+        await self._journal.write(
+            lambda c: c.execute("INSERT OR REPLACE INTO subscriptions VALUES (?, ?, ?, ?)", values)
+        )
 
     async def accept(self, topic: str, events: Sequence[bytes], now: float) -> None:
         """Keep these events for each subscription that the topic has at this moment; return when they are on disk."""
@@ -101,7 +100,7 @@ class GridStore:
             "SELECT topic, name, ?, ?, 0, ? FROM subscriptions WHERE topic = ?"
         )
         rows = [(event, now, now, topic) for event in events]
-        await self._write(lambda c: c.executemany(insert, rows))
+        await self._journal.write(lambda c: c.executemany(insert, rows))
 
     def due(self, subscription: Subscription, now: float, limit: int) -> list[Delivery]:
         """What is to be tried now, oldest due first."""
@@ -124,12 +123,14 @@ class GridStore:
 
     async def delivered(self, ids: Iterable[int]) -> None:
         rows = [(one,) for one in ids]
-        await self._write(lambda c: c.executemany("DELETE FROM deliveries WHERE id = ?", rows))
+        await self._journal.write(lambda c: c.executemany("DELETE FROM deliveries WHERE id = ?", rows))
 
     async def retry(self, due: Mapping[int, float], attempts: int) -> None:
         """Delivery -> when to try it again, after so many attempts."""
         rows = [(attempts, moment, one) for one, moment in due.items()]
-        await self._write(lambda c: c.executemany("UPDATE deliveries SET attempts = ?, due_at = ? WHERE id = ?", rows))
+        await self._journal.write(
+            lambda c: c.executemany("UPDATE deliveries SET attempts = ?, due_at = ? WHERE id = ?", rows)
+        )
 
     async def give_up(self, subscription: Subscription, letters: Mapping[int, str]) -> None:
         """Take these deliveries out, and keep what is told of each as a dead letter if the subscription has any."""
@@ -147,7 +148,7 @@ class GridStore:
                     (*place, *place, MOST_DEAD_LETTERS),
                 )
 
-        await self._write(work)
+        await self._journal.write(work)
 
     def dead_letters(self, topic: str, subscription: str) -> list[dict[str, Any]]:
         """Oldest first."""
@@ -155,17 +156,3 @@ class GridStore:
             "SELECT event FROM dead_letters WHERE topic = ? AND subscription = ? ORDER BY id", (topic, subscription)
         )
         return [json.loads(letter) for (letter,) in found]
-
-    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        finished: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-
-        def done(result: T | None, error: BaseException | None) -> None:
-            if finished.done():
-                return
-            if error is not None:
-                finished.set_exception(error)
-            else:
-                finished.set_result(result)  # type: ignore[arg-type]
-
-        self._journal.submit(work, done)
-        return await finished

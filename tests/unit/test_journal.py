@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import queue
 import sqlite3
 import threading
@@ -134,3 +135,21 @@ def test_beside_the_commits_the_write_ahead_log_is_folded_and_stays_below_its_li
     finally:
         journal.close()
     assert not (tmp_path / "words.sqlite-wal").exists()
+
+
+def test_a_write_is_awaited_until_it_is_on_disk_and_raises_what_its_work_raised(tmp_path: Path) -> None:
+    async def wait() -> None:
+        loop = asyncio.get_running_loop()
+        journal = Journal(tmp_path / "words.sqlite", SCHEMA, loop.call_soon_threadsafe)
+        assert await journal.write(insert("one")) == "one"
+        assert words(journal) == ["one"]
+        with pytest.raises(sqlite3.IntegrityError):
+            await journal.write(insert("one"))
+        given_up = asyncio.create_task(journal.write(insert("two")))
+        await asyncio.sleep(0)  # it is on its way
+        given_up.cancel()
+        assert await journal.write(insert("three")) == "three"
+        assert words(journal) == ["one", "two", "three"]
+        journal.close()
+
+    asyncio.run(wait())
