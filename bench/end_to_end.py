@@ -1,19 +1,22 @@
 """From a command's 2xx to the answer of who waits for that write, over 100,000 orders; and what watching costs.
 
 50 new orders per second, open loop, over HTTP. Each caller then asks the query API for its order with
-`If-Version-At-Least`; the time is from the 2xx received to the answer received. The SDK's floor is the same hub, asked
-by the SDK alone: from the acknowledgement of one event to its arrival at a consumer.
+`If-Version-At-Least`; the time is from the 2xx received to the answer received. Command side, relay, projector, query
+side, monitor and embedded Azure are a process each, as they would be deployed; the callers are this one. The SDK's
+floor is the same hub, asked by the SDK alone: from the acknowledgement of one event to its arrival at a consumer.
 """
 
 from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
 import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from multiprocessing.connection import Connection
@@ -21,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from azure.cosmos import CosmosClient
+import psutil
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient
 from measure import Figure, Missed, main
@@ -29,12 +32,12 @@ from orders import ORDERS_PER_DAY, copied, seeded
 from starlette.requests import Request
 from starlette.responses import Response
 
-import localazure
 from labkit.clock import WallClock
 from labkit.events.relay import Relay
-from labkit.lab import Lab, open_lab
+from labkit.lab import Lab, attach_lab, open_lab
 from labkit.lag_monitoring.alerting import Alerter
 from labkit.lag_monitoring.alerts import Alerts, Rule
+from labkit.lag_monitoring.history import LagHistory
 from labkit.lag_monitoring.measures import LagSample, OutboxLag, PartitionLag, percentile
 from labkit.lag_monitoring.monitor import LagMonitor
 from labkit.projections.parking import ParkingLane
@@ -43,7 +46,7 @@ from labkit.projections.query_container import QueryContainer
 from labkit.projections.read_store import ReadStore
 from labkit.read_queries.api import query_app
 from labkit.read_queries.synapse import Synapse
-from labkit.settings import embedded
+from labkit.settings import DATA_DIR, embedded_status, stop_embedded
 from labkit.workload import Sent, drive, due_seconds, steady
 from labkit.write_model.api import command_app
 from labkit.write_model.handler import CommandHandler, Context
@@ -54,7 +57,7 @@ PER_S, SECONDS, WARM_UP_S = 50.0, 20.0, 3.0
 FLOOR_EVENTS, ALERTS = 60, 60
 LANES, LATEST_S = 96, 1.0
 """Callers at a time (the query API lets 100 wait), and how late one may begin before the load counts as missed."""
-MONITOR_SECONDS = 20.0
+COMMIT_INTERVAL_SECONDS = 0.02
 PATIENCE_SECONDS = 60.0
 
 
@@ -82,26 +85,138 @@ def ordered(http: httpx.Client, write: str, read: str, command: CreateOrder, con
     return time.perf_counter() - began
 
 
-def visible(lab: Lab, store: ReadStore) -> tuple[list[float], list[Sent]]:
+@contextmanager
+def command_side(lab: Lab, _: str) -> Iterator[str]:
+    handler = CommandHandler(lab.container("write-model", "command"), WallClock())
+    yield lab.serve(command_app(handler)).url
+
+
+@contextmanager
+def query_side(lab: Lab, tables: str) -> Iterator[str]:
+    with Synapse(tables) as synapse:
+        yield lab.serve(query_app(synapse, QueryContainer(lab.container("query-model", "query")), lab.hub)).url
+
+
+@contextmanager
+def relay(lab: Lab, _: str) -> Iterator[str]:
+    worker = Relay(lab.container("write-model", "relay"), lab.producer("relay"), lab.container("relay-state", "relay"))
+    worker.start()
+    yield ""
+    worker.stop()
+    must_be_well(worker)
+
+
+@contextmanager
+def projector(lab: Lab, tables: str) -> Iterator[str]:
     lane = ParkingLane(lab.container("parked-events", "projector"))
-    relay = Relay(lab.container("write-model", "relay"), lab.producer("relay"), lab.container("relay-state", "relay"))
-    projector = Projector(partial(lab.async_consumer, "projector"), store, lane, commit_interval_seconds=0.02)
-    write = lab.serve(command_app(CommandHandler(lab.container("write-model", "command"), WallClock())))
+    consumer = partial(lab.async_consumer, "projector")
+    worker = Projector(consumer, ReadStore(tables), lane, commit_interval_seconds=COMMIT_INTERVAL_SECONDS)
+    worker.start()
+    yield ""
+    worker.stop()
+    must_be_well(worker)
+    if worker.counters["parked"]:
+        raise Missed(f"{worker.counters['parked']} events were parked")
+
+
+@contextmanager
+def monitor(lab: Lab, tables: str) -> Iterator[str]:
+    """Watches as by default, once a second, and writes its samples to a table."""
+    containers = [lab.container(name, "monitor") for name in ("write-model", "relay-state", "parked-events")]
+    consumer = partial(lab.async_consumer, "monitor", "monitor")
+    worker = LagMonitor(consumer, ReadStore(tables, read_only=True), *containers, history=LagHistory(tables))
+    worker.start()
+    worker.wait_until(lambda sample: True, PATIENCE_SECONDS)
+    yield ""
+    worker.stop()
+    must_be_well(worker)
+    if worker.failures or len(worker.samples) < (WARM_UP_S + SECONDS) / 3:
+        raise Missed(f"the monitor took {len(worker.samples)} samples, and {worker.failures} failed")
+
+
+def must_be_well(worker: Relay | Projector | LagMonitor) -> None:
+    if worker.error is not None:
+        raise Missed(f"a worker ended: {worker.error!r}")
+
+
+ROLES: dict[str, Callable[[Lab, str], AbstractContextManager[str]]] = {
+    "command side": command_side,
+    "relay": relay,
+    "projector": projector,
+    "query side": query_side,
+    "monitor": monitor,
+}
+
+
+def play(role: str, name: str, tables: str, pipe: Connection) -> None:
+    """One role in a process of its own: tells where it listens, its CPU seconds when asked, and at last how it ended."""
+    lab = attach_lab(name)
+    try:
+        with ROLES[role](lab, tables) as url:
+            pipe.send(url)
+            while pipe.recv() != "stop":
+                pipe.send(time.process_time())
+        pipe.send("")
+    except Exception as error:
+        pipe.send(f"{role}: {error!r}")
+    finally:
+        lab.close()
+
+
+class Cast:
+    """All roles, each in a process of its own, as they would be deployed; on leaving `with` all have ended well."""
+
+    def __init__(self, lab: Lab, tables: str) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipes: dict[str, Connection] = {}
+        self._processes = []
+        for role in ROLES:
+            self._pipes[role], there = context.Pipe()
+            self._processes.append(context.Process(target=play, args=(role, lab.name, tables, there)))
+            self._processes[-1].start()
+        self.urls = {role: self._hear(role) for role in ROLES}
+
+    def __enter__(self) -> Cast:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for pipe in self._pipes.values():
+            pipe.send("stop")
+        ends = [self._hear(role) for role in ROLES]
+        for process in self._processes:
+            process.join()
+        if any(ends):
+            raise Missed("; ".join(filter(None, ends)))
+
+    def cpu_seconds(self) -> dict[str, float]:
+        for pipe in self._pipes.values():
+            pipe.send("how much")
+        return {role: self._hear(role) for role in ROLES}
+
+    def _hear(self, role: str) -> Any:
+        if not self._pipes[role].poll(PATIENCE_SECONDS):
+            raise Missed(f"{role}: nothing was heard of it")
+        return self._pipes[role].recv()
+
+
+def visible(lab: Lab, tables: str) -> tuple[list[Sent], dict[str, float]]:
+    """What became of each command, and for each process its CPU seconds over wall seconds."""
+    running = embedded_status(Path(os.environ[DATA_DIR]))
+    assert running is not None
+    server = psutil.Process(running.pid)
     commands = new_orders(lab)
-    with Synapse(store.root_url) as synapse, httpx.Client(trust_env=False, timeout=PATIENCE_SECONDS) as http:
-        read = lab.serve(query_app(synapse, QueryContainer(lab.container("query-model", "query")), lab.hub))
-        relay.start()
-        projector.start()
-        ask = partial(ordered, http, write.url, read.url)
+    with Cast(lab, tables) as cast, httpx.Client(trust_env=False, timeout=PATIENCE_SECONDS) as http:
+        ask = partial(ordered, http, cast.urls["command side"], cast.urls["query side"])
         drive(commands, due_seconds(steady(PER_S), WARM_UP_S), ask, lanes=LANES)
+
+        def cpu() -> dict[str, float]:
+            azure, here = server.cpu_times(), {"callers": time.process_time()}
+            return cast.cpu_seconds() | {"embedded Azure": azure.user + azure.system} | here
+
+        before, began = cpu(), time.monotonic()
         sent = drive(commands, due_seconds(steady(PER_S), SECONDS), ask, lanes=LANES)
-        projector.stop()
-        relay.stop()
-        read.stop()
-    for worker in (relay, projector):
-        if worker.error is not None:
-            raise Missed(f"a worker ended: {worker.error!r}")
-    return [one.outcome for one in sent], sent  # type: ignore[misc]
+        after, wall = cpu(), time.monotonic() - began
+    return sent, {role: (seconds - before[role]) / wall for role, seconds in after.items()}
 
 
 def sdk_floor(lab: Lab) -> list[float]:
@@ -140,43 +255,6 @@ def sdk_floor(lab: Lab) -> list[float]:
     return took
 
 
-def watch(cosmos: str, listen: str, name: str, tables: str, told: Connection) -> None:
-    """In a process of its own: CPU seconds over wall seconds of a monitor that samples once a second."""
-    client = CosmosClient.from_connection_string(cosmos)
-    database = client.get_database_client(name)
-    monitor = LagMonitor(
-        lambda **options: EventHubConsumerClient.from_connection_string(
-            listen, "monitor", eventhub_name=name, **options
-        ),
-        ReadStore(tables, read_only=True),
-        *(database.get_container_client(one) for one in ("write-model", "relay-state", "parked-events")),
-    )
-    monitor.start()
-    monitor.wait_until(lambda sample: True, PATIENCE_SECONDS)
-    cpu, wall, before = time.process_time(), time.monotonic(), len(monitor.samples)
-    monitor.wait_until(lambda sample: time.monotonic() - wall >= MONITOR_SECONDS, 2 * MONITOR_SECONDS)
-    told.send(
-        ((time.process_time() - cpu) / (time.monotonic() - wall), len(monitor.samples) - before, monitor.failures)
-    )
-    monitor.stop()
-
-
-def monitor_share(azure: localazure.LocalAzure, lab: Lab, store: ReadStore) -> float:
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    listen = azure.event_hubs_connection_string_for("listen")
-    arguments = (azure.cosmos_read_only_connection_string, listen, lab.name, store.root_url, there)
-    process = context.Process(target=watch, args=arguments)
-    process.start()
-    if not here.poll(4 * MONITOR_SECONDS):
-        raise Missed("the monitor took no samples")
-    share, samples, failures = here.recv()
-    process.join()
-    if failures or samples < MONITOR_SECONDS / 3:
-        raise Missed(f"the monitor took {samples} samples, and {failures} failed")
-    return float(share)
-
-
 def alert_to_webhook(lab: Lab) -> list[float]:
     """Seconds from a sample that fires to the webhook's receiving the alert."""
     arrived = threading.Event()
@@ -206,20 +284,24 @@ def alert_to_webhook(lab: Lab) -> list[float]:
 
 
 def measured() -> list[Figure]:
-    with tempfile.TemporaryDirectory() as folder, localazure.start(Path(folder) / "azure") as azure:
-        target = embedded(azure, Path(folder) / "tables")
-        with open_lab("05", target=target) as lab:
-            store = copied(seeded(ROWS), Path(lab.tables_url))
-            waits, sent = visible(lab, store)
-            floor = sdk_floor(lab)
-            share = monitor_share(azure, lab, store)
-            alerts = alert_to_webhook(lab)
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ[DATA_DIR] = folder
+        try:
+            with open_lab("05") as lab:
+                tables = copied(seeded(ROWS), Path(lab.tables_url)).root_url
+                sent, shares = visible(lab, tables)
+                floor = sdk_floor(lab)
+                alerts = alert_to_webhook(lab)
+        finally:
+            stop_embedded(Path(folder))
+    waits: list[float] = [one.outcome for one in sent]  # type: ignore[misc]
     late = percentile([one.began_s - one.due_s for one in sent], 0.99)
     if late > LATEST_S:
         raise Missed(
             f"of 100 commands one began {late:.1f} s after it was due; answers took {percentile(waits, 0.5):.1f} s"
         )
     over = f"{len(waits)} orders at {PER_S:.0f}/s, tables of {ROWS:,}; 2xx received to the waiting GET answered"
+    watched = "CPU over wall of a process that samples once a second under this load"
     return [
         Figure("visible_p50_ms", 1000 * percentile(waits, 0.5), "ms", over),
         Figure("visible_p99_ms", 1000 * percentile(waits, 0.99), "ms", over),
@@ -227,7 +309,11 @@ def measured() -> list[Figure]:
             "sdk_floor_p50_ms", 1000 * statistics.median(floor), "ms", "one event, acknowledged to received, by the SDK"
         ),
         Figure("late_start_p99_s", late, "s", "a command began so long after it was due"),
-        Figure("monitor_overhead_share", share, "share", "CPU over wall of a process that samples once a second"),
+        Figure("monitor_overhead_share", shares.pop("monitor"), "share", watched),
+        *(
+            Figure(f"{role.replace(' ', '_').lower()}_cpu_share", share, "share", "CPU over wall of its process")
+            for role, share in shares.items()
+        ),
         Figure("alert_to_webhook_p99_ms", 1000 * percentile(alerts, 0.99), "ms", "sample observed to webhook called"),
     ]
 

@@ -27,6 +27,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from azure.core import MatchConditions
@@ -96,17 +97,27 @@ def end_of(container: ContainerProxy, feed_range: FeedRange) -> str:
 
 
 def read_leases(
-    state: ContainerProxy, write_model: ContainerProxy, wanted: Callable[[FeedRange], bool] = lambda _: True
+    state: ContainerProxy,
+    write_model: ContainerProxy,
+    wanted: Callable[[FeedRange], bool] = lambda _: True,
+    known: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> Iterator[Lease]:
-    """The leases of the wanted ranges as they are now; ranges that no relay has seen yet come without an etag."""
-    roots = document_named(state, ROOTS)
+    """The leases of the wanted ranges as they are now; ranges that no relay has seen yet come without an etag.
+
+    What is `known` of `state` already, by id, is not read again.
+    """
+
+    def named(name: str) -> Mapping[str, Any] | None:
+        return known.get(name) or document_named(state, name)
+
+    roots = named(ROOTS)
     ranges = roots["feedRanges"] if roots else list(write_model.read_feed_ranges())
     waiting = deque((f"continuation-{number}", feed_range) for number, feed_range in enumerate(ranges))
     while waiting:
         lease_id, feed_range = waiting.popleft()
         if not wanted(feed_range):
             continue
-        document = document_named(state, lease_id)
+        document = named(lease_id)
         if document and document.get("splitInto"):
             waiting.extend(parts_of(lease_id, document["splitInto"]))
         else:

@@ -17,6 +17,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pandas as pd
@@ -26,14 +27,15 @@ from azure.eventhub.aio import EventHubConsumerClient
 from labkit.errors import NotYet
 from labkit.events.relay import may_pass
 from labkit.lag_monitoring.history import LagHistory
+from labkit.lag_monitoring.management import kept_open
 from labkit.lag_monitoring.measures import LagSample, OutboxLag
 from labkit.lag_monitoring.sources import (
+    RECEIVE_SECONDS,
     HubWatch,
     applied_positions,
     newest_update,
     outbox_lag,
     parked,
-    relay_beat,
 )
 from labkit.projections.read_store import ReadStore
 
@@ -87,6 +89,7 @@ class LagMonitor:
         self._samples = deque(history.samples() if history else (), SAMPLES_IN_MEMORY)
         self._unwritten: list[LagSample] = []
         self._next_append = 0.0
+        self._empty_at = datetime.fromtimestamp(0, UTC)
         self._sampled = threading.Condition()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -167,7 +170,8 @@ class LagMonitor:
 
     async def _work(self, ready: threading.Event) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
-        async with self._open_consumer(load_balancing_interval=RECONNECT_SECONDS) as consumer:
+        options = {"load_balancing_interval": RECONNECT_SECONDS, "socket_timeout": RECEIVE_SECONDS}
+        async with self._open_consumer(**options) as consumer, kept_open(consumer):
             hub = HubWatch(consumer, self._positions)
             try:
                 await hub.open()
@@ -196,18 +200,24 @@ class LagMonitor:
     async def _sample(self, hub: HubWatch, name: str) -> None:
         """Read everything once. What is missing at the end was missing at the beginning: the sample is dated then.
 
-        Outbox before hub, the way that events travel: one on the move may be counted twice, and never not at all.
+        Outbox before hub, the way that events travel: one on the move may be counted twice, and never not at all. What
+        is in the outbox now came after it was seen empty: that is more exact than `_ts`, which counts whole seconds.
         """
         at = self._now()
-        outbox, beats, (parked_events, oldest_parked_at) = await asyncio.to_thread(self._read_cosmos, name)
+        cosmos = await asyncio.to_thread(self._read_cosmos, name)
+        (outbox, relay_beat_at), (parked_events, oldest_parked_at), beat = cosmos
+        if outbox.oldest_at is None:
+            self._empty_at = at
+        else:
+            outbox = replace(outbox, oldest_at=max(outbox.oldest_at, self._empty_at))
         sample = LagSample(
             at=at,
             partitions=await hub.partitions(),
             outbox=outbox,
             parked_events=parked_events,
             oldest_parked_at=oldest_parked_at,
-            relay_beat_at=beats[0],
-            projector_beat_at=beats[1],
+            relay_beat_at=relay_beat_at,
+            projector_beat_at=datetime.fromtimestamp(beat, UTC) if beat else None,
             newest_event_at=hub.newest_event_at,
             newest_update_at=await asyncio.to_thread(newest_update, self._store),
         )
@@ -226,13 +236,7 @@ class LagMonitor:
             self._history.append(self._unwritten)
         self._unwritten.clear()
 
-    def _read_cosmos(
-        self, hub: str
-    ) -> tuple[OutboxLag, tuple[datetime | None, datetime | None], tuple[int, datetime | None]]:
+    def _read_cosmos(self, hub: str) -> tuple[tuple[OutboxLag, datetime | None], tuple[int, datetime | None], float]:
         write_model, relay_state, parked_events = self._containers
-        beats = relay_beat(relay_state), self._last_projector_beat()
-        return outbox_lag(write_model, relay_state), beats, parked(parked_events, hub)
-
-    def _last_projector_beat(self) -> datetime | None:
         beat = self._projector_beat() if self._projector_beat else 0.0
-        return datetime.fromtimestamp(beat, UTC) if beat else None
+        return outbox_lag(write_model, relay_state), parked(parked_events, hub), beat

@@ -3,13 +3,12 @@
 Owns: how the oldest unapplied event is found without disturbing the projector, and how the outbox is counted without
 moving the relay. Refuses to know what the figures mean (`measures`).
 
-The hub is read through a consumer group of the monitor's own. In each hub partition one receiver stands in front of the
-first event that is not applied and holds it; it moves on when a sample finds that event applied. So the hub is read a
-second time, with Event Hubs' egress to match, but never ahead of the projector.
+The hub is read through a consumer group of the monitor's own. In each hub partition in which something was unapplied, a
+receiver stands in front of the first event that is not applied and holds it; it moves on when a sample finds that event
+applied. So the hub is read a second time, with Event Hubs' egress to match, but hardly ahead of the projector. While it
+is held, and while nothing is unapplied, it costs next to nothing.
 
 The outbox is what the change feed holds behind the relays' saved continuations. Nothing is written.
-
-Known gap: each sample asks for the ends of all hub partitions, for which the SDK opens a connection each.
 """
 
 from __future__ import annotations
@@ -17,8 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
@@ -27,7 +25,6 @@ from azure.cosmos import ContainerProxy
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 
-from labkit.documents import document_named
 from labkit.events.leases import pages, read_leases
 from labkit.events.ownership import OwnershipStore
 from labkit.lag_monitoring.measures import OutboxLag, PartitionLag
@@ -39,6 +36,10 @@ log = logging.getLogger(__name__)
 
 PEEK_SECONDS = 2.0
 """How long a sample waits for the hub to hand out the first unapplied event before it says that the age is unknown."""
+LOOK_SECONDS = 0.02
+"""After so long without events the SDK calls all the same, and so can be held."""
+RECEIVE_SECONDS = 5.0
+"""How long the SDK waits for the next frame on a connection before it looks up; by default five times a second."""
 COUNT_AT_MOST = 10_000
 """A longer outbox is reported as at least this long."""
 PAGE_DOCUMENTS = 1_000
@@ -52,84 +53,101 @@ class HubWatch:
     ) -> None:
         self._consumer = consumer
         self._positions = positions
-        self._ids: list[str] = []
-        self._held: dict[str, _Held] = {}
-        self._receiving: list[asyncio.Task[None]] = []
+        self._peeks: dict[str, Peek] = {}
         self.newest_event_at: datetime | None = None
 
     async def open(self) -> None:
-        """Put a receiver before the first unapplied event of each hub partition."""
-        self._ids = list(await self._consumer.get_partition_ids())
-        for partition_id, applied in (await self._applied()).items():
-            self._held[partition_id] = _Held(applied)
-            self._receiving.append(asyncio.create_task(self._receive(partition_id, applied)))
+        """Learn which hub partitions there are."""
+        self._peeks = {part: Peek(self._consumer, part) for part in await self._consumer.get_partition_ids()}
 
     async def partitions(self) -> tuple[PartitionLag, ...]:
         """All hub partitions, the ends first and what is applied afterwards."""
-        ends = await asyncio.gather(*map(self._consumer.get_partition_properties, self._ids))
+        ends = [await self._consumer.get_partition_properties(part) for part in self._peeks]
         self.newest_event_at = max((end["last_enqueued_time_utc"] for end in ends if not end["is_empty"]), default=None)
-        applied = await self._applied()
+        applied = await asyncio.to_thread(self._positions, self._consumer.eventhub_name, list(self._peeks))
         return tuple(await asyncio.gather(*(self._partition(end, applied[end["id"]]) for end in ends)))
 
     async def close(self) -> None:
         """End the receivers; what ended one before its time is raised."""
-        for task in self._receiving:
-            task.cancel()
-        for end in await asyncio.gather(*self._receiving, return_exceptions=True):
-            if isinstance(end, Exception):
-                raise end
-
-    async def _applied(self) -> Mapping[str, int]:
-        return await asyncio.to_thread(self._positions, self._consumer.eventhub_name, self._ids)
+        for peek in self._peeks.values():
+            await peek.close()
 
     async def _partition(self, end: Mapping[str, Any], applied: int) -> PartitionLag:
         first, last = int(end["beginning_sequence_number"]), int(end["last_enqueued_sequence_number"])
-        held = self._held[end["id"]]
-        await held.let_pass(applied)
         if end["is_empty"] or last <= applied:
+            await self._peeks[end["id"]].let_pass(applied)
             return PartitionLag(end["id"], first, NOTHING if end["is_empty"] else last, applied)
-        return PartitionLag(end["id"], first, last, applied, await held.after(applied))
-
-    async def _receive(self, partition_id: str, applied: int) -> None:
-        await self._consumer.receive(
-            on_event=self._held[partition_id].on_event,
-            on_error=_on_error,
-            partition_id=partition_id,
-            starting_position="-1" if applied < 0 else applied,
-        )
+        return PartitionLag(end["id"], first, last, applied, await self._peeks[end["id"]].after(applied))
 
 
-@dataclass(slots=True)
-class _Held:
-    """The receiver of one hub partition: the event in its hands, and what it may let pass."""
+class Peek:
+    """One hub partition's receiver, opened when first something is unapplied, and the events in its hands.
 
-    applied: int
-    sequence_number: int = NOTHING
-    enqueued_at: datetime | None = None
-    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    It holds the SDK's callback until more is to be read: until then the SDK neither looks nor calls.
+    """
 
-    async def on_event(self, context: PartitionContext, event: EventData | None) -> None:
-        if event is None or event.sequence_number is None:
-            return
-        number = event.sequence_number
-        async with self.changed:
-            if number > self.applied:
-                self.sequence_number, self.enqueued_at = number, event.enqueued_time
-                self.changed.notify_all()
-                await self.changed.wait_for(lambda: self.applied >= number)
+    def __init__(self, consumer: EventHubConsumerClient, partition_id: str) -> None:
+        self._consumer = consumer
+        self._partition_id = partition_id
+        self._receiving: asyncio.Task[None] | None = None
+        self._changed = asyncio.Condition()
+        self._held: Sequence[tuple[int, datetime | None]] = ()
+        self._let_go = self._read = self._applied = NOTHING
+        """The last event that is not in its hands any more, the last one received, and the last one applied."""
+        self._asked = False
 
     async def let_pass(self, applied: int) -> None:
-        async with self.changed:
-            self.applied = applied
-            self.changed.notify_all()
+        """What is applied need not be held."""
+        if applied < self._let_go:  # the read models went back, to a folder of before
+            await self.close()
+        async with self._changed:
+            self._applied = applied
+            self._changed.notify_all()
 
     async def after(self, applied: int) -> datetime | None:
         """When the hub took the first event after `applied`; None if the hub does not hand it out in time."""
-        async with self.changed:
+        await self.let_pass(applied)
+        if self._receiving is None:
+            self._let_go = self._read = applied
+            self._receiving = asyncio.create_task(self._receive(applied))
+        async with self._changed:
+            self._asked = True
+            self._changed.notify_all()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(PEEK_SECONDS):
-                    await self.changed.wait_for(lambda: self.sequence_number > applied)
-            return self.enqueued_at if self.sequence_number > applied else None
+                    await self._changed.wait_for(lambda: self._read > applied)
+            self._asked = False
+            return next((enqueued_at for number, enqueued_at in self._held if number > applied), None)
+
+    async def close(self) -> None:
+        """End the receiver, so that the next peek opens one. Raises: what ended it before its time."""
+        if self._receiving is None:
+            return
+        self._receiving.cancel()
+        (end,) = await asyncio.gather(self._receiving, return_exceptions=True)
+        self._receiving, self._held, self._let_go, self._read = None, (), NOTHING, NOTHING
+        if isinstance(end, Exception):
+            raise end
+
+    async def _receive(self, applied: int) -> None:
+        await self._consumer.receive_batch(
+            on_event_batch=self._on_events,
+            on_error=_on_error,
+            partition_id=self._partition_id,
+            max_wait_time=LOOK_SECONDS,
+            starting_position="-1" if applied < 0 else applied,
+        )
+
+    async def _on_events(self, context: PartitionContext, events: Sequence[EventData]) -> None:
+        """What has come, perhaps nothing: held until it is applied and there is more to read, or somebody asks."""
+        found = [(event.sequence_number or 0, event.enqueued_time) for event in events]
+        async with self._changed:
+            self._held, self._read = found, found[-1][0] if found else self._read
+            self._changed.notify_all()
+            await self._changed.wait_for(
+                lambda: self._applied > self._read or (self._asked and self._applied == self._read)
+            )
+            self._held, self._let_go = (), self._read
 
 
 async def _on_error(context: PartitionContext | None, error: Exception) -> None:
@@ -152,23 +170,23 @@ def newest_update(store: ReadStore) -> datetime | None:
     return datetime.fromtimestamp(max(times) / 1000, UTC) if times else None
 
 
-def outbox_lag(write_model: ContainerProxy, relay_state: ContainerProxy) -> OutboxLag:
-    """Events behind the relays' continuations. Ages are in whole seconds, because `_ts` is."""
+def outbox_lag(write_model: ContainerProxy, relay_state: ContainerProxy) -> tuple[OutboxLag, datetime | None]:
+    """Events behind the relays' continuations, and the relays' last sign of life.
+
+    Its times are in whole seconds, because `_ts` is. The few documents of `relay_state` come in one answer.
+    """
+    documents = relay_state.query_items("SELECT * FROM c", enable_cross_partition_query=True)
+    known = {document["id"]: document for document in documents}
+    beat = datetime.fromisoformat(known["heartbeat"]["at"]) if "heartbeat" in known else None
     events, oldest = 0, None
-    for lease in read_leases(relay_state, write_model):
+    for lease in read_leases(relay_state, write_model, known=known):
         for document in chain.from_iterable(page for page, _ in pages(write_model, lease, PAGE_DOCUMENTS)):
             if document.get("kind") == "event":
                 events += 1
                 oldest = min(oldest or document["_ts"], document["_ts"])
             if events == COUNT_AT_MOST:
-                return OutboxLag(events, datetime.fromtimestamp(oldest or 0, UTC), is_at_least=True)
-    return OutboxLag(events, None if oldest is None else datetime.fromtimestamp(oldest, UTC))
-
-
-def relay_beat(relay_state: ContainerProxy) -> datetime | None:
-    """The relay's last sign of life."""
-    beat = document_named(relay_state, "heartbeat")
-    return datetime.fromisoformat(beat["at"]) if beat else None
+                return OutboxLag(events, datetime.fromtimestamp(oldest or 0, UTC), is_at_least=True), beat
+    return OutboxLag(events, None if oldest is None else datetime.fromtimestamp(oldest, UTC)), beat
 
 
 def seat_beat(ownership: ContainerProxy, hub: str, group: str = "$Default") -> Callable[[], float]:

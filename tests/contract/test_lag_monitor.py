@@ -2,66 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from decimal import Decimal
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from labkit.errors import NotYet
 from labkit.events.ownership import OwnershipStore
-from labkit.events.partition_key import partition_of
-from labkit.events.relay import Relay
-from labkit.lab import Lab, open_lab
+from labkit.events.relay import BEAT_SECONDS, Relay
+from labkit.lab import open_lab
 from labkit.lag_monitoring.history import LagHistory
-from labkit.lag_monitoring.measures import LagSample
+from labkit.lag_monitoring.measures import LagSample, naive_lag_seconds
 from labkit.lag_monitoring.monitor import LagMonitor
 from labkit.lag_monitoring.sources import seat_beat
+from labkit.projections.committing import IDLE_SECONDS
 from labkit.projections.parking import ParkingLane
 from labkit.projections.projector import Projector
 from labkit.projections.read_store import ReadStore
 from labkit.projections.seat import Seat
 from labkit.settings import embedded
-from labkit.write_model.handler import Accepted, CommandHandler, Context
-from labkit.write_model.orders import CreateOrder, Item
+from labkit.write_model.handler import CommandHandler, history
 from localazure.handle import LocalAzure
+from tests.contract.watched import WAIT_SECONDS, Schedule, System, caught_up, must_tell, now
 
-WAIT_SECONDS = 20.0
-
-
-def caught_up(sample: LagSample) -> bool:
-    return sample.lag_events == 0 and sample.outbox.events == 0
-
-
-@dataclass
-class System:
-    lab: Lab
-    handler: CommandHandler
-    relay: Relay
-    projector: Projector
-    monitor: LagMonitor
-    orders: list[str] = field(default_factory=list)
-
-    def order(self) -> str:
-        """A new order; the token of its first version."""
-        name = f"order-20260105-{len(self.orders):04}"
-        command = CreateOrder(name, "customer-1", (Item("tea", 1, Decimal("4.20")),))
-        outcome = self.handler.handle(command, Context(name))
-        assert isinstance(outcome, Accepted)
-        self.orders.append(name)
-        return outcome.token
-
-    def published(self, orders: int) -> datetime:
-        """That many new orders, all in the hub; the time before the first of them."""
-        before = datetime.now(UTC)
-        tokens = [self.order() for _ in range(orders)]
-        self.relay.wait_until_published(tokens[-1], WAIT_SECONDS)
-        return before
-
-    def hub_partition(self, order: str) -> str:
-        return partition_of(order, self.lab.partition_ids)
+TICK = timedelta(seconds=1)
+"""What a turn of a worker may take on a busy machine."""
 
 
 @pytest.fixture(scope="module")
@@ -105,40 +73,115 @@ def system(running: System) -> Iterator[System]:
 
 
 def test_caught_up_is_zero_everywhere_while_the_naive_formula_is_negative(system: System) -> None:
-    sample = system.monitor.wait_until(caught_up, WAIT_SECONDS)
-    assert (sample.lag_events, sample.lag_seconds, sample.staleness_seconds, sample.lost_events) == (0, 0.0, 0.0, 0)
-    assert sample.naive_seconds is not None
-    assert sample.naive_seconds < 0
+    hub, outbox = Schedule(), Schedule()
+    system.let_pass(6)
+    samples = system.samples_since(hub.began)
+    must_tell(samples, hub, lambda sample: sample.lag_events, lambda sample: sample.staleness_seconds)
+    must_tell(samples, outbox, lambda sample: sample.outbox.events, lambda sample: sample.outbox_seconds)
+    assert {(sample.lost_events, sample.parked_events) for sample in samples} == {(0, 0)}
+    assert all(sample.naive_seconds is not None and sample.naive_seconds < 0 for sample in samples)
 
 
 def test_a_dead_projector_shows_as_events_and_as_a_growing_age_while_the_naive_formula_stands_still(
     system: System,
 ) -> None:
+    dying = now()
     system.projector.stop()
-    before = system.published(6)
-    first = system.monitor.wait_until(lambda sample: sample.lag_events == 6, WAIT_SECONDS)
-    assert first.lag_seconds is not None
-    assert 0 <= first.lag_seconds <= (first.at - before).total_seconds()
-    later = system.monitor.wait_until(lambda sample: (sample.at - first.at).total_seconds() > 1, WAIT_SECONDS)
-    assert later.lag_seconds == pytest.approx(first.lag_seconds + (later.at - first.at).total_seconds())
-    assert later.naive_seconds == first.naive_seconds
-    assert later.projector_beat_at == first.projector_beat_at
+    dead, hub = now(), Schedule()
+    for count in (1, 6):
+        with hub.becomes(count):
+            system.published(count - sum(hub.counts(now(), now())))
+        system.let_pass(5)
+    waiting = system.samples_since(hub.began)
+    with hub.becomes(0):
+        system.projector.start()
+        system.projector.wait_until_visible(f"{system.orders[-1]}@1", WAIT_SECONDS)
+        for order in system.orders[-6:]:
+            system.projector.wait_until_visible(f"{order}@1", WAIT_SECONDS)
+    system.let_pass(4)
+    must_tell(system.samples_since(hub.began), hub, lambda sample: sample.lag_events, lambda sample: sample.lag_seconds)
+    assert {sample.outbox.events for sample in waiting[-3:]} == {0}
+    assert len({sample.naive_seconds for sample in waiting[-3:]}) == 1, "frozen"
+    (beat,) = {sample.projector_beat_at for sample in waiting}
+    assert beat is not None
+    assert dying - timedelta(seconds=IDLE_SECONDS) - TICK <= beat <= dead
 
 
 def test_one_partition_that_is_stuck_is_seen_although_the_others_go_on(system: System) -> None:
-    stuck = system.hub_partition(f"order-20260105-{len(system.orders):04}")
-    system.lab.faults.event_hubs.pause_partition(stuck, hub=system.lab.hub, group="$Default")
-    before = system.published(12)
-    waiting = sum(system.hub_partition(order) == stuck for order in system.orders[-12:])
-    assert 0 < waiting < 12
-    sample = system.monitor.wait_until(lambda sample: sample.lag_events == waiting, WAIT_SECONDS)
-    assert {part.partition_id: part.lag_events for part in sample.partitions if part.lag_events} == {stuck: waiting}
-    assert sample.lag_seconds is not None
-    assert 0 <= sample.lag_seconds <= (sample.at - before).total_seconds()
+    stuck = system.hub_partition(system.next_order())
+    fault = system.lab.faults.event_hubs.pause_partition(stuck, hub=system.lab.hub, group="$Default")
+    hub = Schedule()
+    with hub.becomes(1):
+        system.published(1)
+    system.let_pass(5)
+    started = len(system.orders)
+    behind = [order for order in more_orders(system, 12) if system.hub_partition(order) == stuck]
+    assert 0 < len(behind) < 11
+    with hub.becomes(1 + len(behind)):
+        system.published(12)
+        for order in set(system.orders[started:]) - set(behind):
+            system.projector.wait_until_visible(f"{order}@1", WAIT_SECONDS)
+    system.let_pass(5)
+    newest = system.monitor.samples[-1]
+    assert {part.partition_id for part in newest.partitions if part.lag_events} == {stuck}
+    assert newest.naive_seconds is not None
+    with hub.becomes(0):
+        fault.clear()
+        for order in behind:
+            system.projector.wait_until_visible(f"{order}@1", WAIT_SECONDS)
+    system.let_pass(4)
+
+    def events(sample: LagSample) -> int:
+        return sum(part.lag_events for part in sample.partitions if part.partition_id == stuck)
+
+    must_tell(system.samples_since(hub.began), hub, events, lambda sample: sample.lag_seconds)
+
+
+def test_samples_of_a_calm_system_open_no_connection(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    system.let_pass(1)
+    opened: list[object] = []
+    anew = asyncio.open_connection
+
+    async def counted(*where: Any, **how: Any) -> Any:
+        opened.append(how)
+        return await anew(*where, **how)
+
+    monkeypatch.setattr(asyncio, "open_connection", counted)
+    system.let_pass(4)
+    assert opened == []
+
+
+def more_orders(system: System, orders: int) -> list[str]:
+    """The names of the next ones."""
+    return [f"order-20260105-{len(system.orders) + number:04}" for number in range(orders)]
+
+
+def test_a_producers_fast_clock_fools_the_time_in_the_event_and_no_measure(system: System) -> None:
+    class Fast:
+        def now(self) -> datetime:
+            return datetime.now(UTC) + timedelta(minutes=5)
+
+    system.projector.stop()
+    hub = Schedule()
+    with hub.becomes(1):
+        system.published(1, Fast())
+    system.let_pass(5)
+    with hub.becomes(0):
+        system.projector.start()
+        system.projector.wait_until_visible(f"{system.orders[-1]}@1", WAIT_SECONDS)
+    system.let_pass(4)
+    samples = system.samples_since(hub.began)
+    must_tell(samples, hub, lambda sample: sample.lag_events, lambda sample: sample.lag_seconds)
+    (event,) = history(system.lab.container("write-model", "command"), system.orders[-1])
+    fooled = naive_lag_seconds(event.timestamp, samples[-1].newest_update_at)
+    truth = samples[-1].naive_seconds
+    assert fooled is not None
+    assert truth is not None
+    assert truth < 0 < 300 - WAIT_SECONDS < fooled < 300
 
 
 def test_an_age_that_cannot_be_read_is_unknown_and_the_events_are_counted_all_the_same(system: System) -> None:
-    stuck = system.hub_partition(f"order-20260105-{len(system.orders):04}")
+    stuck = system.hub_partition(system.next_order())
     system.lab.faults.event_hubs.pause_partition(stuck, hub=system.lab.hub)
     system.published(1)
     sample = system.monitor.wait_until(lambda sample: sample.lag_events == 1, WAIT_SECONDS)
@@ -154,16 +197,28 @@ def test_samples_that_cannot_be_read_are_missing_and_the_monitor_goes_on(system:
 
 
 def test_a_dead_relay_shows_in_the_outbox_while_the_hub_looks_caught_up(system: System) -> None:
+    dying = now()
     system.relay.stop()
-    before = datetime.now(UTC)
-    for _ in range(3):
-        system.order()
-    sample = system.monitor.wait_until(lambda sample: sample.outbox.events == 3, WAIT_SECONDS)
-    assert (sample.lag_events, sample.lag_seconds) == (0, 0.0)
-    assert sample.staleness_seconds is not None
-    assert 0 <= sample.staleness_seconds <= (sample.at - before).total_seconds() + 1, "_ts counts whole seconds"
-    assert sample.naive_seconds is not None
-    assert sample.naive_seconds < 0
+    system.monitor.wait_until(lambda sample: sample.at.microsecond > 600_000, WAIT_SECONDS)  # `_ts` has no fractions
+    dead, outbox, hub = now(), Schedule(), Schedule()
+    for count in (1, 4):
+        with outbox.becomes(count):
+            for _ in range(count - sum(outbox.counts(now(), now()))):
+                system.order()
+        system.let_pass(5)
+    waiting = system.samples_since(outbox.began)
+    must_tell(waiting, hub, lambda sample: sample.lag_events, lambda sample: sample.lag_seconds)
+    assert all(sample.staleness_seconds == sample.outbox_seconds for sample in waiting)
+    assert all(sample.naive_seconds is not None and sample.naive_seconds < 0 for sample in waiting)
+    with outbox.becomes(0):
+        system.relay.start()
+        system.relay.wait_until_published(f"{system.orders[-1]}@1", WAIT_SECONDS)
+    system.let_pass(4)
+    samples = system.samples_since(outbox.began)
+    must_tell(samples, outbox, lambda sample: sample.outbox.events, lambda sample: sample.outbox_seconds)
+    (beat,) = {sample.relay_beat_at for sample in waiting}
+    assert beat is not None
+    assert dying - timedelta(seconds=BEAT_SECONDS) - TICK <= beat <= dead
 
 
 def test_a_history_that_the_read_models_show_completely_is_no_lag_for_a_monitor_that_starts_late(

@@ -1,0 +1,112 @@
+"""Peeking at the first unapplied event of a hub partition: which of the events in hand it is, and when others come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from labkit.lag_monitoring import sources
+from labkit.lag_monitoring.sources import Peek
+
+AT = datetime(2026, 1, 5, 9, tzinfo=UTC)
+
+
+def taken_at(number: int) -> datetime:
+    return AT + timedelta(seconds=number)
+
+
+class Hub:
+    """A consumer client that hands out these batches, and then calls with nothing, as the SDK does."""
+
+    def __init__(self, *batches: Sequence[int]) -> None:
+        self.batches = list(batches)
+        self.begun_at: list[object] = []
+        self.calls = 0
+
+    async def receive_batch(self, on_event_batch: Callable[..., Any], **how: Any) -> None:
+        self.begun_at.append(how["starting_position"])
+        begin = -1 if how["starting_position"] == "-1" else how["starting_position"]
+        left = [[number for number in batch if number > begin] for batch in self.batches]
+        while True:
+            batch = left.pop(0) if left else []
+            self.calls += 1
+            events = [SimpleNamespace(sequence_number=one, enqueued_time=taken_at(one)) for one in batch]
+            await on_event_batch(None, events)
+            await asyncio.sleep(0)
+
+
+def peek_at(hub: Any) -> Peek:
+    return Peek(hub, "0")
+
+
+def test_of_several_events_in_hand_the_first_that_is_not_applied_tells_the_age() -> None:
+    async def look() -> None:
+        peek = peek_at(Hub([5, 6, 7], [8, 9]))
+        assert [await peek.after(applied) for applied in (4, 5, 6, 7, 8)] == [taken_at(n) for n in (5, 6, 7, 8, 9)]
+        await peek.close()
+
+    asyncio.run(look())
+
+
+def test_what_was_applied_meanwhile_is_let_pass_and_the_next_one_found() -> None:
+    async def look() -> None:
+        peek = peek_at(Hub(*([number] for number in range(1_000))))
+        assert await peek.after(-1) == taken_at(0)
+        await peek.let_pass(700)
+        assert await peek.after(900) == taken_at(901)
+        await peek.close()
+
+    asyncio.run(look())
+
+
+def test_read_models_that_went_back_are_peeked_at_anew() -> None:
+    async def look() -> None:
+        hub = Hub([0, 1, 2, 3, 4, 5])
+        peek = peek_at(hub)
+        assert await peek.after(2) == taken_at(3)
+        await peek.let_pass(5)
+        assert await peek.after(1) == taken_at(2)
+        assert hub.begun_at == [2, 1]
+        await peek.close()
+
+    asyncio.run(look())
+
+
+def test_a_hub_that_hands_nothing_out_gives_no_age_and_is_not_asked_on_and_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "PEEK_SECONDS", 0.05)
+
+    async def look() -> None:
+        hub = Hub()
+        peek = peek_at(hub)
+        assert await peek.after(3) is None
+        calls = hub.calls
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert hub.calls <= calls + 1  # held: nobody asks
+        await peek.close()
+
+    asyncio.run(look())
+
+
+def test_what_ended_the_receiver_is_told_at_the_end() -> None:
+    class Gone(Hub):
+        async def receive_batch(self, on_event_batch: Callable[..., Any], **how: Any) -> None:
+            raise PermissionError("no longer")
+
+    async def look() -> None:
+        peek = peek_at(Gone())
+        peek_seconds = sources.PEEK_SECONDS
+        sources.PEEK_SECONDS = 0.05
+        try:
+            assert await peek.after(3) is None
+        finally:
+            sources.PEEK_SECONDS = peek_seconds
+        with pytest.raises(PermissionError):
+            await peek.close()
+
+    asyncio.run(look())
