@@ -34,7 +34,7 @@ from starlette.responses import Response
 
 from labkit.clock import WallClock
 from labkit.events.relay import Relay
-from labkit.lab import Lab, attach_lab, open_lab
+from labkit.lab import Lab, open_lab
 from labkit.lag_monitoring.alerting import Alerter
 from labkit.lag_monitoring.alerts import Alerts, Rule
 from labkit.lag_monitoring.history import LagHistory
@@ -47,6 +47,7 @@ from labkit.projections.read_store import ReadStore
 from labkit.read_queries.api import query_app
 from labkit.read_queries.synapse import Synapse
 from labkit.settings import DATA_DIR, embedded_status, stop_embedded
+from labkit.verbs.attaching import attach_lab
 from labkit.workload import Sent, drive, due_seconds, steady
 from labkit.write_model.api import command_app
 from labkit.write_model.handler import CommandHandler, Context
@@ -149,7 +150,7 @@ ROLES: dict[str, Callable[[Lab, str], AbstractContextManager[str]]] = {
 
 
 def play(role: str, name: str, tables: str, pipe: Connection) -> None:
-    """One role in a process of its own: tells where it listens, its CPU seconds when asked, and at last how it ended."""
+    """One role in a process of its own: tells where it listens, its CPU seconds when asked, at last how it ended."""
     lab = attach_lab(name)
     try:
         with ROLES[role](lab, tables) as url:

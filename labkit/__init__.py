@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from labkit.lab import Lab, attach_lab, open_lab
+    from labkit.lab import Lab, open_lab
 
-__all__ = ["Lab", "attach_lab", "open_lab"]
+__all__ = ["Lab", "open_lab"]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,8 @@ tables written to a data lake stay there.
 A kernel that ends without `close` closes its labs on its way out. What a killed one leaves behind is deleted when the
 next lab is opened here (`owners`); on Azure its containers stay.
 
-`attach_lab` gives another process a lab that is open: the same clients, nothing made, nothing deleted.
+A lab that is `attached_to` one that is open gives another process the same clients; it makes and deletes nothing
+(`verbs.attaching`).
 """
 
 from __future__ import annotations
@@ -32,11 +33,10 @@ from azure.core.exceptions import AzureError
 from azure.cosmos import ContainerProxy, CosmosClient, DatabaseProxy, PartitionKey
 from azure.cosmos.exceptions import CosmosResourceNotFoundError
 from azure.eventhub import EventHubConsumerClient, EventHubProducerClient
-from azure.eventhub.aio import EventHubConsumerClient as AsyncEventHubConsumerClient
+from azure.eventhub.aio import EventHubConsumerClient as AsyncConsumer
 
 from labkit import owners, settings
 from labkit.clock import SteppingClock
-from labkit.errors import LabError
 from labkit.settings import Role, Target
 
 if TYPE_CHECKING:
@@ -47,10 +47,6 @@ if TYPE_CHECKING:
     from localazure.faults import Faults
 
 log = logging.getLogger(__name__)
-
-
-class NoSuchLab(LabError, LookupError):
-    """Which lab is meant cannot be told, or it is not open; the message lists those that are."""
 
 
 @cache
@@ -151,13 +147,11 @@ class Lab:
         self._closers.append(client.close)
         return client
 
-    def async_consumer(
-        self, role: str = "projector", group: str = "$Default", **options: Any
-    ) -> AsyncEventHubConsumerClient:
+    def async_consumer(self, role: str = "projector", group: str = "$Default", **options: Any) -> AsyncConsumer:
         """As `consumer`, for asyncio; who asks closes it."""
         connection = self._target.event_hubs_for(settings.the_role(role), "listen")
         options = {"eventhub_name": self.hub, "ssl_context": trust(), **options}
-        return AsyncEventHubConsumerClient.from_connection_string(connection, group, **options)
+        return AsyncConsumer.from_connection_string(connection, group, **options)
 
     def publisher(self) -> EventGridPublisherClient:
         """A new client for the topic that alerts go to: this lab's own, or the one that the environment names.
@@ -287,31 +281,3 @@ def open_lab(number: str, *, seed: int = 7, partitions: int = 4, target: Target 
     Raises: `SettingsError` if the environment names some connections, but not all.
     """
     return Lab(number, target or settings.target(), seed=seed, partitions=partitions)
-
-
-def open_labs(target: Target) -> list[str]:
-    """The names of the labs that are open on this Azure; on Azure itself also of those that were left behind."""
-    if target.owners:
-        return owners.owned(target.owners)
-    if target.database is None:
-        return []
-    ending = "-parked-events"
-    with CosmosClient.from_connection_string(target.cosmos_for(Role.MONITOR)) as client:
-        found = client.get_database_client(target.database).list_containers()
-        return sorted(one["id"].removesuffix(ending) for one in found if one["id"].endswith(ending))
-
-
-def attach_lab(name: str | None = None, *, target: Target | None = None) -> Lab:
-    """A lab that is open, in this process or another one; without a name, the only one there is.
-
-    Raises: `NoSuchLab` naming the labs that are open if it is none of them, or not to be told; `SettingsError`.
-    """
-    chosen = target or settings.target()
-    there = open_labs(chosen)
-    if name not in there and (name is not None or len(there) != 1):
-        chosen.detach()
-        listed = f"open are {', '.join(there)}" if there else "no lab is open: open one in a notebook first"
-        asked = f"no lab {name!r} is open" if name else "say which lab is meant"
-        raise NoSuchLab(f"{asked}; {listed}" if there else listed)
-    found = name or there[0]
-    return Lab(found.removeprefix("lab").partition("-")[0], chosen, attached_to=found)

@@ -38,13 +38,7 @@ from labkit.write_model.orders import (
 
 NAMES = ("Ada", "Ben", "Cleo", "Dora", "Emil", "Finn", "Greta", "Hugo", "Ines", "Jan", "Kaja", "Lena")
 GOODS = (("tea", "4.20"), ("coffee", "7.90"), ("mug", "12.50"), ("kettle", "39.00"), ("honey", "6.35"), ("jam", "3.15"))
-FATES = (
-    ((), 20),
-    ((PayOrder,), 25),
-    ((PayOrder, ShipOrder), 40),
-    ((CancelOrder,), 10),
-    ((PayOrder, CancelOrder), 5),
-)
+FATES = (((), 20), ((PayOrder,), 25), ((PayOrder, ShipOrder), 40), ((CancelOrder,), 10), ((PayOrder, CancelOrder), 5))
 """What happens to an order after it was made, and in how many of 100 cases."""
 
 

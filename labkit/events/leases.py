@@ -27,7 +27,6 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Any
 
 from azure.core import MatchConditions
@@ -100,7 +99,7 @@ def read_leases(
     state: ContainerProxy,
     write_model: ContainerProxy,
     wanted: Callable[[FeedRange], bool] = lambda _: True,
-    known: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+    known: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Iterator[Lease]:
     """The leases of the wanted ranges as they are now; ranges that no relay has seen yet come without an etag.
 
@@ -108,7 +107,7 @@ def read_leases(
     """
 
     def named(name: str) -> Mapping[str, Any] | None:
-        return known.get(name) or document_named(state, name)
+        return (known or {}).get(name) or document_named(state, name)
 
     roots = named(ROOTS)
     ranges = roots["feedRanges"] if roots else list(write_model.read_feed_ranges())

@@ -28,46 +28,38 @@ READ = {"operation": "READ", "status_code_field": b"status-code", "description_f
 async def kept_open(consumer: EventHubConsumerClient) -> AsyncIterator[None]:
     """Within the block, what this client asks of its hub goes over one link, one request after the other."""
     client: Any = consumer
-    in_the_sdks_way = getattr(client, "_management_request_async", None)
-    if in_the_sdks_way is None:  # another SDK
-        yield
-        return
-    links: list[Any] = []
+    in_the_sdks_way = client._management_request_async
+    kept: list[Any] = []
     free = asyncio.Lock()
 
     async def ask(message: Any, op_type: bytes) -> Any:
         async with free:
             try:
-                auth, link = links or await _open(client, links)
+                if not kept:
+                    auth = await client._create_auth_async()
+                    kept[:] = auth, client._amqp_transport.create_mgmt_client(client._address, auth, client._config)
+                    await kept[1].open_async()
+                    while not await kept[1].client_ready_async():  # which waits for the next frame
+                        pass
+                auth, link = kept
                 message.application_properties["security_token"] = (await auth.get_token()).token
                 answer = await link.mgmt_request_async(message, operation_type=op_type.decode(), **READ)
                 if int(answer[0]) < 400:
                     return answer[2]
             except Exception as error:  # by any name: what follows raises it by the SDK's own
                 log.info("the management link is dropped: %r", error)
-            await _close(links)
+            await close()
         return await in_the_sdks_way(message, op_type=op_type)
+
+    async def close() -> None:
+        if kept:
+            link, kept[:] = kept[1], []
+            with contextlib.suppress(Exception):  # it may be broken, which is why it is closed
+                await link.close_async()
 
     client._management_request_async = ask
     try:
         yield
     finally:
         del client._management_request_async
-        await _close(links)
-
-
-async def _open(client: Any, links: list[Any]) -> list[Any]:
-    auth = await client._create_auth_async()
-    link = client._amqp_transport.create_mgmt_client(client._address, mgmt_auth=auth, config=client._config)
-    links[:] = [auth, link]
-    await link.open_async()
-    while not await link.client_ready_async():  # which waits for the next frame
-        pass
-    return links
-
-
-async def _close(links: list[Any]) -> None:
-    if links:
-        with contextlib.suppress(Exception):
-            await links[1].close_async()
-        links.clear()
+        await close()

@@ -102,20 +102,15 @@ class LagSample:
 
     def as_row(self) -> dict[str, object]:
         """One row of the tidy frame: a column per measure, `lag_events_<hub partition>` per hub partition."""
-        return {
-            "at": self.at,
-            "outbox_events": self.outbox.events,
-            "outbox_seconds": self.outbox_seconds,
-            "lag_events": self.lag_events,
-            "lag_seconds": self.lag_seconds,
-            "staleness_seconds": self.staleness_seconds,
-            "naive_seconds": self.naive_seconds,
-            "parked_events": self.parked_events,
-            "parked_seconds": age_seconds(self.oldest_parked_at, self.at),
-            "relay_beat_seconds": age_seconds(self.relay_beat_at, self.at),
-            "projector_beat_seconds": age_seconds(self.projector_beat_at, self.at),
-            "lost_events": self.lost_events,
-        } | {f"lag_events_{partition.partition_id}": partition.lag_events for partition in self.partitions}
+        named = ("lag_events", "lag_seconds", "outbox_seconds", "staleness_seconds", "naive_seconds", "lost_events")
+        oldest = {"parked": self.oldest_parked_at}
+        ages = oldest | {"relay_beat": self.relay_beat_at, "projector_beat": self.projector_beat_at}
+        return (
+            {"at": self.at, "outbox_events": self.outbox.events, "parked_events": self.parked_events}
+            | {name: getattr(self, name) for name in named}
+            | {f"{name}_seconds": age_seconds(moment, self.at) for name, moment in ages.items()}
+            | {f"lag_events_{partition.partition_id}": partition.lag_events for partition in self.partitions}
+        )
 
 
 def naive_lag_seconds(newest_event_at: datetime | None, newest_update_at: datetime | None) -> float | None:

@@ -26,17 +26,10 @@ from azure.eventhub.aio import EventHubConsumerClient
 
 from labkit.errors import NotYet
 from labkit.events.relay import may_pass
+from labkit.lag_monitoring import sources
 from labkit.lag_monitoring.history import LagHistory
 from labkit.lag_monitoring.management import kept_open
 from labkit.lag_monitoring.measures import LagSample, OutboxLag
-from labkit.lag_monitoring.sources import (
-    RECEIVE_SECONDS,
-    HubWatch,
-    applied_positions,
-    newest_update,
-    outbox_lag,
-    parked,
-)
 from labkit.projections.read_store import ReadStore
 
 log = logging.getLogger(__name__)
@@ -79,7 +72,7 @@ class LagMonitor:
         """Samples that could not be taken."""
         self._open_consumer = open_consumer
         self._store = store
-        self._positions = applied_positions(store, first)
+        self._first = dict(first or {})
         self._containers = (write_model, relay_state, parked_events)
         self._projector_beat = projector_beat
         self._interval_seconds = interval_seconds
@@ -170,9 +163,9 @@ class LagMonitor:
 
     async def _work(self, ready: threading.Event) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
-        options = {"load_balancing_interval": RECONNECT_SECONDS, "socket_timeout": RECEIVE_SECONDS}
+        options = {"load_balancing_interval": RECONNECT_SECONDS, "socket_timeout": sources.RECEIVE_SECONDS}
         async with self._open_consumer(**options) as consumer, kept_open(consumer):
-            hub = HubWatch(consumer, self._positions)
+            hub = sources.HubWatch(consumer, self._positions)
             try:
                 await hub.open()
                 ready.set()
@@ -185,7 +178,7 @@ class LagMonitor:
                 await asyncio.to_thread(self._append)
                 await hub.close()
 
-    async def _try(self, hub: HubWatch, name: str, failed_before: int) -> bool:
+    async def _try(self, hub: sources.HubWatch, name: str, failed_before: int) -> bool:
         """Whether a sample could be taken. Raises: what keeps failing, and what no other try can change."""
         try:
             await self._sample(hub, name)
@@ -197,7 +190,7 @@ class LagMonitor:
             return False
         return True
 
-    async def _sample(self, hub: HubWatch, name: str) -> None:
+    async def _sample(self, hub: sources.HubWatch, name: str) -> None:
         """Read everything once. What is missing at the end was missing at the beginning: the sample is dated then.
 
         Outbox before hub, the way that events travel: one on the move may be counted twice, and never not at all. What
@@ -219,7 +212,7 @@ class LagMonitor:
             relay_beat_at=relay_beat_at,
             projector_beat_at=datetime.fromtimestamp(beat, UTC) if beat else None,
             newest_event_at=hub.newest_event_at,
-            newest_update_at=await asyncio.to_thread(newest_update, self._store),
+            newest_update_at=await asyncio.to_thread(sources.newest_update, self._store),
         )
         with self._sampled:
             self._samples.append(sample)
@@ -231,6 +224,10 @@ class LagMonitor:
             await asyncio.to_thread(self._append)
             self._next_append = time.monotonic() + APPEND_SECONDS
 
+    def _positions(self, hub: str, partition_ids: list[str]) -> Mapping[str, int]:
+        """The last sequence number that every table has applied; where none has, what was there on opening the lab."""
+        return self._store.current().lowest(hub, partition_ids, self._first)
+
     def _append(self) -> None:
         if self._history is not None:
             self._history.append(self._unwritten)
@@ -239,4 +236,4 @@ class LagMonitor:
     def _read_cosmos(self, hub: str) -> tuple[tuple[OutboxLag, datetime | None], tuple[int, datetime | None], float]:
         write_model, relay_state, parked_events = self._containers
         beat = self._projector_beat() if self._projector_beat else 0.0
-        return outbox_lag(write_model, relay_state), parked(parked_events, hub), beat
+        return sources.outbox_lag(write_model, relay_state), sources.parked(parked_events, hub), beat

@@ -154,15 +154,6 @@ async def _on_error(context: PartitionContext | None, error: Exception) -> None:
     log.warning("monitor receiving from %s: %r", context.partition_id if context else "the hub", error)
 
 
-def applied_positions(
-    store: ReadStore, first: Mapping[str, int] | None = None
-) -> Callable[[str, list[str]], dict[str, int]]:
-    """The last sequence number that every table has applied; where none has, what was there when the lab was opened."""
-    beginnings = dict(first or {})
-
-    return lambda hub, partition_ids: store.current().lowest(hub, partition_ids, beginnings)
-
-
 def newest_update(store: ReadStore) -> datetime | None:
     """When the newest commit to `orders` was made: `updated_at` as MERGE statements usually write it."""
     newest = store.current().table(ORDERS).history(1)  # more than one when a commit comes in between

@@ -39,11 +39,7 @@ class Replayed:
 
 
 def replay(
-    parking: ParkingLane,
-    store: ReadStore,
-    hub: str,
-    aggregate_id: str,
-    query_container: QueryContainer | None = None,
+    parking: ParkingLane, store: ReadStore, hub: str, aggregate_id: str, query_container: QueryContainer | None = None
 ) -> Replayed:
     """Apply what can be applied of the aggregate's parked events, in order, to the tables in use.
 

@@ -33,11 +33,7 @@ class Seat:
     """One candidate's view of the seat of a hub and consumer group."""
 
     def __init__(
-        self,
-        ownerships: OwnershipStore,
-        *,
-        lease_seconds: float = 3.0,
-        monotonic: Callable[[], float] = time.monotonic,
+        self, ownerships: OwnershipStore, *, lease_seconds: float = 3.0, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         self.lease_seconds = lease_seconds
         self.candidate = uuid.uuid4().hex

@@ -109,8 +109,8 @@ def discard(aggregate_id: str, place: str | None, lab_name: str | None, everythi
 @contextmanager
 def lane_of(lab_name: str | None) -> Iterator[tuple[Lab, ParkingLane]]:
     """The lab and its lane, with the projector's rights. Raises: `NoSuchLab`."""
-    from labkit import attach_lab
     from labkit.projections.parking import ParkingLane
+    from labkit.verbs.attaching import attach_lab
 
     with attach_lab(lab_name) as lab:
         yield lab, ParkingLane(lab.container("parked-events", "projector"))
