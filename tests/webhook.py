@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Callable
@@ -26,12 +27,18 @@ class Webhook:
         """Headers and body of each delivery, refused ones too."""
         self.taken: list[dict[str, Any]] = []
         """The events that were answered with 2xx, in order."""
+        self.answering = threading.Event()
+        """Clear it, and deliveries wait for it before they are answered."""
+        self.answering.set()
+        self.location = ""
+        """Told with each answer that is not 2xx."""
         self._changed = threading.Condition()
         methods = ["OPTIONS", "POST"]
         self._serving = Serving(Starlette(routes=[Route("/hook", self._called, methods=methods)])).start()
         self.url = f"{self._serving.url}/hook"
 
     def stop(self) -> None:
+        self.answering.set()
         self._serving.stop()
 
     def wait_until(self, holds: Callable[[Webhook], bool], timeout_seconds: float = 20.0) -> None:
@@ -48,9 +55,10 @@ class Webhook:
             return Response(headers={"WebHook-Allowed-Origin": self.allows} if self.allows else {})
         body = json.loads(await request.body())
         status = self.answers.pop(0) if self.answers else 200
+        await asyncio.to_thread(self.answering.wait, 60)
         with self._changed:
             self.requests.append((dict(request.headers), body))
             if status < 300:
                 self.taken += body if isinstance(body, list) else [body]
             self._changed.notify_all()
-        return Response(status_code=status)
+        return Response(status_code=status, headers={"Location": self.location} if self.location else {})

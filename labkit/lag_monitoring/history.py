@@ -47,14 +47,8 @@ COLUMNS = pa.schema(
         *((name, _SECONDS) for name in MEASURES),
     ]
 )
-_KEPT = (
-    "parked_events",
-    "oldest_parked_at",
-    "relay_beat_at",
-    "projector_beat_at",
-    "newest_event_at",
-    "newest_update_at",
-)
+_BEATS = ("relay_beat_at", "projector_beat_at")
+_KEPT = ("parked_events", "oldest_parked_at", *_BEATS, "newest_event_at", "newest_update_at")
 
 
 class LagHistory:

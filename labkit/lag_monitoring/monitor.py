@@ -4,7 +4,8 @@ Owns the loop and the clients it reads with. Refuses to know how a figure is rea
 (`measures`), and how samples are kept (`history`). It may read everything, and writes nothing but that table: role
 "monitor", consumer group "monitor".
 
-A sample that cannot be read is a gap in the frame and counts in `failures`; several in a row end the monitor, and
+A sample that cannot be read is a gap in the frame and counts in `failures`: a service that is away may be back, and
+meanwhile it is for the alerts to say that there are no samples. What no other try can change ends the monitor, and
 `error` says why. It never guesses.
 """
 
@@ -36,7 +37,6 @@ log = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 1.0
 RECONNECT_SECONDS = 1.0
-FAILURES_IN_A_ROW = 10
 APPEND_SECONDS = 10.0
 """So often the samples taken meanwhile go to the table, in one commit."""
 SAMPLES_IN_MEMORY = 20_000
@@ -166,29 +166,25 @@ class LagMonitor:
         options = {"load_balancing_interval": RECONNECT_SECONDS, "socket_timeout": sources.RECEIVE_SECONDS}
         async with self._open_consumer(**options) as consumer, kept_open(consumer):
             hub = sources.HubWatch(consumer, self._positions)
+            ready.set()
             try:
-                await hub.open()
-                ready.set()
-                in_a_row = 0
                 while not self._stopping.is_set():
-                    in_a_row = 0 if await self._try(hub, consumer.eventhub_name, in_a_row) else in_a_row + 1
+                    await self._try(hub, consumer.eventhub_name)
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._stopping.wait(), self._interval_seconds)
             finally:
                 await asyncio.to_thread(self._append)
                 await hub.close()
 
-    async def _try(self, hub: sources.HubWatch, name: str, failed_before: int) -> bool:
-        """Whether a sample could be taken. Raises: what keeps failing, and what no other try can change."""
+    async def _try(self, hub: sources.HubWatch, name: str) -> None:
+        """Take a sample, or note that it failed. Raises: what no other try can change."""
         try:
             await self._sample(hub, name)
         except Exception as error:
-            if failed_before + 1 == FAILURES_IN_A_ROW or not may_pass(error):
+            if not may_pass(error):
                 raise
             self.failures += 1
             log.warning("no sample: %r", error)
-            return False
-        return True
 
     async def _sample(self, hub: sources.HubWatch, name: str) -> None:
         """Read everything once. What is missing at the end was missing at the beginning: the sample is dated then.

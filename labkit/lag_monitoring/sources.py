@@ -56,12 +56,10 @@ class HubWatch:
         self._peeks: dict[str, Peek] = {}
         self.newest_event_at: datetime | None = None
 
-    async def open(self) -> None:
-        """Learn which hub partitions there are."""
-        self._peeks = {part: Peek(self._consumer, part) for part in await self._consumer.get_partition_ids()}
-
     async def partitions(self) -> tuple[PartitionLag, ...]:
         """All hub partitions, the ends first and what is applied afterwards."""
+        if not self._peeks:
+            self._peeks = {part: Peek(self._consumer, part) for part in await self._consumer.get_partition_ids()}
         ends = [await self._consumer.get_partition_properties(part) for part in self._peeks]
         self.newest_event_at = max((end["last_enqueued_time_utc"] for end in ends if not end["is_empty"]), default=None)
         applied = await asyncio.to_thread(self._positions, self._consumer.eventhub_name, list(self._peeks))

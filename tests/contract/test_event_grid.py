@@ -194,6 +194,41 @@ def test_what_fails_is_tried_again_until_it_is_taken(azure: LocalAzure, topic: s
     hook.stop()
 
 
+def test_a_webhook_that_points_elsewhere_is_not_followed_and_tried_again(
+    azure: LocalAzure, topic: str, webhook: Webhook
+) -> None:
+    other = Webhook()
+    webhook.answers, webhook.location = [301, 302, 307, 308], other.url
+    azure.subscribe_webhook(topic, "alerts", webhook.url, time_scale=0.001)
+    with publisher(azure, topic) as client:
+        client.send(event(1))
+    webhook.wait_until(lambda hook: hook.ids() == ["e-1"])
+    assert (len(webhook.requests), other.requests) == (5, [])
+    other.stop()
+
+
+def test_a_webhook_that_never_answers_holds_up_no_other_and_gets_its_events_again(
+    own_azure: LocalAzure, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("localazure.eventgrid.delivery.ANSWER_SECONDS", 0.5)
+    silent = Webhook()
+    silent.answering.clear()
+    own_azure.create_topic("alerts")
+    own_azure.subscribe_webhook("alerts", "silent", silent.url, time_scale=0.001)
+    own_azure.subscribe_webhook("alerts", "well", webhook.url)
+    with publisher(own_azure, "alerts") as client:
+        client.send([event(number) for number in range(20)])
+        webhook.wait_until(lambda hook: len(hook.taken) == 20)
+        assert silent.taken == []
+        while not counted(own_azure, "failed_attempts"):
+            webhook.wait_until(lambda _: True)
+    silent.answering.set()
+    silent.wait_until(lambda hook: set(hook.ids()) == {f"e-{number}" for number in range(20)})
+    while counted(own_azure, "pending"):
+        silent.wait_until(lambda _: True)
+    silent.stop()
+
+
 def test_an_event_that_no_try_can_deliver_becomes_a_dead_letter_at_once(azure: LocalAzure, topic: str) -> None:
     hook = Webhook(400)
     azure.subscribe_webhook(topic, "alerts", hook.url, dead_letter=True)

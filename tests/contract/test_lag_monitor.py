@@ -6,10 +6,13 @@ import asyncio
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import localazure
 from labkit.errors import NotYet
 from labkit.events.ownership import OwnershipStore
 from labkit.events.relay import BEAT_SECONDS, Relay
@@ -271,6 +274,25 @@ def replace_monitor(system: System) -> LagMonitor:
     )
 
 
+def test_two_monitors_at_once_see_the_same_and_the_table_keeps_the_samples_of_both(system: System) -> None:
+    other = replace_monitor(system)
+    other.start()
+    system.projector.stop()
+    hub = Schedule()
+    with hub.becomes(3):
+        system.published(3)
+    for monitor in (system.monitor, other):
+        late = monitor.wait_until(lambda sample: sample.lag_events == 3, WAIT_SECONDS)
+        assert late.lag_seconds is not None
+        since = late.at - timedelta(seconds=late.lag_seconds)
+        assert hub.oldest(late.at)[0] <= since <= hub.oldest(late.at)[1]
+    other.stop()
+    system.monitor.stop()
+    kept = LagHistory(system.lab.tables_url).samples()
+    assert {sample.at for sample in (*other.samples, *system.monitor.samples)} <= {sample.at for sample in kept}
+    system.monitor.start()
+
+
 def test_another_process_sees_the_projectors_beat_by_its_seat(system: System) -> None:
     ownership = OwnershipStore(system.lab.container("ownership", "projector"))
     seat = Seat(ownership)
@@ -281,3 +303,22 @@ def test_another_process_sees_the_projectors_beat_by_its_seat(system: System) ->
     assert before <= beat() <= time.time()
     seat.leave(system.lab.hub, "$Default")
     assert beat() == 0.0
+
+
+def test_a_monitor_goes_on_when_azure_was_away_and_counts_what_it_could_not_read(tmp_path: Path) -> None:
+    azure = localazure.start(tmp_path / "azure")
+    with open_lab("05", target=embedded(azure, tmp_path / "tables")) as lab:
+        containers = [lab.container(name, "monitor") for name in ("write-model", "relay-state", "parked-events")]
+        consumer = partial(lab.async_consumer, "monitor", "monitor")
+        monitor = LagMonitor(consumer, ReadStore(lab.tables_url), *containers, interval_seconds=0.1)
+        monitor.start()
+        monitor.wait_until(caught_up, WAIT_SECONDS)
+        azure.close()
+        while monitor.failures < 2:
+            with pytest.raises(NotYet):
+                monitor.wait_until(lambda _: monitor.failures > 1, 0.2)
+        with localazure.start(tmp_path / "azure"):
+            monitor.wait_until(caught_up, 3 * WAIT_SECONDS)
+            monitor.stop()
+            assert monitor.error is None
+            lab.close()
