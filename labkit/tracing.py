@@ -50,9 +50,7 @@ def enable(exporter: SpanExporter | None = None) -> Callable[[], None]:
         try:
             from azure.monitor.opentelemetry.exporter import AzureMonitorTraceExporter
         except ImportError as error:
-            raise SettingsError(
-                "traces to Application Insights need: pip install azure-monitor-opentelemetry"
-            ) from error
+            raise SettingsError("traces there need: pip install azure-monitor-opentelemetry") from error
         provider.add_span_processor(BatchSpanProcessor(AzureMonitorTraceExporter(connection_string=connection)))
     else:
         raise SettingsError(f"give an exporter, or set {APPLICATION_INSIGHTS}")

@@ -25,13 +25,8 @@ COMPACT_EVERY_APPENDS = 100
 KEEP_DAYS = 30
 
 _MOMENT, _COUNT, _SECONDS = pa.timestamp("us", tz="UTC"), pa.int64(), pa.float64()
-_PARTITION = pa.struct(
-    [
-        ("partition_id", pa.string()),
-        *((name, _COUNT) for name in ("first_retained", "last_enqueued", "applied")),
-        ("oldest_unapplied_at", _MOMENT),
-    ]
-)
+_NUMBERS = [(name, _COUNT) for name in ("first_retained", "last_enqueued", "applied")]
+_PARTITION = pa.struct([("partition_id", pa.string()), *_NUMBERS, ("oldest_unapplied_at", _MOMENT)])
 MEASURES = ("outbox_seconds", "lag_seconds", "staleness_seconds", "naive_seconds")
 COLUMNS = pa.schema(
     [
