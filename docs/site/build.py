@@ -24,7 +24,7 @@ from sphinx.cmd.build import main as sphinx
 ROOT = Path(__file__).resolve().parents[2]
 SITE = Path(__file__).resolve().parent
 TEXTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/**/*.md", "sql/README.md", "deploy/**/README.md")
-BESIDE = ("LICENSE", "environment.yml", "notebooks/figures/*.svg")
+BESIDE = ("LICENSE", "environment.yml", "notebooks/figures/*.svg", "docs/pictures/*.png")
 """What the texts show or offer without its being a page."""
 
 SEARCH = "searchindex.js"
@@ -84,23 +84,27 @@ def lay_out(root: Path, source: Path) -> None:
     """Every page and what it shows, as Sphinx will read it. Raises: `WithoutWords`."""
     for pattern in (*TEXTS, *BESIDE):
         for path in sorted(root.glob(pattern)):
-            put(source, path.relative_to(root), path.read_text(encoding="utf-8"))
+            put(source, path.relative_to(root), path.read_bytes())
     for path in sorted((root / "notebooks").glob("[0-9]*.ipynb")):
         notebook(path, source)
     for name, text in reference(root / "labkit"):
-        put(source, Path("reference") / f"{name}.md", text)
+        put(source, Path("reference") / f"{name}.md", text.encode())
     with (source / "index.md").open("a", encoding="utf-8") as first:
         first.writelines(contents(source))
 
 
-def put(source: Path, name: Path, text: str) -> None:
-    """A file in its place. Links to notebooks lead to their pages, links to the README to the first page."""
-    if name.suffix == ".md":
-        text = re.sub(r"(\]\([^)\s]*?)\.ipynb(?=[)#])", r"\1.md", text)
-        text = re.sub(r"(\]\((?:\.\./)*)README\.md(?=[)#])", r"\1index.md", text) if len(name.parts) < 3 else text
+def put(source: Path, name: Path, content: bytes) -> None:
+    """A file in its place; the README becomes the first page."""
     path = source / ("index.md" if name == Path("README.md") else name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    path.write_bytes(linked(content.decode("utf-8"), name).encode("utf-8") if name.suffix == ".md" else content)
+
+
+def linked(text: str, name: Path) -> str:
+    """The text with links to notebooks leading to their pages, and links to the README to the first page."""
+    text = re.sub(r"(\]\([^)\s]*?)\.ipynb(?=[)#])", r"\1.md", text)
+    to_first = "../" * (len(name.parts) - 1) + "README.md"
+    return re.sub(rf"(?<=\]\(){re.escape(to_first)}(?=[)#])", to_first.replace("README", "index"), text)
 
 
 def notebook(path: Path, source: Path) -> None:
@@ -112,11 +116,9 @@ def notebook(path: Path, source: Path) -> None:
                 raise WithoutWords(f"{path.name}: the figure of cell {cell.id} has no alt text")
     exporter = MarkdownExporter(template_file=str(SITE / "notebook.md.j2"))
     text, resources = exporter.from_notebook_node(book, {"unique_key": path.stem, "output_files_dir": "outputs"})
-    put(source, Path("notebooks") / f"{path.stem}.md", text)
+    put(source, Path("notebooks") / f"{path.stem}.md", text.encode())
     for name, picture in resources["outputs"].items():
-        file = source / "notebooks" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(picture)
+        put(source, Path("notebooks") / name, picture)
 
 
 def reference(labkit: Path) -> Iterator[tuple[str, str]]:

@@ -19,9 +19,11 @@ from labkit.verbs import copies, places
 
 SETTINGS: Final = {
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
+    "@jupyterlab/notebook-extension:tracker": {"codeCellConfig": {"lineWrap": True}},
 }
 """JupyterLab's, where they differ from its own: no question about news and no look for updates, both of which need a
-network. Source: JupyterLab's documentation, "Advanced usage", default_setting_overrides.json."""
+network; and long lines of code go on below, for a reader's window seldom has 120 columns. Source: JupyterLab's
+documentation, "Advanced usage", default_setting_overrides.json."""
 
 ENCRYPTED: Final = "--KernelManager.transport_encryption=auto"
 """As for kernels that `run` starts: other users of the machine share its ports."""

@@ -1,4 +1,5 @@
-"""Writes path-01.svg ... path-05.svg beside itself: one picture of the whole path, each time with today's part lit.
+"""Writes path-01.svg ... path-05.svg beside itself: one picture of the whole path, each time with today's part lit; and
+path.svg, with no part lit.
 
 Run it after a change here and commit what it wrote; a test compares. The card is opaque, so it reads on white and on
 dark; lit and unlit differ in darkness, so it reads in black and white; at 360 pixels no text is below 10.
@@ -65,9 +66,9 @@ PATH = (
 
 
 def alt_text(lit: str) -> str:
-    """The picture in words."""
-    today = next(part for part in PATH if part.number == lit)
-    return f"The path of an order: {'; '.join(part.says for part in PATH)}. Lit today: {today.name.lower()}."
+    """The picture in words; `lit` is a part's number, or empty."""
+    today = "".join(f" Lit today: {part.name.lower()}." for part in PATH if part.number == lit)
+    return f"The path of an order: {'; '.join(part.says for part in PATH)}.{today}"
 
 
 def left_of(row: int, column: int) -> int:
@@ -120,7 +121,7 @@ def svg(lit: str) -> str:
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
         ' role="img" aria-labelledby="title words">',
-        '<title id="title">Where we are</title>',
+        f'<title id="title">{"Where we are" if lit else "The whole path"}</title>',
         f'<desc id="words">{escape(alt_text(lit))}</desc>',
         "<style>text{font-family:Verdana,'DejaVu Sans',Arial,sans-serif;text-anchor:middle}"
         ".what{font-size:17px;font-weight:bold}.about{font-size:14.5px}"
@@ -144,8 +145,12 @@ def svg(lit: str) -> str:
     return "\n".join([*lines, tap(), "</svg>", ""])
 
 
+def files() -> dict[str, str]:
+    """The name of each picture -> the part that is lit in it."""
+    return {"path.svg": ""} | {f"path-{part.number}.svg": part.number for part in PATH}
+
+
 if __name__ == "__main__":
-    for one in PATH:
-        target = Path(__file__).with_name(f"path-{one.number}.svg")
-        target.write_text(svg(one.number), encoding="utf-8", newline="\n")
-        print(f"{target.name}: {alt_text(one.number)}")
+    for name, part in files().items():
+        Path(__file__).with_name(name).write_text(svg(part), encoding="utf-8", newline="\n")
+        print(f"{name}: {alt_text(part)}")

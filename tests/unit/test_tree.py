@@ -84,3 +84,5 @@ def test_what_the_notebooks_import_stays_small_enough_to_read() -> None:
 def test_the_command_of_ci_is_the_command_of_the_readme() -> None:
     assert "python3 lab.py test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert "python3 lab.py test" in (ROOT / "README.md").read_text(encoding="utf-8")
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    assert re.findall(r"run: (.*)", workflow) == ["python lab.py test"]
