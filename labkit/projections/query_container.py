@@ -21,12 +21,13 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from azure.cosmos import ContainerProxy
 from azure.cosmos.exceptions import CosmosBatchOperationError
 
-from labkit.documents import document_named
+from labkit.documents import document_named, read_again
 from labkit.projections.folds import Arrival, read
 from labkit.projections.read_store import ORDERS, ReadStore, contents
 from labkit.projections.rows import OrderRow, Row, from_arrow
@@ -63,7 +64,7 @@ def document(row: OrderRow) -> dict[str, Any]:
 
 
 class QueryContainer:
-    """The container itself. Safe to use from one thread at a time."""
+    """The container itself. Threads may share it for reading; one writes."""
 
     def __init__(self, container: ContainerProxy) -> None:
         self._container = container
@@ -79,7 +80,8 @@ class QueryContainer:
     def orders_of(self, customer_id: str, after: str = "", how_many: int = 100) -> list[dict[str, Any]]:
         """A customer's orders by id, those that follow `after`. A query in one logical partition."""
         parameters: list[dict[str, Any]] = [{"name": "@after", "value": after}, {"name": "@many", "value": how_many}]
-        return list(self._container.query_items(OF_CUSTOMER, parameters=parameters, partition_key=customer_id))
+        query = partial(self._container.query_items, OF_CUSTOMER, parameters=parameters, partition_key=customer_id)
+        return list(read_again(lambda: [*query()]))
 
     def version_of(self, customer_id: str, order_id: str) -> int:
         """The version of this order there; 0 if this customer has none of this id."""

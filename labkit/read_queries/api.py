@@ -141,14 +141,13 @@ def gives(model: type[BaseModel], *statuses: int) -> dict[int | str, dict[str, A
 
 
 OrderInPath = Annotated[str, Path(alias="id", pattern=whole(ORDER_ID), examples=["order-20260105-0001"])]
+Nothing = Annotated[forms.Asked, Query()]
 CustomerInPath = Annotated[str, Path(alias="id", pattern=whole(CUSTOMER_ID), examples=["customer-0001"])]
 routes = APIRouter(dependencies=[Depends(each_once)])
 
 
 @routes.get("/orders/{id}", responses=gives(forms.Order, 404))
-async def order(
-    request: Request, order_id: OrderInPath, nothing: Annotated[forms.Asked, Query()], conditions: If
-) -> Response:
+async def order(request: Request, order_id: OrderInPath, asked: Nothing, conditions: If) -> Response:
     """One order. Only the files of the day in its id are looked at."""
     synapse: Synapse = request.app.state.synapse
 

@@ -47,17 +47,9 @@ def _small_count(node: exp.Expr) -> bool:
     return isinstance(node, exp.Count) and not node.args.get("big_int")
 
 
-def _division(node: exp.Expr) -> bool:
-    return isinstance(node, exp.Div | exp.Mod)
-
-
 def _day_of_a_timestamp(node: exp.Expr) -> bool:
     is_date = isinstance(node, exp.Cast) and node.to.is_type("date")
     return is_date and not isinstance(node.this, exp.Literal | exp.Parameter)
-
-
-def _collation(node: exp.Expr) -> bool:
-    return isinstance(node, exp.Collate)
 
 
 def _other_cast(node: exp.Expr) -> bool:
@@ -91,9 +83,9 @@ RULES = (
     Rule("average-unrounded", _loose_average, "AVG is a binary fraction here: CAST(ROUND(AVG(x), 2) AS DECIMAL(p, 2))"),
     Rule("sum-type", _loose_sum, "SUM of INT is INT there, 128 bits here: CAST(SUM(x) AS BIGINT or DECIMAL(p, s))"),
     Rule("count-type", _small_count, "COUNT is INT there and BIGINT here: COUNT_BIG"),
-    Rule("division", _division, "/ of integers is a whole number there and a binary fraction here"),
+    Rule("division", lambda node: isinstance(node, exp.Div | exp.Mod), "/ of integers is a whole number only there"),
     Rule("date-from-timestamp", _day_of_a_timestamp, "may be another day than the id's, reads all files: created_day"),
-    Rule("collation", _collation, "text compares by its bytes, as the columns are declared: no COLLATE in a query"),
+    Rule("collation", lambda node: isinstance(node, exp.Collate), "text compares by its bytes, as WITH declares it"),
     Rule("cast-type", _other_cast, "CAST goes to DECIMAL(p, s), INT, BIGINT, DATE: text is cut, floats differ"),
     Rule("cast-type", _bare_decimal, "DECIMAL without (p, s) is DECIMAL(18, 0) there and DECIMAL(18, 3) here"),
     Rule("star", _star, "SELECT * is frozen when the view is made: name the columns"),

@@ -14,16 +14,15 @@ from __future__ import annotations
 
 import threading
 from itertools import count
-from typing import Final
 
 import duckdb
 
 from labkit.read_queries.tables import TableVersion
 
 DUCKDB_TYPE = {"integer": "INTEGER", "long": "BIGINT", "timestamp": "TIMESTAMPTZ", "date": "DATE", "string": "VARCHAR"}
-ROWS_AT_MOST: Final = 200_000
+ROWS_AT_MOST = 200_000
 """Larger tables are read from their files each time: copying one takes as long as some twenty questions save."""
-COPIES: Final = 2
+COPIES = 2
 
 
 def typed(table: TableVersion, value: str) -> str:

@@ -85,7 +85,7 @@ class Synapse(AbstractContextManager["Synapse"]):
         sql_folder: Path = SQL_FOLDER,
         hub: Hub | None = None,
     ) -> None:
-        self._tables = Tables(tables_url, storage_options, hub)
+        self.tables = Tables(tables_url, storage_options, hub)
         self._texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted(sql_folder.glob("*.sql"))}
         self._views = {name: read_statement(text, f"sql/{name}.sql") for name, text in self._texts.items()}
         self._question = lru_cache(MADE_TEXTS)(self._read)
@@ -129,21 +129,13 @@ class Synapse(AbstractContextManager["Synapse"]):
         question = self._question(tsql, frozenset(waive))
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                tables = self._tables.now(question.tables)
+                tables = self.tables.now(question.tables)
                 return self._run(question, tables, dict(parameters or {}), days)
             except (duckdb.IOException, duckdb.CatalogException, DeltaError, TableMissing):
                 if attempt == ATTEMPTS:
                     raise
-                self._tables.forget()
+                self.tables.forget()
         raise AssertionError("unreachable")
-
-    def table(self, name: str) -> TableVersion:
-        """A table as it is now. Raises: `TableMissing`."""
-        return self._tables.now([name])[name]
-
-    def recorded(self, name: str, app: str) -> int:
-        """The number that the table has recorded for this app id, -1 if none. Raises: `TableMissing`."""
-        return self._tables.recorded(name, app)
 
     def files_read(
         self,
@@ -155,7 +147,7 @@ class Synapse(AbstractContextManager["Synapse"]):
     ) -> FilesRead:
         """Run the query on files alone, and count those that it opened, as DuckDB's own profile says."""
         question = self._question(tsql, frozenset(waive))
-        tables = self._tables.now(question.tables)
+        tables = self.tables.now(question.tables)
         with self._duckdb.cursor() as cursor:
             sql, files = question.bound(cursor, tables, days)
             explained = cursor.execute(f"EXPLAIN (ANALYZE, FORMAT json) {sql}", {**(parameters or {}), **files})
@@ -186,9 +178,7 @@ class Synapse(AbstractContextManager["Synapse"]):
         with self._duckdb.cursor() as cursor:
             sql, files = question.bound(cursor, tables, days, self._held)
             rows = cursor.execute(sql, {**parameters, **files}).to_arrow_table()
-        return Answer(
-            rows,
-            {name: table.version for name, table in tables.items()},
-            {name: table.positions for name, table in tables.items()},
-            min((table.committed_at for table in tables.values()), default=dt.datetime.now(dt.UTC)),
-        )
+        versions = {name: table.version for name, table in tables.items()}
+        positions = {name: table.positions for name, table in tables.items()}
+        as_of = min((table.committed_at for table in tables.values()), default=dt.datetime.now(dt.UTC))
+        return Answer(rows, versions, positions, as_of)

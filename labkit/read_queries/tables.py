@@ -104,6 +104,10 @@ class Tables:
                 self._in_use, self._known = in_use, {}
             return {name: self._newest(name) for name in sorted(set(names))}
 
+    def one(self, name: str) -> TableVersion:
+        """The newest version of this table. Raises: `TableMissing`."""
+        return self.now([name])[name]
+
     def recorded(self, name: str, app: str) -> int:
         """The number of this app id in the table as it is now (`read_store`). Raises: `TableMissing`."""
         self.now([name])
@@ -179,6 +183,8 @@ def _recorded(delta: DeltaTable, app: str) -> int:
 def _committed_at(delta: DeltaTable, before: TableVersion | None) -> dt.datetime:
     """When rows were committed last. Upkeep may have taken that commit from the log: then what was known before."""
     commits = delta.history(LAST_COMMITS)
+    if not commits:
+        raise TableNotFoundError("the log has been deleted since")
     of_rows = [commit for commit in commits if commit.get("operation") not in UPKEEP]
     if not of_rows and before:
         return before.committed_at

@@ -66,7 +66,7 @@ def in_tables(synapse: Synapse) -> Look:
     seen: list[object] = []
 
     def visible(aggregate_id: str, version: int) -> bool:
-        table = synapse.table(table_of(aggregate_id))
+        table = synapse.tables.one(table_of(aggregate_id))
         if table in seen:
             return False
         seen[:] = [table]
@@ -84,13 +84,13 @@ def in_figures(synapse: Synapse) -> Look:
     def visible(aggregate_id: str, version: int) -> bool:
         replay, table = f"parked/{aggregate_id}", table_of(aggregate_id)
         if not wanted and shown(aggregate_id, version):
-            wanted.append((synapse.table(table).positions, synapse.recorded(table, replay)))
+            wanted.append((synapse.tables.one(table).positions, synapse.tables.recorded(table, replay)))
         if not wanted:
             return False
         ((ends, replayed),) = wanted
-        there = synapse.table(DAILY_ORDER_METRICS.name).positions
+        there = synapse.tables.one(DAILY_ORDER_METRICS.name).positions
         arrived = all(there[part] >= number for part, number in ends.items())
-        return arrived and synapse.recorded(DAILY_ORDER_METRICS.name, replay) >= replayed
+        return arrived and synapse.tables.recorded(DAILY_ORDER_METRICS.name, replay) >= replayed
 
     return visible
 
