@@ -25,7 +25,8 @@ from labkit.events.envelope import EventEnvelope, to_json
 from labkit.events.ids import event_id
 from labkit.events.partition_key import partition_of
 from labkit.projections.folds import Arrival
-from labkit.projections.read_store import ORDERS, ReadStore
+from labkit.projections.read_store import ReadStore
+from labkit.projections.tables import ORDERS
 from labkit.verbs import places
 
 ORDERS_PER_DAY = 10_000

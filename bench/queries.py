@@ -30,8 +30,8 @@ from query_load import under_load
 import localazure
 from labkit.lab import Lab
 from labkit.projections.query_container import QueryContainer, document
-from labkit.projections.read_store import CUSTOMERS, DAILY_ORDER_METRICS, to_table
 from labkit.projections.rows import CustomerRow, OrderRow, daily_metrics, from_arrow
+from labkit.projections.tables import CUSTOMERS, DAILY_ORDER_METRICS, to_table
 from labkit.read_queries import questions
 from labkit.read_queries.synapse import Synapse
 from labkit.settings import embedded

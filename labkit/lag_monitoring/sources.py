@@ -29,8 +29,9 @@ from labkit.events.leases import pages, read_leases
 from labkit.events.ownership import OwnershipStore
 from labkit.lag_monitoring.measures import OutboxLag, PartitionLag
 from labkit.projections.folds import NOTHING
-from labkit.projections.read_store import ORDERS, ReadStore
+from labkit.projections.read_store import ReadStore
 from labkit.projections.seat import NOBODY, SCOPE
+from labkit.projections.tables import ORDERS
 
 log = logging.getLogger(__name__)
 

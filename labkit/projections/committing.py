@@ -23,6 +23,7 @@ from labkit.projections.projection import project
 from labkit.projections.query_container import QueryContainer, QueryFeed, missed_orders, opened
 from labkit.projections.read_store import ReadStore, until_first
 from labkit.projections.replay import settle
+from labkit.projections.tables import DiskFull
 from labkit.projections.upkeep import Kept, Upkeep, keep
 
 IDLE_SECONDS = 0.5
@@ -40,7 +41,7 @@ class Committing:
         self.lane: dict[str, int] = {}
         self.feed: QueryFeed | None = None
         self.kept: list[Kept] = []
-        self.counts = {"applied": 0, "dropped": 0, "parked": 0, "commits": 0}
+        self.counts = {"applied": 0, "dropped": 0, "parked": 0, "commits": 0, "upkeep_failures": 0}
         self.applied_after_seconds: deque[float] = deque(maxlen=10_000)
         self.turned = threading.Condition()
         self.between = threading.Lock()
@@ -88,10 +89,14 @@ class Committing:
         self._offer(batch, folded)
         came = {"applied": folded.applied, "dropped": folded.dropped, "parked": len(folded.parked), "commits": 1}
         with self.turned:
-            self.counts = {name: count + came[name] for name, count in self.counts.items()}
+            self.counts = {name: count + came.get(name, 0) for name, count in self.counts.items()}
             self.turned.notify_all()
         if self._upkeep and self.counts["commits"] % self._upkeep.every_commits == 0:
-            self.kept[:] = keep(self.store, self._upkeep)
+            self._keep(self._upkeep)
+
+    def _keep(self, upkeep: Upkeep) -> None:
+        self.kept[:] = keep(self.store, upkeep)
+        self.counts["upkeep_failures"] += sum(bool(one.failed) for one in self.kept)
 
     def _offer(self, batch: Sequence[Arrival], folded: Folded) -> None:
         """Have the query container follow: with the rows of this fold, and of the events that the tables had before."""
@@ -102,9 +107,17 @@ class Committing:
         self.feed.offer(rows, {arrival.hub_partition: arrival.sequence_number for arrival in batch})
 
     def _project(self, batch: Sequence[Arrival]) -> Folded:
-        """Project, and again on what another writer left behind when that one was faster."""
+        """Project, and again on what another writer left behind when that one was faster; and once more if the disk is
+        full, when upkeep has freed what it can."""
         settle_here = functools.partial(settle, self._parking, self.store, self._hub)
-        return until_first(lambda: project(batch, self.store, self._parking, self._hub, self.lane, settle_here))
+        work = functools.partial(project, batch, self.store, self._parking, self._hub, self.lane, settle_here)
+        try:
+            return until_first(work)
+        except DiskFull:
+            if self._upkeep is None:
+                raise
+            self._keep(self._upkeep)
+            return until_first(work)
 
 
 def trace(chunks: Iterable[Chunk], began: float) -> None:

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any
 
 from azure.cosmos import ContainerProxy
@@ -113,17 +114,13 @@ class ParkingLane:
 
     def firsts(self, hub: str) -> dict[str, int]:
         """Aggregate id -> the sequence number of its first parked event of this hub."""
-        firsts: dict[str, int] = {}
-        for document in self._query(PARKED, hub):
-            who, number = document["aggregateId"], document["sequenceNumber"]
-            if who:
-                firsts[who] = min(number, firsts.get(who, number))
-        return firsts
+        found = sorted(self._query(PARKED, hub), key=itemgetter("sequenceNumber"), reverse=True)
+        return {document["aggregateId"]: document["sequenceNumber"] for document in found if document["aggregateId"]}
 
     def held(self, hub: str) -> list[Held]:
         """The aggregates of which this hub's events are parked, the longest waiting one first."""
         lanes: dict[str, list[dict[str, Any]]] = {}
-        for document in sorted(self._query(PARKED, hub), key=lambda found: int(found["sequenceNumber"])):
+        for document in sorted(self._query(PARKED, hub), key=itemgetter("sequenceNumber")):
             lanes.setdefault(document["aggregateId"], []).append(document)
         held = [
             Held(who, len(lane), lane[0]["id"], lane[0]["reason"], datetime.fromisoformat(lane[0]["parkedAt"]))
@@ -181,9 +178,8 @@ class ParkingLane:
         return sorted((_discarded(document) for document in found), key=lambda one: one.at)
 
     def _query(self, text: str, hub: str, aggregate_id: str | None = None) -> Iterable[dict[str, Any]]:
-        where: dict[str, Any] = {"enable_cross_partition_query": True}
-        if aggregate_id is not None:
-            where = {"partition_key": aggregate_id}
+        across = {"enable_cross_partition_query": True}
+        where: dict[str, Any] = across if aggregate_id is None else {"partition_key": aggregate_id}
         return self._container.query_items(text, parameters=[{"name": "@hub", "value": hub}], **where)
 
     def _document(self, hub: str, event: Parked) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def read(root: str, options: Options = None) -> Pointer:
     """The pointer as it is now. Raises: `PointerDamaged`."""
     try:
         if is_url(root):
-            file = _object_store(root, options).open_input_file(FILE)
+            file = object_store(root, options).open_input_file(FILE)
             return msgspec.json.decode(file.read(file.size()), type=Pointer)
         return msgspec.json.decode(Path(root, FILE).read_bytes(), type=Pointer)
     except FileNotFoundError:
@@ -78,7 +78,7 @@ def write(root: str, pointer: Pointer, options: Options = None) -> None:
     """Replace the pointer in one step. Hold `locked` meanwhile."""
     content = msgspec.json.encode(pointer)
     if is_url(root):
-        stream = _object_store(root, options).open_output_stream(FILE)
+        stream = object_store(root, options).open_output_stream(FILE)
         stream.write(content)
         stream.close()  # type: ignore[attr-defined]  # missing in deltalake's stub
         return
@@ -104,14 +104,14 @@ def folders(root: str, options: Options = None) -> list[str]:
     """The folders at the root."""
     if not is_url(root):
         return [path.name for path in Path(root).iterdir() if path.is_dir()] if Path(root).exists() else []
-    found = _object_store(root, options).get_file_info_selector("", True, False)
+    found = object_store(root, options).get_file_info_selector("", True, False)
     return [str(entry.base_name) for entry in found if entry.type is FileType.Directory]
 
 
 def delete(root: str, folder: str, options: Options = None) -> None:
     """Delete a folder at the root with all that is in it."""
     if is_url(root):
-        _object_store(root, options).delete_dir(folder)
+        object_store(root, options).delete_dir(folder)
     else:
         shutil.rmtree(Path(root, folder))
 
@@ -141,5 +141,6 @@ def is_url(root: str) -> bool:
     return "://" in root
 
 
-def _object_store(root: str, options: Options) -> DeltaFileSystemHandler:
+def object_store(root: str, options: Options) -> DeltaFileSystemHandler:
+    """What lies there, as delta-rs reaches it: in a folder or at a URL."""
     return DeltaFileSystemHandler(root, dict(options) if options else None)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 
 from labkit.projections.folds import Arrival, Folded, Reading, fold, read
 from labkit.projections.parking import ParkingLane
-from labkit.projections.read_store import CUSTOMERS, ORDERS, Batch, ReadStore
+from labkit.projections.read_store import Batch, ReadStore
 from labkit.projections.rows import Row, order_day
+from labkit.projections.tables import CUSTOMERS, ORDERS
 
 TABLE_OF = {"Order": ORDERS.name, "Customer": CUSTOMERS.name}
 
@@ -43,9 +45,8 @@ def project(
     away meanwhile is applied there.
     Raises: `CommitFailedError` when another writer was faster; doing it again reads what that one has written.
     """
-    ends: dict[str, int] = {}
-    for arrival in arrivals:
-        ends[arrival.hub_partition] = max(arrival.sequence_number, ends.get(arrival.hub_partition, -1))
+    by_number = sorted(arrivals, key=attrgetter("sequence_number"))
+    ends = {arrival.hub_partition: arrival.sequence_number for arrival in by_number}
     applied = store.positions(hub, ends)
     readings = [read(arrival) for arrival in arrivals]
     fresh = [reading for reading in readings if is_fresh(reading, applied)]

@@ -112,7 +112,8 @@ class Projector:
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """Since the last start: events received, and of these applied, dropped and parked; commits; receive errors."""
+        """Since the last start: events received, and of these applied, dropped and parked; commits; receive errors;
+        tables whose upkeep failed (`kept` says why)."""
         return self._committing.counts | {"received": self._inbox.received, "receive_errors": self._inbox.errors}
 
     def start(self) -> None:

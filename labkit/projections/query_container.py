@@ -29,8 +29,9 @@ from azure.cosmos.exceptions import CosmosBatchOperationError
 
 from labkit.documents import document_named, read_again
 from labkit.projections.folds import Arrival, read
-from labkit.projections.read_store import ORDERS, ReadStore, contents
+from labkit.projections.read_store import ReadStore
 from labkit.projections.rows import OrderRow, Row, from_arrow
+from labkit.projections.tables import ORDERS, contents
 
 logger = logging.getLogger(__name__)
 

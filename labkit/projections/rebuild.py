@@ -38,18 +38,10 @@ from labkit.projections.inbox import arrival_of
 from labkit.projections.parking import ParkingLane
 from labkit.projections.pointer import Pointer
 from labkit.projections.projection import current_rows, days_of, project
-from labkit.projections.read_store import (
-    CUSTOMERS,
-    DAILY_ORDER_METRICS,
-    ORDERS,
-    READ_MODELS,
-    Batch,
-    ReadStore,
-    contents,
-    to_table,
-)
+from labkit.projections.read_store import Batch, ReadStore
 from labkit.projections.replay import settle
 from labkit.projections.rows import daily_metrics
+from labkit.projections.tables import CUSTOMERS, DAILY_ORDER_METRICS, ORDERS, READ_MODELS, contents, to_table
 from labkit.projections.upkeep import UPKEEP, keep
 
 PREFIX = "rebuilt-"

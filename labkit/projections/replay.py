@@ -12,8 +12,9 @@ the last event of the lane just before that one leaves is seen by the next look,
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from labkit.projections import pointer
 from labkit.projections.folds import BEHIND, Folded, Reading, fold, read
@@ -76,22 +77,19 @@ def settle(parking: ParkingLane, store: ReadStore, hub: str, aggregate_ids: Iter
                 replay(parking, store, hub, who)
 
 
-def in_order(readings: Iterable[Reading]) -> list[Reading]:
+def in_order(readings: Sequence[Reading]) -> list[Reading]:
     """As they arrived, but between two that cannot be read by version: a missing event that was sent again arrives
     late, and fills its gap."""
-    ordered: list[tuple[int, int, Reading]] = []
-    unread = 0
-    for reading in readings:
-        unread += reading.event is None
-        ordered.append((unread, reading.event.version if reading.event else 0, reading))
-    return [reading for *_, reading in sorted(ordered, key=lambda entry: entry[:2])]
+    placed = zip(accumulate(one.event is None for one in readings), readings, strict=True)
+    ordered = sorted(placed, key=lambda one: (one[0], one[1].event.version if one[1].event else 0))
+    return [reading for _, reading in ordered]
 
 
 def _apply(
     store: ReadStore, hub: str, aggregate_id: str, parked: Iterable[ParkedEvent]
 ) -> tuple[Folded, Collection[Row]]:
     """What became of the events, and the rows afterwards."""
-    readings = in_order(read(event.arrival) for event in parked)
+    readings = in_order([read(event.arrival) for event in parked])
 
     def attempt() -> tuple[Folded, Collection[Row]]:
         store.positions(hub, ())  # a look at all tables before any row is read

@@ -1,12 +1,18 @@
 """Upkeep: what keeps tables that are written all day small and fast, in the writer's own loop.
 
-Each commit leaves a small file, and the old version of each file that it rewrote. So every so many commits:
-compaction (one file per day again), vacuum (files that no version of the last `retention_seconds` needs, and those of
-commits that never came about), a checkpoint of the log, and the removal of log entries before it.
+Each commit leaves a small file, and the old version of each file that it rewrote. So every so many commits, first what
+makes room and then what needs some: the removal of log entries before the last checkpoint, vacuum (files that no
+version of the last `retention_seconds` needs, and those of commits that never came about), compaction (one file per day
+again), a checkpoint of the log. What a turn has compacted is thus vacuumed by a later one.
+
+A turn that fails ends no projector: the tables are right without it. It is told (`Kept.failed`, a warning in the log),
+and the next one is due as ever.
 
 Who has opened a version reads it undisturbed for `retention_seconds`; going back in time ends there as well. The
 retention is a property of each table, since delta-rs takes it from there to the second, and drops tombstones from
 checkpoints by it. Vacuum looks at the files themselves, because a tombstone that a checkpoint has dropped is forgotten.
+delta-rs says which, and they are deleted here: its own deletion begins with an entry in the log, for which a full disk
+has no room.
 
 Source: Delta protocol, "Table properties"; deltalake 1.6.6, `vacuum(full=True)`.
 """
@@ -17,11 +23,12 @@ import logging
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.compute as pc
-from deltalake import DeltaTable
-from deltalake.exceptions import CommitFailedError
+from deltalake.exceptions import CommitFailedError, DeltaError
 
-from labkit.projections.read_store import READ_MODELS, ReadStore, writing
+from labkit.errors import LabError
+from labkit.projections import pointer
+from labkit.projections.read_store import ReadStore
+from labkit.projections.tables import READ_MODELS, ReadModel, writing
 
 logger = logging.getLogger(__name__)
 
@@ -45,36 +52,44 @@ class Kept:
     """What one turn did to one table, and the files and bytes that its latest version holds afterwards."""
 
     table: str
-    files: int
-    size_bytes: int
-    compacted_files: int
+    files: int = 0
+    size_bytes: int = 0
+    compacted_files: int = 0
     """Replaced by fewer, larger ones."""
-    vacuumed_files: int
+    vacuumed_files: int = 0
+    failed: str = ""
+    """Why the turn of this table ended early; the other figures are not known then."""
 
 
 def keep(store: ReadStore, upkeep: Upkeep) -> list[Kept]:
-    """One turn over all tables. Another writer's commit in between ends the turn of that table; the next one is due.
+    """One turn over all tables; what fails is told and tried again by the next one.
 
-    Raises: `DiskFull`.
+    Another writer's commit in between ends the turn of that table, of which nothing is told.
     """
     kept = []
     for model in READ_MODELS:
         try:
             with writing(store.url(model)):
-                kept.append(keep_table(model.name, store.table(model), upkeep))
+                kept.append(keep_table(store, model, upkeep))
         except CommitFailedError as error:
             logger.info("no upkeep of %s this time: %s", model.name, error)
+        except (LabError, DeltaError, OSError) as error:
+            logger.warning("the upkeep of %s failed: %s", model.name, error)
+            kept.append(Kept(model.name, failed=str(error)))
     return kept
 
 
-def keep_table(name: str, table: DeltaTable, upkeep: Upkeep) -> Kept:
+def keep_table(store: ReadStore, model: ReadModel, upkeep: Upkeep) -> Kept:
     """Raises: `CommitFailedError` when another writer came between."""
+    table = store.table(model)
     wanted = dict.fromkeys((FILE_RETENTION, LOG_RETENTION), f"interval {upkeep.retention_seconds} seconds")
     if not wanted.items() <= table.metadata().configuration.items():
         table.alter.set_table_properties(wanted)
-    compacted = table.optimize.compact()
-    vacuumed = table.vacuum(dry_run=False, full=True)
-    table.create_checkpoint()
     table.cleanup_metadata()
-    sizes = pa.table(table.get_add_actions(flatten=True))["size_bytes"]
-    return Kept(name, len(sizes), pc.sum(sizes).as_py() or 0, int(compacted["numFilesRemoved"]), len(vacuumed))
+    needless, there = table.vacuum(full=True), pointer.object_store(store.url(model), store.options)
+    for path in needless:
+        there.delete_file(path)
+    compacted = table.optimize.compact()
+    table.create_checkpoint()
+    sizes = pa.table(table.get_add_actions(flatten=True))["size_bytes"].to_pylist()
+    return Kept(model.name, len(sizes), sum(sizes), int(compacted["numFilesRemoved"]), len(needless))

@@ -30,7 +30,7 @@ from labkit.projections import pointer
 from labkit.projections.folds import NOTHING
 
 DAY_OF_FILE = re.compile(r"/created_day=(\d{4}-\d{2}-\d{2})/")
-UPKEEP = ("OPTIMIZE", "VACUUM START", "VACUUM END")
+UPKEEP = ("OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "ADD COLUMN")
 """Commits that change no row: a table is no fresher for them."""
 LAST_COMMITS = 6
 

@@ -17,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from labkit.events.ids import CUSTOMER_ID, ORDER_ID, parse_token
 from labkit.problems import RETRY_AFTER_SECONDS, Problem
 from labkit.projections.query_container import QueryContainer
-from labkit.projections.read_store import CUSTOMERS, DAILY_ORDER_METRICS, ORDERS
+from labkit.projections.tables import CUSTOMERS, DAILY_ORDER_METRICS, ORDERS
 from labkit.read_queries import questions
 from labkit.read_queries.synapse import Synapse
 

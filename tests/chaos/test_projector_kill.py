@@ -39,8 +39,9 @@ from labkit.lab import Lab, open_lab
 from labkit.projections import pointer
 from labkit.projections.comparison import Comparison, Difference
 from labkit.projections.parking import ParkingLane
-from labkit.projections.read_store import ORDERS, READ_MODELS, ReadStore, contents
+from labkit.projections.read_store import ReadStore
 from labkit.projections.rebuild import PREFIX, Rebuild, Sources
+from labkit.projections.tables import ORDERS, READ_MODELS, contents
 from labkit.settings import Target, embedded
 from localazure import daemon
 from tests.contract import projector_process

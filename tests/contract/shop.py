@@ -17,14 +17,9 @@ from labkit.lab import Lab
 from labkit.projections.folds import Arrival, fold, read
 from labkit.projections.parking import ParkingLane
 from labkit.projections.projector import Projector
-from labkit.projections.read_store import (
-    ORDERS,
-    READ_MODELS,
-    ReadStore,
-    contents,
-    to_table,
-)
+from labkit.projections.read_store import ReadStore
 from labkit.projections.rows import Row, daily_metrics
+from labkit.projections.tables import ORDERS, READ_MODELS, contents, to_table
 from labkit.write_model.handler import Accepted, CommandHandler, Context
 from labkit.write_model.orders import CreateOrder, Item
 

@@ -14,8 +14,9 @@ from labkit.projections import folds
 from labkit.projections.folds import BEHIND, Arrival, CannotApply, Parked, read
 from labkit.projections.parking import NotParked, ParkedEvent, ParkingLane
 from labkit.projections.projector import AggregateParked
-from labkit.projections.read_store import ORDERS, ReadStore
+from labkit.projections.read_store import ReadStore
 from labkit.projections.replay import Replayed, in_order, replay, settle
+from labkit.projections.tables import ORDERS
 from labkit.write_model.handler import history
 from labkit.write_model.orders import CancelOrder, PayOrder
 from tests.contract.shop import PATIENCE_SECONDS, Shop, folded

@@ -14,7 +14,7 @@ from labkit import settings
 from labkit.errors import LabError
 from labkit.lab import open_lab
 from labkit.projections.query_container import QueryContainer
-from labkit.projections.read_store import ORDERS
+from labkit.projections.tables import ORDERS
 from labkit.settings import embedded
 from labkit.verbs.attaching import NoSuchLab, attach_lab, open_labs
 from labkit.verbs.parked import parked

@@ -19,10 +19,8 @@ from labkit.lab import open_lab
 from labkit.projections.folds import Arrival, Parked, read
 from labkit.projections.parking import OtherEventParked, ParkingLane
 from labkit.projections.projector import AggregateParked, Projector
-from labkit.projections.read_store import (
-    DAILY_ORDER_METRICS,
-    ReadStore,
-)
+from labkit.projections.read_store import ReadStore
+from labkit.projections.tables import DAILY_ORDER_METRICS
 from labkit.settings import embedded
 from labkit.workload import Workload
 from labkit.write_model.orders import CancelOrder, CreateOrder, Item, PayOrder, ShipOrder

@@ -16,9 +16,10 @@ from labkit.projections import folds, pointer
 from labkit.projections.folds import CannotApply
 from labkit.projections.pointer import Pointer
 from labkit.projections.projector import Projector
-from labkit.projections.read_store import CUSTOMERS, ORDERS, ReadStore, TableDamaged
+from labkit.projections.read_store import ReadStore
 from labkit.projections.rebuild import Rebuild, RebuildRefused, Sources
 from labkit.projections.replay import replay
+from labkit.projections.tables import CUSTOMERS, ORDERS, TableDamaged
 from labkit.read_queries.synapse import Synapse
 from labkit.settings import embedded
 from labkit.write_model.handler import history

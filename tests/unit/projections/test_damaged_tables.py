@@ -8,18 +8,10 @@ from pathlib import Path
 import pytest
 from deltalake.exceptions import DeltaError
 
-from labkit.projections import read_store, upkeep
-from labkit.projections.read_store import (
-    LONGEST_WHY,
-    NO_ROOM,
-    ORDERS,
-    Batch,
-    DiskFull,
-    ReadStore,
-    TableDamaged,
-    contents,
-)
+from labkit.projections import read_store
+from labkit.projections.read_store import Batch, ReadStore
 from labkit.projections.rows import OrderRow
+from labkit.projections.tables import LONGEST_WHY, NO_ROOM, ORDERS, DiskFull, TableDamaged, contents
 from tests.unit.projections.test_read_store import MONDAY, order
 
 
@@ -88,7 +80,7 @@ FULL = {
 
 
 @pytest.mark.parametrize("said", FULL.values(), ids=FULL.keys())
-@pytest.mark.parametrize("work", ["merge", "create", "keep"])
+@pytest.mark.parametrize("work", ["merge", "create"])
 def test_a_full_disk_is_one_line_and_what_was_refused_succeeds_once_there_is_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, work: str, said: Exception
 ) -> None:
@@ -99,7 +91,6 @@ def test_a_full_disk_is_one_line_and_what_was_refused_succeeds_once_there_is_roo
     works: dict[str, tuple[object, str, Callable[[], object]]] = {
         "merge": (read_store, "merge", lambda: committed(store, order("a"), number=1)),
         "create": (read_store.DeltaTable, "create", lambda: ReadStore(str(tmp_path))),
-        "keep": (upkeep, "keep_table", lambda: upkeep.keep(store, upkeep.UPKEEP)),
     }
     owner, name, doing = works[work]
     with monkeypatch.context() as patched:

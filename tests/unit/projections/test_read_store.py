@@ -15,21 +15,19 @@ from deltalake.exceptions import CommitFailedError
 
 from labkit.projections.folds import HIGHEST_TOTAL, Arrival, fold, read
 from labkit.projections.projection import project
-from labkit.projections.read_store import (
+from labkit.projections.read_store import Batch, ReadOnly, ReadStore
+from labkit.projections.rows import CustomerRow, DayRow, OrderRow, Row, average
+from labkit.projections.tables import (
     CUSTOMERS,
     DAILY_ORDER_METRICS,
     ORDERS,
     READ_MODELS,
-    Batch,
     ReadModel,
-    ReadOnly,
-    ReadStore,
     contents,
     day_bound,
     merge,
     to_table,
 )
-from labkit.projections.rows import CustomerRow, DayRow, OrderRow, Row, average
 from tests.unit.projections.streams import CUSTOMER, NINE, ORDER, arrivals, event, life_of
 
 MONDAY = date(2026, 1, 5)

@@ -13,8 +13,8 @@ import pytest
 
 from labkit.projections import comparison
 from labkit.projections.comparison import Comparison, Difference, compared, same_figures
-from labkit.projections.read_store import CUSTOMERS, DAILY_ORDER_METRICS, ORDERS, to_table
 from labkit.projections.rows import CustomerRow, DayRow, OrderRow
+from labkit.projections.tables import CUSTOMERS, DAILY_ORDER_METRICS, ORDERS, to_table
 from tests.unit.projections.streams import CUSTOMER, NINE, ORDER
 
 ROW = OrderRow(ORDER, CUSTOMER, "Created", 2, Decimal("29.00"), NINE, NINE, 1)

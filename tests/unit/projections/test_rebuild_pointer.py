@@ -10,7 +10,8 @@ import pytest
 from labkit.errors import NotYet
 from labkit.projections import pointer
 from labkit.projections.pointer import Pointer, PointerDamaged
-from labkit.projections.read_store import ORDERS, ReadStore
+from labkit.projections.read_store import ReadStore
+from labkit.projections.tables import ORDERS
 
 
 @pytest.fixture(params=["folder", "url"])

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
+from contextlib import suppress
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -12,8 +16,9 @@ from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 from labkit.projections import upkeep as module
-from labkit.projections.read_store import ORDERS, READ_MODELS, Batch, ReadStore, contents
+from labkit.projections.read_store import Batch, ReadStore
 from labkit.projections.rows import OrderRow
+from labkit.projections.tables import NO_ROOM, ORDERS, READ_MODELS, DiskFull, ReadModel, contents
 from labkit.projections.upkeep import Upkeep, keep
 from tests.unit.projections.streams import CUSTOMER, NINE
 
@@ -52,8 +57,8 @@ def test_the_files_of_a_day_become_one_and_rows_and_positions_stay(tmp_path: Pat
 def test_without_retention_old_files_and_log_entries_go(tmp_path: Path) -> None:
     store = committed(tmp_path)
     entries = log_entries(store)
-    kept = {one.table: one for one in keep(store, Upkeep(retention_seconds=0))}
     keep(store, Upkeep(retention_seconds=0))
+    kept = {one.table: one for one in keep(store, Upkeep(retention_seconds=0))}
     assert kept["orders"].vacuumed_files == COMMITS
     assert on_disk(store) == 1
     assert log_entries(store) < entries
@@ -62,6 +67,7 @@ def test_without_retention_old_files_and_log_entries_go(tmp_path: Path) -> None:
 def test_who_has_opened_a_version_reads_it_for_as_long_as_it_is_retained(tmp_path: Path) -> None:
     store = committed(tmp_path)
     reader = DeltaTable(store.url(ORDERS))
+    keep(store, Upkeep(retention_seconds=3600))
     keep(store, Upkeep(retention_seconds=3600))
     assert pa.table(reader.scan()).num_rows == COMMITS
     keep(store, Upkeep(retention_seconds=0))
@@ -94,10 +100,65 @@ def test_another_writer_in_between_ends_the_turn_of_that_table_only(
 ) -> None:
     store, real = committed(tmp_path, 3), module.keep_table
 
-    def refused(name: str, table: DeltaTable, upkeep: Upkeep) -> module.Kept:
-        if name == "orders":
+    def refused(store: ReadStore, model: ReadModel, upkeep: Upkeep) -> module.Kept:
+        if model is ORDERS:
             raise CommitFailedError("somebody was faster")
-        return real(name, table, upkeep)
+        return real(store, model, upkeep)
 
     monkeypatch.setattr(module, "keep_table", refused)
     assert [one.table for one in keep(store, Upkeep())] == ["customers", "daily_order_metrics"]
+
+
+def test_a_turn_that_fails_at_one_table_is_told_and_the_others_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, real = committed(tmp_path, 3), module.keep_table
+
+    def broken(store: ReadStore, model: ReadModel, upkeep: Upkeep) -> module.Kept:
+        if model is ORDERS:
+            raise OSError(f"Unable to copy data to file: No space left on device {NO_ROOM}")
+        return real(store, model, upkeep)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "keep_table", broken)
+        orders, *others = keep(store, Upkeep())
+    assert orders.failed.startswith("the disk is full")
+    assert orders.failed in caplog.text
+    assert [one.failed for one in others] == ["", ""]
+    assert [one.failed for one in keep(store, Upkeep())] == ["", "", ""]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only on Linux, for who may mount")
+def test_on_a_disk_that_is_full_indeed_upkeep_makes_room_and_the_commit_succeeds(tmp_path: Path) -> None:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(tmp_path)], check=False).returncode:
+        pytest.skip("only on Linux, for who may mount")
+    try:
+        store = committed(tmp_path, 1)
+        keep(store, Upkeep(retention_seconds=0))
+        number = until_full(store)
+        assert shutil.disk_usage(tmp_path).free == 0
+        keep(store, Upkeep(retention_seconds=0))
+        assert shutil.disk_usage(tmp_path).free > 0
+        change(store, number)
+        assert store.version_of("order-20260105-0") == number
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def until_full(store: ReadStore) -> int:
+    """The number of the commit for which there was no room."""
+    number = 2
+    with suppress(DiskFull):
+        while number < 100:
+            change(store, number)
+            number += 1
+    return number
+
+
+def change(store: ReadStore, number: int) -> None:
+    """Many orders of one day once more, at the next version."""
+    rows = [
+        OrderRow(f"order-20260105-{one}", CUSTOMER, "Created", 1, Decimal("1.00"), NINE, NINE, number)
+        for one in range(50)
+    ]
+    store.commit(Batch("hub", {"0": number}, rows, {MONDAY}))

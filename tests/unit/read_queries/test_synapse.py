@@ -18,7 +18,8 @@ from deltalake import DeltaTable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.projections.read_store import ORDERS, ReadStore, contents, merge, to_table
+from labkit.projections.read_store import ReadStore
+from labkit.projections.tables import ORDERS, contents, merge, to_table
 from labkit.read_queries.rowsets import OutsideSubset, take_rowsets
 from labkit.read_queries.subset import AVERAGE_MACRO, read_statement
 from labkit.read_queries.synapse import SQL_FOLDER, FilesRead, Synapse, TableMissing
