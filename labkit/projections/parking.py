@@ -202,8 +202,7 @@ def place(arrival: Arrival) -> str:
 
 
 def _discarded(document: Mapping[str, Any]) -> Discarded:
-    told = document["discarded"]
-    at = datetime.fromisoformat(told["at"])
+    told, at = document["discarded"], datetime.fromisoformat(document["discarded"]["at"])
     return Discarded(document["aggregateId"], document["id"], document["reason"], told["by"], told["why"], at)
 
 
@@ -217,8 +216,6 @@ def _reason(event: Parked) -> str:
 
 
 def _parked(document: Mapping[str, Any]) -> ParkedEvent:
-    who = document["aggregateId"]
-    body = base64.b64decode(document["body"])
+    who, body = document["aggregateId"], base64.b64decode(document["body"])
     arrival = Arrival(document["hubPartition"], document["sequenceNumber"], body, who)
-    parked_at = datetime.fromisoformat(document["parkedAt"])
-    return ParkedEvent(arrival, who, document["reason"], document["hub"], parked_at)
+    return ParkedEvent(arrival, who, document["reason"], document["hub"], datetime.fromisoformat(document["parkedAt"]))

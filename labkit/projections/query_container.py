@@ -178,8 +178,8 @@ class QueryFeed:
                 raise self.error
             for row in rows:
                 if isinstance(row, OrderRow):
-                    waiting = self._waiting.get(row.order_id, row)
-                    self._waiting[row.order_id] = max(row, waiting, key=lambda one: one.version)
+                    there = self._waiting.get(row.order_id)
+                    self._waiting[row.order_id] = there if there and there.version > row.version else row
             self._offered |= {part: max(number, self._offered.get(part, -1)) for part, number in ends.items()}
             self._changed.notify_all()
 

@@ -102,9 +102,8 @@ def contents(table: DeltaTable, model: ReadModel, predicate: str | None = None) 
     """
     with reading(table.table_uri):
         found = pa.table(table.scan(predicate=predicate))
-    there, none = set(found.column_names), pa.nulls(found.num_rows)
-    columns = [found[name] if name in there else none for name in model.schema.names]
-    return pa.table(columns, model.schema.names).cast(model.schema)
+    names, none = model.schema.names, pa.nulls(found.num_rows)
+    return pa.table([found[name] if name in found.column_names else none for name in names], names).cast(model.schema)
 
 
 def to_table(model: ReadModel, rows: Iterable[object]) -> pa.Table:

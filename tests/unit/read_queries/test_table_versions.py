@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
-from labkit.projections.read_store import CUSTOMERS
+from labkit.projections.tables import CUSTOMERS
 from labkit.projections.upkeep import Upkeep, keep
 from labkit.read_queries import texts
 from labkit.read_queries.sources import COPIES, Held

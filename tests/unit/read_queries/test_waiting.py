@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from labkit.projections.read_store import DAILY_ORDER_METRICS, Batch, ReadStore
+from labkit.projections.read_store import Batch, ReadStore
+from labkit.projections.tables import DAILY_ORDER_METRICS
 from labkit.read_queries.synapse import Synapse
 from labkit.read_queries.waiting import in_figures, in_tables
 
