@@ -26,22 +26,10 @@ from deltalake import DeltaTable, Schema
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
 from labkit.errors import LabError
-from labkit.projections import pointer
+from labkit.projections import pointer, tables
 from labkit.projections.folds import NOTHING
 from labkit.projections.rows import CustomerRow, DayRow, OrderRow, Row, daily_metrics, from_arrow, order_day
-from labkit.projections.tables import (
-    CUSTOMERS,
-    DAILY_ORDER_METRICS,
-    ORDERS,
-    READ_MODELS,
-    ReadModel,
-    contents,
-    day_bound,
-    merge,
-    reading,
-    to_table,
-    writing,
-)
+from labkit.projections.tables import CUSTOMERS, DAILY_ORDER_METRICS, ORDERS, READ_MODELS, ReadModel, reading, writing
 
 T = TypeVar("T")
 CONFLICT_RETRIES = 20
@@ -181,7 +169,7 @@ class ReadStore:
 
     def orders(self, order_ids: Collection[str], days: Collection[dt.date]) -> dict[str, Row]:
         """The rows there are of these orders, which carry these days."""
-        found = self._rows(ORDERS, order_ids, day_bound("created_day", days))
+        found = self._rows(ORDERS, order_ids, tables.day_bound("created_day", days))
         return {row.order_id: row for row in from_arrow(OrderRow, found)}
 
     def customers(self, customer_ids: Collection[str]) -> dict[str, Row]:
@@ -192,7 +180,7 @@ class ReadStore:
     def _rows(self, model: ReadModel, ids: Collection[str], bound: str | None) -> pa.Table:
         with suppress(TableNotFoundError):
             if ids:
-                found = contents(self.table(model), model, bound)
+                found = tables.contents(self.table(model), model, bound)
                 return found.filter(pc.is_in(found[model.key], pa.array(ids, pa.string())))
         return model.schema.empty_table()
 
@@ -213,17 +201,19 @@ class ReadStore:
         if self._read_only:
             raise ReadOnly(f"the store {self.tables_url} was opened for reading")
         orders = [row for row in batch.rows if isinstance(row, OrderRow)]
-        matching = f"t.order_id = s.order_id AND {day_bound('t.created_day', {row.created_day for row in orders})}"
+        matching = (
+            f"t.order_id = s.order_id AND {tables.day_bound('t.created_day', {row.created_day for row in orders})}"
+        )
         self._commit(ORDERS, batch, orders, matching, "s.version > t.version")
         customers = (row for row in batch.rows if isinstance(row, CustomerRow))
         self._commit(CUSTOMERS, batch, customers, "t.customer_id = s.customer_id", "s.version > t.version")
-        matching = f"t.day = s.day AND {day_bound('t.day', batch.days)}"
+        matching = f"t.day = s.day AND {tables.day_bound('t.day', batch.days)}"
         self._commit(DAILY_ORDER_METRICS, batch, self._figures(batch.days), matching, None)
 
     def _figures(self, days: Collection[dt.date]) -> Iterator[DayRow]:
         """Of the orders as they are when the first figure is asked for."""
         orders = self._handle(ORDERS, latest=False).table
-        yield from daily_metrics(contents(orders, ORDERS, day_bound("created_day", days)))
+        yield from daily_metrics(tables.contents(orders, ORDERS, tables.day_bound("created_day", days)))
 
     def _commit(self, model: ReadModel, batch: Batch, rows: Iterable[object], matching: str, guard: str | None) -> None:
         handle = self._handle(model, latest=False)
@@ -231,7 +221,7 @@ class ReadStore:
         ahead = {app: number for app, number in numbers.items() if number > handle.number(app)}
         if not ahead and not batch.aside:
             return
-        changed, numbers = to_table(model, rows), {**ahead, **batch.aside}
+        changed, numbers = tables.to_table(model, rows), {**ahead, **batch.aside}
         if ahead or changed.num_rows:
             with writing(self.url(model)):
-                handle.commit(lambda table: merge(table, changed, matching, guard, numbers), numbers)
+                handle.commit(lambda table: tables.merge(table, changed, matching, guard, numbers), numbers)

@@ -35,7 +35,7 @@ def test_a_commit_without_room_is_tried_once_more_after_upkeep(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, frees: bool
 ) -> None:
     turns: list[Upkeep] = []
-    real_merge, real_keep = read_store.merge, committing.keep
+    real_merge, real_keep = tables.merge, committing.keep
 
     def merge(*arguments: object) -> None:
         if not (turns and frees):
@@ -46,7 +46,7 @@ def test_a_commit_without_room_is_tried_once_more_after_upkeep(
         turns.append(how)
         return real_keep(store, how)
 
-    monkeypatch.setattr(read_store, "merge", merge)
+    monkeypatch.setattr(tables, "merge", merge)
     monkeypatch.setattr(committing, "keep", keep)
     projector = shop.projector(upkeep=Upkeep(every_commits=1_000))
     token = shop.does(shop.created(1))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from deltalake.exceptions import DeltaError
 
-from labkit.projections import read_store
+from labkit.projections import read_store, tables
 from labkit.projections.read_store import Batch, ReadStore
 from labkit.projections.rows import OrderRow
 from labkit.projections.tables import LONGEST_WHY, NO_ROOM, ORDERS, DiskFull, TableDamaged, contents
@@ -89,7 +89,7 @@ def test_a_full_disk_is_one_line_and_what_was_refused_succeeds_once_there_is_roo
 
     store = ReadStore(str(tmp_path))
     works: dict[str, tuple[object, str, Callable[[], object]]] = {
-        "merge": (read_store, "merge", lambda: committed(store, order("a"), number=1)),
+        "merge": (tables, "merge", lambda: committed(store, order("a"), number=1)),
         "create": (read_store.DeltaTable, "create", lambda: ReadStore(str(tmp_path))),
     }
     owner, name, doing = works[work]
@@ -108,6 +108,6 @@ def test_another_failure_of_a_commit_is_not_called_a_full_disk(tmp_path: Path, m
     def refused(*_: object) -> None:
         raise DeltaError("Permission denied (os error 13)")
 
-    monkeypatch.setattr(read_store, "merge", refused)
+    monkeypatch.setattr(tables, "merge", refused)
     with pytest.raises(DeltaError, match="Permission denied"):
         committed(ReadStore(str(tmp_path)), order("a"), number=1)
