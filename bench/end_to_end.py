@@ -32,6 +32,7 @@ from orders import ORDERS_PER_DAY, copied, seeded
 from starlette.requests import Request
 from starlette.responses import Response
 
+from labkit import tracing
 from labkit.clock import WallClock
 from labkit.events.relay import Relay
 from labkit.lab import Lab, open_lab
@@ -55,7 +56,7 @@ from labkit.write_model.orders import CreateOrder
 
 ROWS = 10 * ORDERS_PER_DAY
 PER_S, SECONDS, WARM_UP_S = 50.0, 20.0, 3.0
-FLOOR_EVENTS, ALERTS = 60, 60
+FLOOR_EVENTS, ALERTS, SPANS = 60, 60, 200_000
 LANES, LATEST_S = 96, 1.0
 """Callers at a time (the query API lets 100 wait), and how late one may begin before the load counts as missed."""
 COMMIT_INTERVAL_SECONDS = 0.02
@@ -284,6 +285,19 @@ def alert_to_webhook(lab: Lab) -> list[float]:
     return took[2:]
 
 
+def untraced_us() -> float:
+    """Microseconds of a span around nothing while traces are off, less those of the empty loop."""
+    turns = range(SPANS)
+    began = time.perf_counter()
+    for _ in turns:
+        with tracing.span("command"):
+            pass
+    middle = time.perf_counter()
+    for _ in turns:
+        pass
+    return 1e6 * (2 * middle - began - time.perf_counter()) / SPANS
+
+
 def measured() -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         os.environ[DATA_DIR] = folder
@@ -315,6 +329,7 @@ def measured() -> list[Figure]:
             Figure(f"{role.replace(' ', '_').lower()}_cpu_share", share, "share", "CPU over wall of its process")
             for role, share in shares.items()
         ),
+        Figure("untraced_span_us", untraced_us(), "us", f"a span while traces are off, mean of {SPANS:,}"),
         Figure("alert_to_webhook_p99_ms", 1000 * percentile(alerts, 0.99), "ms", "sample observed to webhook called"),
     ]
 

@@ -39,8 +39,8 @@ PEEK_SECONDS = 2.0
 """How long a sample waits for the hub to hand out the first unapplied event before it says that the age is unknown."""
 LOOK_SECONDS = 0.02
 """After so long without events the SDK calls all the same, and so can be held."""
-RECEIVE_SECONDS = 5.0
-"""How long the SDK waits for the next frame on a connection before it looks up; by default five times a second."""
+RECEIVE_SECONDS = 0.5
+"""How long the SDK waits for the next frame on a connection before it looks up, or notices that it is to end."""
 COUNT_AT_MOST = 10_000
 """A longer outbox is reported as at least this long."""
 PAGE_DOCUMENTS = 1_000
@@ -68,8 +68,7 @@ class HubWatch:
 
     async def close(self) -> None:
         """End the receivers; what ended one before its time is raised."""
-        for peek in self._peeks.values():
-            await peek.close()
+        await asyncio.gather(*(peek.close() for peek in self._peeks.values()))
 
     async def _partition(self, end: Mapping[str, Any], applied: int) -> PartitionLag:
         first, last = int(end["beginning_sequence_number"]), int(end["last_enqueued_sequence_number"])

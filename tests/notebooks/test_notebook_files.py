@@ -135,3 +135,13 @@ def test_what_notebook_04_quotes_of_the_page_on_deciding_is_what_the_page_says()
     quoted = [line.removeprefix("> ") for line in cell.splitlines() if line.startswith("> ")]
     assert len(quoted) >= 3
     assert [line for line in quoted if line not in page] == []
+
+
+def test_a_live_chart_is_one_picture_in_the_file_the_last_one() -> None:
+    book = nbformat.read(NOTEBOOKS / "05_lag_monitoring.ipynb", as_version=4)
+    live = [cell for cell in code(book) if "display_id=" in cell.source]
+    assert live
+    for cell in live:
+        pictures = [output for output in cell.outputs if "image/png" in output.get("data", {})]
+        assert (len(cell.outputs), len(pictures)) == (1, 1), cell.id
+        assert pictures[0].metadata["image/png"]["alt"]
