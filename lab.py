@@ -8,8 +8,8 @@ or outdated `.venv` is recognised by what the stamp does not say, and mended or 
 so, under an OS lock that the installer inherits: an orphaned pip is waited for, never joined by a second one.
 
 This file alone keeps to the grammar that Python 2.7 and 3 share, so that an old Python can read far enough to say
-that it is too old. Packages come as wheels only, each checked against the hash in its lock; `uv` is used when it is on
-the PATH, for speed, and never needed.
+that it is too old. Packages come as wheels, each checked against the hash in its lock (one that its publisher offers
+as source alone is named in its lock: decision 0009); `uv` is used when it is on the PATH, for speed, and never needed.
 """
 
 import os
@@ -25,6 +25,7 @@ VERBS = (
     ("bench", ("requirements", "requirements-dev"), "measure: `bench NAME [--json FILE]`"),
     ("render", ("requirements",), "execute the notebooks and write their outputs into notebooks/"),
     ("docs", ("requirements", "requirements-dev"), "make the site, static HTML, in .lab/site: notebooks and texts"),
+    ("spark", ("requirements", "requirements-spark"), "the same projection by Spark on this machine; needs Java 17"),
     ("parked", ("requirements",), "events that could not be applied: `parked list`, `show`, `replay`, `discard`"),
     ("rebuild", ("requirements",), "make the read models anew from the history; `--rollback` goes back"),
     ("up", ("requirements",), "start the embedded Azure"),
@@ -131,7 +132,10 @@ def main(argv):
     argv, bundle = without_bundle(argv)
     verb = argv[0] if argv else ""
     if verb == "lock":
-        return write_locks(argv[1:])
+        sys.path.insert(0, str(ROOT))
+        from labkit.verbs import locks as it
+
+        return it.write(argv[1:], ROOT)
     if verb == "doctor":
         return doctor(argv[1:])
     locks = {name: needs for name, needs, _ in VERBS}.get(verb or "run")
@@ -141,6 +145,7 @@ def main(argv):
         print("Nothing has been set up in this folder, so nothing runs and nothing is kept.")
         return 0
     try:
+        locks = with_spark(argv, locks)
         if not is_ready(locks) and not (verb in ("down", "status") and read_stamp()):
             with only_one_at_a_time() as lock, packages_of(bundle, locks) as offline:
                 set_up(locks, lock, offline)
@@ -166,6 +171,19 @@ def without_bundle(argv):
         if word == "--bundle":
             return argv[:at] + argv[at + 2 :], "".join(argv[at + 1 : at + 2])
     return argv, None
+
+
+def with_spark(argv, locks):
+    """The locks of this call, with that of Spark if it starts Spark: whether it can is asked before the download."""
+    if argv[:1] not in (["spark"], ["test"]) and argv[:2] != ["bench", "spark"]:
+        return locks
+    sys.path.insert(0, str(ROOT))
+    from labkit.verbs import java
+
+    try:
+        return locks + (("requirements-spark",) if java.is_for(argv) and "requirements-spark" not in locks else ())
+    except java.NoSpark as error:
+        raise SetUpError(str(error))
 
 
 @contextlib.contextmanager
@@ -368,7 +386,7 @@ def installer(uv, offline):
 def install_lock(lock, install, lock_fd):
     path = ROOT / (lock + ".lock")
     packages = sum("==" in line for line in path.read_text(encoding="utf-8").splitlines())
-    command = install + ["--require-hashes", "--only-binary", ":all:", "-r", str(path)]
+    command = install + ["--require-hashes", "--only-binary", ":all:", "--no-build-isolation", "-r", str(path)]
     step("Packages of {0}".format(path.name), command, lock_fd, packages)
 
 
@@ -473,25 +491,6 @@ def doctor(options):
     from labkit.verbs import doctor as it
 
     return it.main(options, it.Room(ROOT, PYTHON, read_stamp(), wanted(("requirements",))))
-
-
-# ---- The locks, for maintainers -------------------------------------------------------------------------------------
-
-
-def write_locks(options):
-    """`python lab.py lock [--upgrade]`: write the locks from their .in files. Needs uv; names no address."""
-    uv = shutil.which("uv")
-    if not uv:
-        return complain("Writing the locks needs `uv` on the PATH.", 1)
-    for name, more in (("requirements", []), ("requirements-dev", ["--constraint", "requirements.lock"])):
-        command = [uv, "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", "--generate-hashes"]
-        command += ["--no-emit-index-url", "--no-emit-find-links", "--custom-compile-command", "python lab.py lock"]
-        code = subprocess.call(
-            command + more + options + [name + ".in", "--output-file", name + ".lock"], cwd=str(ROOT)
-        )
-        if code:
-            return code
-    return 0
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ VERBS: Final = {
     "bench": "bench",
     "render": "render",
     "docs": "docs",
+    "spark": "spark",
     "parked": "parked",
     "rebuild": "rebuild",
     "up": "azure",

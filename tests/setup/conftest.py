@@ -118,11 +118,13 @@ def digest(text: str) -> str:
 def project(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
     """Not set up yet. Its path has a space and an umlaut in it, as a home on Windows or macOS may."""
     folder = tmp_path_factory.mktemp("small") / "the läb"
-    (folder / "labkit").mkdir(parents=True)
-    shutil.copy(ROOT / "lab.py", folder)
+    (folder / "labkit" / "verbs").mkdir(parents=True)
+    for name in ("lab.py", "labkit/verbs/__init__.py", "labkit/verbs/java.py"):
+        shutil.copy(ROOT / name, folder / name)
     small = SmallProject(folder)
     small.lock("requirements", {"tiny_core": "1.0"})
     small.lock("requirements-dev", {"tiny_dev": "1.0"})
+    small.lock("requirements-spark", {"tiny_spark": "1.0"})
     files = {
         "backend.py": BACKEND,
         "labkit/__init__.py": "",

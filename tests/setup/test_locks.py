@@ -13,7 +13,7 @@ import yaml
 
 from tests.setup.conftest import ROOT
 
-LOCKS = ("requirements", "requirements-dev")
+LOCKS = ("requirements", "requirements-dev", "requirements-spark")
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;]+)")
 
 
@@ -28,7 +28,7 @@ def pins(name: str) -> dict[str, set[str]]:
 
 def asked_for(name: str) -> set[str]:
     lines = (ROOT / f"{name}.in").read_text(encoding="utf-8").splitlines()
-    return {re.split(r"[<>=!~\[ ]", line)[0].lower() for line in lines if line and not line.startswith("#")}
+    return {re.split(r"[<>=!~\[ ]", line)[0].lower() for line in lines if line and line[0] not in "#-"}
 
 
 @pytest.mark.parametrize("name", LOCKS)
@@ -50,9 +50,20 @@ def test_a_lock_holds_everything_its_list_asks_for(name: str) -> None:
     assert asked_for(name) <= set(pins(name))
 
 
-def test_both_locks_name_the_same_versions_of_what_they_share() -> None:
-    core, dev = pins("requirements"), pins("requirements-dev")
-    assert {name: dev[name] for name in dev if name in core} == {name: core[name] for name in dev if name in core}
+@pytest.mark.parametrize("name", LOCKS[1:])
+def test_all_locks_name_the_same_versions_of_what_they_share(name: str) -> None:
+    core, more = pins("requirements"), pins(name)
+    assert {name: more[name] for name in more if name in core} == {name: core[name] for name in more if name in core}
+
+
+def test_spark_alone_is_installed_from_source() -> None:
+    options = [
+        (name, line)
+        for name in LOCKS
+        for line in (ROOT / f"{name}.lock").read_text("utf-8").splitlines()
+        if line.startswith("--")
+    ]
+    assert options == [("requirements-spark", "--no-binary pyspark")]
 
 
 def conda_pip_section() -> list[str]:

@@ -55,6 +55,15 @@ def test_run_installs_only_what_it_needs_and_test_adds_to_it(project: SmallProje
     assert "Packages of requirements.lock" not in done.stdout
 
 
+def test_without_java_nothing_of_spark_is_fetched(project: SmallProject) -> None:
+    done = project.lab("spark", JAVA_HOME=str(project.folder))
+
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("Spark needs ")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_the_exit_code_of_the_verb_is_the_exit_code_of_lab_py(project: SmallProject) -> None:
     main = project.folder / "labkit" / "__main__.py"
     before = main.read_text(encoding="utf-8")

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from labkit import settings
-from labkit.verbs import doctor, offline, packages, places
+from labkit.verbs import doctor, java, locks, offline, packages, places
 from labkit.verbs.doctor import Finding, Room
 
 SECRET = "AccountEndpoint=https://x/;AccountKey=c2VjcmV0"
@@ -213,7 +213,7 @@ def test_every_package_of_the_list_has_a_module_that_can_be_imported() -> None:
     assert packages.faults(Path(sys.executable), places.ROOT) == []
 
 
-@pytest.mark.parametrize("module", [doctor, packages, settings, offline])
+@pytest.mark.parametrize("module", [doctor, packages, settings, offline, java, locks])
 def test_what_lab_py_takes_from_here_is_in_the_standard_library(module: object) -> None:
     """Imported at its head; what a function imports when it is called, no check calls."""
     tree = ast.parse(Path(str(getattr(module, "__file__", ""))).read_text(encoding="utf-8"))

@@ -1,0 +1,106 @@
+"""`spark`: the Spark job of deploy/databricks on this machine, over a hub of the embedded Azure or of Azure.
+
+Owns how the job is started here: which options stand for a cluster's, and that connection strings go by environment.
+Without `--lab` it makes a lab of its own, sends it a few days of a shop by commands and relay, and deletes it at the
+end. Whether Spark can run here at all (Java) is found out before it is installed, in `lab.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import click
+
+from labkit import settings
+from labkit.errors import LabError
+from labkit.settings import Role, Target
+from labkit.verbs import places
+
+if TYPE_CHECKING:
+    from labkit import Lab
+
+DAYS, CUSTOMERS = 3, 40
+VIEW = "dbo.vw_daily_order_metrics"
+
+
+@click.command()
+@click.option("--orders", default=500, show_default=True, help="So many orders are sent, with their lives.")
+@click.option("--cores", default=2, show_default=True, help="Of this machine, for Spark.")
+@click.option("--max-events", default=1000, show_default=True, help="At most so many for each trigger.")
+@click.option("--lab", "lab_name", metavar="NAME", help="Project the hub of this open lab instead.")
+def spark(orders: int, cores: int, max_events: int, lab_name: str | None) -> None:
+    """Project a hub by Spark, as on Databricks, and ask the tables in T-SQL."""
+    from labkit import open_lab
+    from labkit.verbs.attaching import attach_lab
+
+    target = settings.target()
+    with attach_lab(lab_name, target=target) if lab_name else open_lab("03", target=target) as lab:
+        if not lab_name:
+            click.echo(f"{fill(lab, orders)} events of {orders} orders are in {lab.hub}.")
+        tables = f"{lab.tables_url}/spark"
+        limits = "--master", f"local[{cores}]", "--max-events", str(max_events), "--until-caught-up"
+        command, environment = job(lab, target, tables, f"{tables}/checkpoint", *limits)
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as running:
+            for line in running.stdout or ():
+                click.echo(told(json.loads(line)))
+        if running.returncode:
+            raise LabError("the Spark job has failed; its own words are above")
+        answer(tables)
+
+
+def job(lab: Lab, target: Target, tables: str, checkpoint: str, *more: str) -> tuple[list[str], Mapping[str, str]]:
+    """The job over this lab's hub: its command, and the environment that holds its secrets."""
+    options = {
+        "root": str(places.ROOT),
+        "source": "azure-eventhub",
+        "hub": lab.hub,
+        "tables": tables,
+        "checkpoint": checkpoint,
+        "database": lab.database(Role.PROJECTOR).id,
+        "parked": lab.container("parked-events", Role.PROJECTOR).id,
+    }
+    said = [part for name, value in options.items() for part in (f"--{name}", value)]
+    script = str(places.ROOT / "deploy" / "databricks" / "projection_job.py")
+    secrets = {settings.LISTEN: target.listen, settings.COSMOS: target.cosmos}
+    return [sys.executable, script, *said, *more], {**os.environ, **secrets}
+
+
+def fill(lab: Lab, orders: int) -> int:
+    """A shop's traffic, by commands and relay; how many events that makes."""
+    from tqdm import tqdm
+
+    from labkit.events.relay import Relay
+    from labkit.workload import Workload
+    from labkit.write_model.handler import CommandHandler
+
+    handler = CommandHandler(lab.container("write-model", "command"), lab.clock)
+    traffic = Workload(lab.seed, lab.clock.now().date(), orders, CUSTOMERS, DAYS)
+    for command, context in tqdm(list(traffic.commands()), leave=False, disable=not sys.stderr.isatty()):
+        handler.handle(command, context)
+    relay = Relay(lab.container("write-model", "relay"), lab.producer(), lab.container("relay-state", "relay"))
+    while relay.run_once():
+        pass
+    return relay.published_events
+
+
+def told(trigger: Mapping[str, object]) -> str:
+    ms = trigger["ms"]
+    assert isinstance(ms, Mapping)
+    return f"trigger {trigger['batch']:>3}  {trigger['events']:>7,} events  {ms['triggerExecution'] / 1000:6.1f} s"
+
+
+def answer(tables: str) -> None:
+    """What a T-SQL view says of the tables that Spark wrote."""
+    from labkit.read_queries.synapse import Synapse
+
+    synapse = Synapse(tables)
+    try:
+        click.echo(f"\n{VIEW}:")
+        click.echo(synapse.query(f"SELECT * FROM {VIEW}").to_string(index=False))
+    finally:
+        synapse.close()
