@@ -143,10 +143,6 @@ class Sent:
     ended_s: float
     outcome: object
 
-    @property
-    def latency_s(self) -> float:
-        return self.ended_s - self.due_s
-
 
 def drive(
     commands: Iterable[tuple[Command, Context]],

@@ -72,4 +72,6 @@ def test_aggregates_combine_with_each_other_and_with_constants() -> None:
 
 
 def test_sums_are_added_as_doubles_are() -> None:
-    assert evaluate("SELECT VALUE SUM(c.v) FROM c", [{"v": 0.1}] * 10) == [sum([0.1] * 10)]
+    assert evaluate("SELECT VALUE SUM(c.v) FROM c", [{"v": 0.1}] * 10) == [
+        0.9999999999999999
+    ]  # not 1.0, as sum() says since 3.12
