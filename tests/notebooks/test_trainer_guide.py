@@ -13,6 +13,7 @@ from labkit.verbs import places
 
 GUIDE = places.ROOT / "docs" / "trainer.md"
 WORDS_PER_MINUTE, LINES_PER_MINUTE, PREDICTION_MINUTES = 180, 25, 1.5
+MARK = " (core path)"
 FRAME = ("You will be able to", "Where we are", "What we learned")
 """Sections that belong to every path."""
 
@@ -25,7 +26,7 @@ def minutes(notebook: NotebookNode) -> dict[str, float]:
         markdown = cell.cell_type == "markdown"
         for part in re.split(r"(?m)^(?=## )", cell.source) if markdown else [cell.source]:
             heading = re.match(r"## (.+)", part) if markdown else None
-            name = heading[1].strip().removesuffix(" (core path)") if heading else name
+            name = heading[1].strip().removesuffix(MARK) if heading else name
             if not name or name in ("Exercises", "Next"):
                 continue
             reading = len(part.split()) / WORDS_PER_MINUTE + part.count("**Predict.**") * PREDICTION_MINUTES
@@ -59,8 +60,12 @@ def test_the_guide_names_each_section_with_its_minutes_and_the_core_path(path: P
     assert title is not None
     taken, rows, core = minutes(notebook), told(title[1]), core_sections(notebook)
 
+    headings = [line for cell in notebook.cells if cell.cell_type == "markdown" for line in cell.source.splitlines()]
+    marked = [line[3:].removesuffix(MARK) for line in headings if line.startswith("## ") and line.endswith(MARK)]
+
     assert list(rows) == list(taken)
-    assert [name for name, (_, marked) in rows.items() if marked] == core
+    assert marked == [name for name in core if name not in FRAME], "the headings say what the sentence says"
+    assert [name for name, (_, is_core) in rows.items() if is_core] == core
     assert {name: number for name, (number, _) in rows.items() if abs(number - taken[name]) > 1.5} == {}
     assert 32 <= sum(number for number, _ in rows.values()) <= 46, "about 40 minutes, as the notebook says"
     assert 15 <= sum(rows[name][0] for name in core) <= 26, "25 minutes, as the notebook says"
