@@ -8,8 +8,9 @@ read-only key of Cosmos DB and files that it only reads, and has no right on Eve
 - `page` goes on where the answer before said `next`: after that order, so nothing is skipped or shown twice.
 - `If-Version-At-Least: <token>` (a command's `Version-Token`) waits until that write is in what answers: the tables,
   the day's figures, or the query container. After the limit: 504, with what there is instead in `has`.
-- Every answer says how old it may be: `Read-Model-As-Of` (nothing later is in it), `Staleness-Seconds` (how long ago
-  that is), and what it rests on. Whether anything has happened since, only a monitor of the hub knows.
+- Every answer says how old it may be: `Read-Model-As-Of` (all that had been projected then is in it),
+  `Staleness-Seconds` (how long ago that is), and what it rests on. Whether anything has happened since, only a monitor
+  of the hub knows.
 
 What is asked goes into the texts of `questions` as parameters: nothing that a caller sends is ever part of a query.
 The questions block, so they run on the thread pool; who waits for a version takes no thread meanwhile, and nothing else
@@ -123,7 +124,7 @@ async def each_once(request: Request) -> None:
 
 ANSWER_HEADERS: Final = {
     "ETag": "For If-None-Match.",
-    "Read-Model-As-Of": "Nothing that happened later is in the answer.",
+    "Read-Model-As-Of": "What had been projected then is in the answer; of some tables also what came later.",
     "Staleness-Seconds": "How long ago that is.",
     "Read-Model-Versions": "The version of each table that was read.",
     "Read-Model-Positions": "Table, hub partition, and the last sequence number in it.",

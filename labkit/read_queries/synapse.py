@@ -63,7 +63,8 @@ class Answer:
     positions: Mapping[str, Mapping[str, int]]
     """Table -> hub partition -> the last sequence number in it."""
     as_of: dt.datetime | None
-    """The earliest of the tables' last commits: nothing that happened later is in this answer. None: not known."""
+    """The earliest of the tables' last commits: what each had then is in this answer, of some also what came later.
+    None: not known."""
 
     def frame(self) -> pd.DataFrame:
         """Typed by Arrow: decimals stay decimals, days are days. What the answer rests on is in `attrs`."""
