@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -126,7 +127,10 @@ def test_what_is_no_address_no_day_no_token_is_refused_with_a_reason(client: htt
     problem(client.get("/customers/positions/orders"), 404, "no-such-resource")
 
 
-def test_no_answer_and_no_document_holds_a_key(lab: Lab, azure: LocalAzure, client: httpx.Client) -> None:
+def test_no_answer_no_document_and_no_log_holds_a_key(
+    lab: Lab, azure: LocalAzure, client: httpx.Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
     secrets = [part.partition("=")[2] for text in (azure.cosmos_connection_string,
                azure.cosmos_read_only_connection_string, azure.event_hubs_connection_string_for("send"))
                for part in text.split(";") if part.startswith(("AccountKey", "SharedAccessKey="))]  # fmt: skip
@@ -134,6 +138,8 @@ def test_no_answer_and_no_document_holds_a_key(lab: Lab, azure: LocalAzure, clie
     for address in ("/openapi.json", "/docs", "/orders", "/customers/customer-1/orders", "/x"):
         answer = client.get(address)
         assert not [secret for secret in secrets if secret in answer.text + str(answer.headers)]
+    assert "query-model" in caplog.text  # the SDK did tell of its requests
+    assert not [secret for secret in secrets if secret in caplog.text]
 
 
 RAW: list[tuple[bytes, bytes, int]] = [

@@ -14,7 +14,7 @@ from labkit.projections.tables import CUSTOMERS
 from labkit.projections.upkeep import Upkeep, keep
 from labkit.read_queries import texts
 from labkit.read_queries.sources import COPIES, Held
-from labkit.read_queries.synapse import Synapse
+from labkit.read_queries.synapse import Synapse, TableMissing
 
 NAMES = "SELECT order_id, customer_name FROM dbo.vw_order_summary ORDER BY order_id"
 
@@ -137,7 +137,18 @@ def test_a_large_table_is_read_from_its_files(synapse: Synapse, tables: Any, mon
     assert not copies_of(synapse, "customers")
 
 
-def test_threads_that_ask_while_names_come_see_no_name_go(synapse: Synapse, tables: Any) -> None:
+def test_a_table_that_is_deleted_while_its_log_is_read_is_missing(
+    synapse: Synapse, tables: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables.write([tables.a_customer("1", "Ada")])
+    monkeypatch.setattr(DeltaTable, "history", lambda table, limit: [])
+    with pytest.raises(TableMissing, match="customers"):
+        customers(synapse)
+
+
+def test_threads_that_ask_while_names_come_and_old_files_are_deleted_at_once_see_no_name_go(
+    synapse: Synapse, tables: Any
+) -> None:
     tables.write(tables.an_order(f"{n}", customer=f"customer-{n}") for n in range(8))
 
     def ask() -> list[int]:
@@ -147,6 +158,7 @@ def test_threads_that_ask_while_names_come_see_no_name_go(synapse: Synapse, tabl
         asking = [readers.submit(ask) for _ in range(3)]
         for number in range(8):
             tables.write([tables.a_customer(f"{number}", "Ada")])
+            keep(tables.store, Upkeep(retention_seconds=0))
         answers = [each.result() for each in asking]
     assert all(seen == sorted(seen) for seen in answers)
     assert names(synapse) == ["Ada"] * 8
