@@ -45,6 +45,7 @@ from labkit.projections.parking import ParkingLane
 from labkit.projections.projector import Projector
 from labkit.projections.query_container import QueryContainer
 from labkit.projections.read_store import ReadStore
+from labkit.projections.upkeep import Upkeep
 from labkit.read_queries.api import query_app
 from labkit.read_queries.synapse import Synapse
 from labkit.settings import DATA_DIR, embedded_status, stop_embedded
@@ -59,7 +60,8 @@ PER_S, SECONDS, WARM_UP_S = 50.0, 20.0, 3.0
 FLOOR_EVENTS, ALERTS, SPANS = 60, 60, 200_000
 LANES, LATEST_S = 96, 1.0
 """Callers at a time (the query API lets 100 wait), and how late one may begin before the load counts as missed."""
-COMMIT_INTERVAL_SECONDS = 0.02
+COMMIT_INTERVAL_SECONDS, UPKEEP = 0.02, Upkeep(every_commits=10)
+"""For freshness: each question opens all files of its day, so that small ones are made one more often than usual."""
 PATIENCE_SECONDS = 60.0
 
 
@@ -112,7 +114,9 @@ def relay(lab: Lab, _: str) -> Iterator[str]:
 def projector(lab: Lab, tables: str) -> Iterator[str]:
     lane = ParkingLane(lab.container("parked-events", "projector"))
     consumer = partial(lab.async_consumer, "projector")
-    worker = Projector(consumer, ReadStore(tables), lane, commit_interval_seconds=COMMIT_INTERVAL_SECONDS)
+    worker = Projector(
+        consumer, ReadStore(tables), lane, commit_interval_seconds=COMMIT_INTERVAL_SECONDS, upkeep=UPKEEP
+    )
     worker.start()
     yield ""
     worker.stop()
@@ -201,6 +205,18 @@ class Cast:
         return self._pipes[role].recv()
 
 
+def when_the_first_is_seen(ask: Callable[[], object]) -> None:
+    """Receivers attach after the projector has started; until then a caller waits in vain."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            ask()
+            return
+        except Missed:
+            if time.monotonic() > until:
+                raise
+
+
 def visible(lab: Lab, tables: str) -> tuple[list[Sent], dict[str, float]]:
     """What became of each command, and for each process its CPU seconds over wall seconds."""
     running = embedded_status(Path(os.environ[DATA_DIR]))
@@ -209,6 +225,7 @@ def visible(lab: Lab, tables: str) -> tuple[list[Sent], dict[str, float]]:
     commands = new_orders(lab)
     with Cast(lab, tables) as cast, httpx.Client(trust_env=False, timeout=PATIENCE_SECONDS) as http:
         ask = partial(ordered, http, cast.urls["command side"], cast.urls["query side"])
+        when_the_first_is_seen(lambda: ask(*next(commands)))
         drive(commands, due_seconds(steady(PER_S), WARM_UP_S), ask, lanes=LANES)
 
         def cpu() -> dict[str, float]:

@@ -23,7 +23,7 @@ from labkit.read_queries.synapse import Synapse
 
 WAIT_AT_MOST_SECONDS: Final = 5.0
 WAITING_AT_MOST: Final = 100
-LOOK_AGAIN_SECONDS: Final = (0.02, 0.25)
+LOOK_AGAIN_SECONDS: Final = (0.02, 0.05)
 """The first pause between two looks, and the longest."""
 TOKEN: Final = re.compile(rf"(?:{ORDER_ID.pattern}|{CUSTOMER_ID.pattern})@[1-9][0-9]{{0,17}}", re.ASCII)
 
