@@ -13,7 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from delta.exceptions import DeltaConcurrentModificationException
+from delta.exceptions.captured import (
+    ConcurrentAppendException,
+    ConcurrentDeleteDeleteException,
+    ConcurrentDeleteReadException,
+    ConcurrentTransactionException,
+    ConcurrentWriteException,
+)
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 from pyspark.sql.pandas.types import from_arrow_schema
@@ -24,6 +30,14 @@ from labkit.projections.read_store import CUSTOMERS, ORDERS, day_bound
 from spark_projection.folding import FOLDED_COLUMNS, READ_COLUMNS, folding, name_aggregates, text_of
 from spark_projection.tables import Commit, Tables
 
+CONFLICTS = (
+    ConcurrentAppendException,
+    ConcurrentDeleteDeleteException,
+    ConcurrentDeleteReadException,
+    ConcurrentTransactionException,
+    ConcurrentWriteException,
+)
+"""Another writer was faster. From `captured`, whose import is what makes Spark raise them."""
 QUERY_ID = "sql.streaming.queryId"
 ATTEMPTS = 5
 """Of one batch, against a replay that commits in between."""
@@ -45,7 +59,7 @@ class Projection:
             try:
                 self._project(events, commit)
                 return
-            except DeltaConcurrentModificationException:
+            except CONFLICTS:
                 if attempt == ATTEMPTS:
                     raise
 

@@ -33,6 +33,6 @@ def capped(after: Mapping[str, int], ends: Mapping[str, int], max_events: int) -
     taken: dict[str, int] = {}
     for part in sorted(there, key=lambda part: there[part]):
         share = -(-room * there[part] // left) if left else 0
-        taken[part] = min(share, there[part], room)
+        taken[part] = min(share, there[part])
         room, left = room - taken[part], left - there[part]
     return {part: after.get(part, -1) + taken[part] for part in ends}

@@ -68,7 +68,7 @@ class Tables:
         return found.select(f.col(model.key).alias("aggregate_id"), f.struct(*model.schema.names).alias(model.name))
 
     def merge(self, rows: DataFrame, model: ReadModel, bound: str, guard: str | None, commit: Commit) -> None:
-        """Merge rows, one for each key, in one commit. Raises: Delta's `DeltaConcurrentModificationException`."""
+        """Merge rows, one for each key, in one commit. Raises: one of `batches.CONFLICTS`."""
         spark = rows.sparkSession
         with numbered(spark, model, commit):
             target = DeltaTable.forPath(spark, self.of(model)).alias("t")
