@@ -92,10 +92,10 @@ class Committing:
             self.counts = {name: count + came.get(name, 0) for name, count in self.counts.items()}
             self.turned.notify_all()
         if self._upkeep and self.counts["commits"] % self._upkeep.every_commits == 0:
-            self._keep(self._upkeep)
+            self._keep()
 
-    def _keep(self, upkeep: Upkeep) -> None:
-        self.kept[:] = keep(self.store, upkeep)
+    def _keep(self) -> None:
+        self.kept[:] = keep(self.store, self._upkeep) if self._upkeep else []
         self.counts["upkeep_failures"] += sum(bool(one.failed) for one in self.kept)
 
     def _offer(self, batch: Sequence[Arrival], folded: Folded) -> None:
@@ -114,9 +114,7 @@ class Committing:
         try:
             return until_first(work)
         except DiskFull:
-            if self._upkeep is None:
-                raise
-            self._keep(self._upkeep)
+            self._keep()
             return until_first(work)
 
 

@@ -36,6 +36,7 @@ from azure.eventhub.exceptions import ConnectError, ConnectionLostError
 
 from labkit.errors import LabError, NotYet
 from labkit.events.ids import parse_token
+from labkit.events.reading import closed
 from labkit.projections.committing import IDLE_SECONDS, Committing
 from labkit.projections.folds import NOTHING
 from labkit.projections.inbox import Inbox
@@ -278,4 +279,5 @@ class Projector:
                         raise end
             finally:
                 self.active = False
+                await closed(consumer)
                 await loop.run_in_executor(commits, self._committing.end)

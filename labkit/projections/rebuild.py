@@ -189,9 +189,8 @@ class Rebuild:
         yield batch
 
     def _remember(self, folded: Folded) -> None:
-        for event in folded.parked:
-            if event.aggregate_id:
-                self.stuck.setdefault(event.aggregate_id, event.reason)
+        new = {event.aggregate_id: event.reason for event in reversed(folded.parked) if event.aggregate_id}
+        self.stuck = new | self.stuck  # the first reason stays
 
     def _standing(self) -> dict[str, int]:
         """Hub partition -> how far the foremost of the tables in use has read it, which go on meanwhile."""
