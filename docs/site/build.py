@@ -41,11 +41,10 @@ PARTS = {
 
 ORDER = (
     ("Notebooks", ("notebooks/[0-9]*",)),
-    ("Teaching", ("docs/trainer*",)),
-    ("Reading", ("docs/decide", "docs/architecture", "docs/glossary", "docs/support")),
+    ("Reading", ("docs/decide", "docs/trainer", "docs/architecture", "docs/glossary", "docs/support")),
     ("Decisions", ("docs/decisions/README", "docs/decisions/[0-9]*")),
     ("On Azure", ("sql/README", "deploy/**/README")),
-    ("Reference", ("reference/*",)),
+    ("Reference", (*(f"reference/{part}" for part in PARTS), "reference/shared")),
     ("The project", ("CONTRIBUTING", "CHANGELOG")),
 )
 """The headings of the list at the side, and the pages below each."""

@@ -47,3 +47,8 @@ def test_every_box_name_fits_its_box(source) -> None:
                     .width
                 )
                 assert width < source["BOX_WIDTH"], f"{text!r} is {width:.0f} wide"
+
+
+def test_the_readme_says_in_words_what_the_picture_of_the_whole_path_shows(source) -> None:
+    readme = (FIGURES.parents[1] / "README.md").read_text(encoding="utf-8")
+    assert f"![{source['alt_text']('')}](notebooks/figures/path.svg)" in readme

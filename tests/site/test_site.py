@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import runpy
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import nbformat
 import pytest
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, SoupStrainer, Tag
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "docs" / "site" / "build.py"
@@ -21,14 +22,24 @@ MIN_ALT_WORDS = 6
 """As for the figures of notebooks, `labkit.plots`."""
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:'myst_parser.*is deprecated")  # Sphinx's word to myst-parser
+
+
 @cache
 def parsed(page: Path) -> BeautifulSoup:
     return BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
 
 
 @cache
+def tags(page: Path) -> list[Tag]:
+    """Only the tags that lead somewhere or load something: a page with its thousands of words takes much longer."""
+    only = SoupStrainer(["a", *LOADED])
+    return BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser", parse_only=only).find_all(True)
+
+
+@cache
 def anchors(page: Path) -> set[str]:
-    return {str(tag["id"]) for tag in parsed(page).find_all(id=True)}
+    return set(map(html.unescape, re.findall(r'\bid="([^"]+)"', page.read_text(encoding="utf-8"))))
 
 
 def pages(site: Path) -> list[Path]:
@@ -46,7 +57,7 @@ def is_dead(target: Path, anchor: str) -> bool:
 def dead_links(site: Path, page: Path) -> list[str]:
     """Links of a page to files, or to places in pages, that are not there."""
     found = []
-    for link in parsed(page).find_all("a", href=True):
+    for link in (tag for tag in tags(page) if tag.name == "a" and tag.get("href")):
         address = urlsplit(str(link["href"]))
         target = (page.parent / unquote(address.path)).resolve() if address.path else page
         if not is_elsewhere(address.geturl()) and is_dead(target, unquote(address.fragment)):
@@ -68,30 +79,39 @@ def test_every_link_within_the_site_leads_somewhere(site: Path) -> None:
 
 def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
     loaded = [
-        f"{page.relative_to(site)}: {tag[attribute]}"
+        f"{page.relative_to(site)}: {address}"
         for page in pages(site)
-        for name, attribute in LOADED.items()
-        for tag in parsed(page).find_all(name)
-        if tag.get(attribute) and is_elsewhere(str(tag[attribute])) and not str(tag[attribute]).startswith("data:")
+        for tag in tags(page)
+        if (address := str(tag.get(LOADED.get(tag.name, ""), ""))) and is_elsewhere(address)
+        if not address.startswith("data:")
     ]
     by_style = [path.name for path in site.rglob("*.css") if LOADED_BY_STYLE.search(path.read_text(encoding="utf-8"))]
     assert (loaded, by_style) == ([], [])
 
 
 def test_every_picture_says_in_words_what_it_shows(site: Path) -> None:
-    pictures = [(page, tag) for page in pages(site) for tag in parsed(page).find_all("img")]
+    pictures = [(page, tag) for page in pages(site) for tag in tags(page) if tag.name == "img"]
     silent = [f"{page.name}: {tag['src']}" for page, tag in pictures if len(tag.get("alt", "").split()) < MIN_ALT_WORDS]
     assert silent == []
     assert len(pictures) >= 15, "each notebook has the picture of the path and figures"
 
 
-def test_every_figure_of_the_notebooks_is_shown(site: Path) -> None:
-    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        outputs = [output for cell in nbformat.read(path, 4).cells for output in cell.get("outputs", [])]
-        figures = [output for output in outputs if "image/png" in output.get("data", {})]
-        page = parsed(site / "notebooks" / f"{path.stem}.html")
-        shown = [tag["alt"] for tag in page.find_all("img", class_="figure")]
-        assert shown == [" ".join(figure.metadata["image/png"]["alt"].split()) for figure in figures]
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_every_output_of_a_notebook_is_shown(site: Path, path: Path) -> None:
+    outputs = [output for cell in nbformat.read(path, 4).cells for output in cell.get("outputs", [])]
+    kinds = [output.get("data", {}) for output in outputs]
+    page = parsed(site / "notebooks" / f"{path.stem}.html")
+
+    figures = [" ".join(output.metadata["image/png"]["alt"].split()) for output in outputs if is_figure(output)]
+    assert [tag["alt"] for tag in page.find_all("img", class_="figure")] == figures
+    tables = [kind["text/html"].count("<table") for kind in kinds if "text/html" in kind]
+    assert len(page.select("div.output table.dataframe")) == sum(tables) > 0
+    texts = [output for output in outputs if not is_figure(output) and "text/html" not in output.get("data", {})]
+    assert len(page.select("div.output.highlight-text")) == len(texts) > 0
+
+
+def is_figure(output: nbformat.NotebookNode) -> bool:
+    return "image/png" in output.get("data", {})
 
 
 def test_solutions_are_folded_until_somebody_asks(site: Path) -> None:
