@@ -26,7 +26,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from labkit.projections.folds import Arrival, Parked
 from labkit.projections.parking import ParkingLane
-from labkit.projections.read_store import CUSTOMERS, ORDERS, day_bound
+from labkit.projections.tables import CUSTOMERS, ORDERS, day_bound
 from spark_projection.folding import FOLDED_COLUMNS, READ_COLUMNS, folding, name_aggregates, text_of
 from spark_projection.tables import Commit, Tables
 

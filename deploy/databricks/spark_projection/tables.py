@@ -26,7 +26,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as f
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from labkit.projections.read_store import CUSTOMERS, DAILY_ORDER_METRICS, ORDERS, READ_MODELS, ReadModel, day_bound
+from labkit.projections.tables import CUSTOMERS, DAILY_ORDER_METRICS, ORDERS, READ_MODELS, ReadModel, day_bound
 
 TXN = "spark.databricks.delta.write.txnAppId", "spark.databricks.delta.write.txnVersion"
 NO_DELETION_VECTORS = "delta.enableDeletionVectors", "false"
