@@ -3,81 +3,17 @@
 from __future__ import annotations
 
 import os
-import queue
-import shutil
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from localazure import write_ahead
-from localazure.amqp import encode
 from localazure.eventhubs import intake, unmoved
-from localazure.eventhubs.catalog import HubRecord, Tail
-from localazure.eventhubs.intake import Arrived, Arriving
-from localazure.eventhubs.log import Log
-from localazure.eventhubs.messages import BATCH_FORMAT
 from localazure.eventhubs.refusals import EntityGone
-
-Done = Callable[[BaseException | None], None]
-
-
-class Service:
-    """A log whose reports run when they are asked to, and what was said of each message."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.posted: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self.log = Log(folder / "events.sqlite", self.posted.put, self.posted.put)
-        self.outcomes: list[BaseException | None] = []
-        self.tails: list[Tail] = []
-
-    def hub(self, name: str = "orders", partitions: int = 2) -> HubRecord:
-        return self.log.create_hub(name, partitions, (), 1, 1_000, None)
-
-    def add(self, partition: int, *bodies: bytes, now_ms: int = 5, done: Done | None = None) -> None:
-        message = Arriving(BATCH_FORMAT)
-        for body in bodies:
-            message.add(encode.described(0x75, encode.binary(encode.described(0x75, encode.binary(body)))))
-        message.cutter.finish()
-        self.log.append(Arrived(message, partition, now_ms, done or self.outcomes.append, self.tails.append))
-
-    def settle(self, outcomes: int) -> None:
-        """Run reports until so many messages are settled."""
-        while len(self.outcomes) < outcomes:
-            self.posted.get(timeout=10)()
-
-    def send(self, partition: int, *bodies: bytes) -> BaseException | None:
-        self.add(partition, *bodies)
-        self.settle(len(self.outcomes) + 1)
-        return self.outcomes[-1]
-
-    def move(self) -> None:
-        """Have everything moved into the file and reported."""
-        self.log._intake.unmoved.move()
-        self.log._journal.run(lambda _: None)
-        with suppress(queue.Empty):
-            while True:
-                self.posted.get_nowait()()
-
-    def all(self, partition: int) -> list[tuple[int, int, bytes]]:
-        """Sequence number of the first, offset and bytes of each chunk, read on from each."""
-        found, sequence = [], 0
-        while chunks := self.log.read(partition, sequence, 1):
-            chunk = chunks[0]
-            found.append((chunk.first_sequence, chunk.first_offset, chunk.events))
-            sequence = chunk.first_sequence + len(chunk.sizes)
-            if sequence >= self.log.tail(partition).next_sequence:
-                break
-        return found
-
-    def killed(self, folder: Path) -> Service:
-        """Another service on what the disk holds of this one now."""
-        shutil.copytree(self.folder, folder)
-        return Service(folder)
+from tests.unit.eventhubs.driven_log import Service, rows
 
 
 @pytest.fixture
@@ -86,13 +22,6 @@ def service(tmp_path: Path) -> Iterator[Service]:
     assert made is not None
     yield made
     made.log.close()
-
-
-def rows(service: Service) -> int:
-    with sqlite3.connect(service.folder / "events.sqlite") as file:
-        (count,) = file.execute("SELECT count(*) FROM chunks").fetchone()
-    file.close()
-    return int(count)
 
 
 def test_what_is_acknowledged_is_read_the_same_before_and_after_it_is_moved(service: Service) -> None:
