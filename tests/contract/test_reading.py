@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from azure.eventhub import EventData
 
@@ -36,3 +38,10 @@ def test_an_end_that_is_not_reached_in_time_is_told(lab: Lab) -> None:
         pytest.raises(NotYet, match="not read to its end within 2"),
     ):
         reader.read_to_end(2)
+
+
+def test_a_stopped_reader_leaves_no_task_behind(lab: Lab) -> None:
+    lab.producer("relay").send_batch([EventData("one")], partition_id="0")
+    with HubReader(lab.async_consumer("monitor", "lessons"), lab.start_positions) as reader:
+        assert len(reader.read_to_end()) == 1
+    assert asyncio.all_tasks(reader._loop) == set()
