@@ -20,6 +20,7 @@ Source: Delta protocol, "Table properties"; deltalake 1.6.6, `vacuum(full=True)`
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -88,7 +89,8 @@ def keep_table(store: ReadStore, model: ReadModel, upkeep: Upkeep) -> Kept:
     table.cleanup_metadata()
     needless, there = table.vacuum(full=True), pointer.object_store(store.url(model), store.options)
     for path in needless:
-        there.delete_file(path)
+        with suppress(FileNotFoundError):  # another writer's upkeep was faster
+            there.delete_file(path)
     compacted = table.optimize.compact()
     table.create_checkpoint()
     sizes = pa.table(table.get_add_actions(flatten=True))["size_bytes"].to_pylist()

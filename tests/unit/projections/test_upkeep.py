@@ -109,6 +109,25 @@ def test_another_writer_in_between_ends_the_turn_of_that_table_only(
     assert [one.table for one in keep(store, Upkeep())] == ["customers", "daily_order_metrics"]
 
 
+def test_a_file_that_anothers_upkeep_has_deleted_already_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = committed(tmp_path)
+    keep(store, Upkeep(retention_seconds=0))
+    listed = DeltaTable.vacuum
+
+    def then_deleted(table: DeltaTable, *arguments: object, **options: object) -> list[str]:
+        paths = listed(table, *arguments, **options)  # type: ignore[arg-type]
+        for path in paths:
+            (Path(table.table_uri.removeprefix("file://")) / path).unlink()
+        return paths
+
+    monkeypatch.setattr(DeltaTable, "vacuum", then_deleted)
+    kept = keep(store, Upkeep(retention_seconds=0))
+    assert [one.failed for one in kept] == ["", "", ""]
+    assert kept[0].vacuumed_files == COMMITS
+
+
 def test_a_turn_that_fails_at_one_table_is_told_and_the_others_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
