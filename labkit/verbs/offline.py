@@ -100,6 +100,8 @@ def _insist_on_this_machine(manifest: Mapping[str, Any], file: str) -> None:
 def _insist_on_these_locks(manifest: Mapping[str, Any], locks: Mapping[str, str], file: str) -> None:
     for name, digest in locks.items():
         held = manifest["locks"].get(name)
+        if name == "requirements-spark":
+            raise BundleError("Spark is in no bundle: its publisher offers no wheel. Set it up with a network.")
         if held is None:
             raise BundleError(
                 f"The bundle {file} holds nothing of {name}.lock. `lab.py bundle --dev` makes one that does."

@@ -89,7 +89,7 @@ def test_without_a_network_the_bundle_sets_up_and_hands_over(project: SmallProje
     assert "handed over: run -p a=1" in done.stdout
     assert (project.site_packages / "tiny_core.py").exists()
     assert not list((project.folder / ".lab").glob("bundle-*")), "what was unpacked meanwhile is gone"
-    assert project.lab("test", f"--bundle={room}", **nowhere(project)).returncode == 0
+    assert project.lab("bench", f"--bundle={room}", **nowhere(project)).returncode == 0
     assert (project.site_packages / "tiny_dev.py").exists()
 
 
@@ -131,10 +131,15 @@ def test_a_bundle_for_another_machine_is_refused_with_the_call_that_makes_one_fo
 def test_a_bundle_of_other_locks_or_of_too_few_is_refused(project: SmallProject, room: Path, tmp_path: Path) -> None:
     digest = hashlib.sha256((project.folder / "requirements.lock").read_bytes()).hexdigest()
     file = with_manifest(room, tmp_path / "fewer.zip", locks={"requirements": digest})
-    assert "holds nothing of requirements-dev.lock. `lab.py bundle --dev`" in refused(project, file, "test")
+    assert "holds nothing of requirements-dev.lock. `lab.py bundle --dev`" in refused(project, file, "bench")
     other = with_manifest(room, tmp_path / "other.zip", locks={"requirements": "0" * 64})
     assert "was made for another requirements.lock" in refused(project, other)
     assert "another version of the lab" in refused(project, with_manifest(room, tmp_path / "later.zip", format=2))
+
+
+def test_spark_which_has_no_wheel_is_in_no_bundle(room: Path, tmp_path: Path) -> None:
+    with pytest.raises(offline.BundleError, match="Spark is in no bundle"):
+        offline.wheels_of(str(room), {"requirements-spark": "0" * 64}, tmp_path).__enter__()
 
 
 def test_a_damaged_or_foreign_file_is_refused(project: SmallProject, room: Path, tmp_path: Path) -> None:

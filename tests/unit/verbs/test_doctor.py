@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from labkit import settings
-from labkit.verbs import doctor, java, locks, offline, packages, places
-from labkit.verbs.doctor import Finding, Room
+from labkit.verbs import doctor, java, locks, machine, offline, packages, places
+from labkit.verbs.machine import Finding, Room
 
 SECRET = "AccountEndpoint=https://x/;AccountKey=c2VjcmV0"
 
@@ -26,6 +26,7 @@ def room(tmp_path: Path) -> Room:
     """A folder that is set up, whose `.venv` is the one that runs the tests."""
     for name in ("lab.py", "requirements.in", "requirements.lock"):
         (tmp_path / name).write_text((places.ROOT / name).read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "requirements.in").write_text("click\n", encoding="utf-8")  # one that is quickly imported
     installed = {"requirements": "1", "pyproject.toml": "2"}
     environ = {k: v for k, v in os.environ.items() if k not in settings.VARIABLES and "PROXY" not in k.upper()}
     environ["LAB_DATA_DIR"] = str(tmp_path / "state")
@@ -63,7 +64,7 @@ def test_what_is_wrong_is_told_with_what_mends_it_and_makes_the_exit_code_one(
 
 
 def test_a_python_that_the_locks_do_not_hold_for_is_named(room: Room) -> None:
-    said(doctor.python(replace(room, version=(3, 14))), "warning", "3.14", "Python 3.11 to 3.13")
+    said(machine.python(replace(room, version=(3, 14))), "warning", "3.14", "Python 3.11 to 3.13")
 
 
 def test_a_python_that_cannot_make_environments_is_wrong_unless_uv_can(
@@ -75,23 +76,23 @@ def test_a_python_that_cannot_make_environments_is_wrong_unless_uv_can(
     if os.name != "nt":
         monkeypatch.setattr(sys, "executable", str(crippled))
         bare = replace(room, python=tmp_path / "none", find=lambda name: None)
-        said(doctor.python(bare), "wrong", "cannot make environments", "python3-venv")
-        said(doctor.python(replace(bare, find=lambda name: f"/opt/{name}")), "ok")
+        said(machine.python(bare), "wrong", "cannot make environments", "python3-venv")
+        said(machine.python(replace(bare, find=lambda name: f"/opt/{name}")), "ok")
 
 
 def test_before_the_set_up_more_disk_is_needed_than_after(room: Room) -> None:
     gigabyte = replace(room, free_bytes=lambda path: 1_000_000_000)
-    said(doctor.disk(gigabyte), "ok")
-    said(doctor.disk(replace(gigabyte, installed={})), "wrong", "2.0 GB are needed")
+    said(machine.disk(gigabyte), "ok")
+    said(machine.disk(replace(gigabyte, installed={})), "wrong", "2.0 GB are needed")
 
 
 @pytest.mark.parametrize(("free", "state"), [(300_000_000, "wrong"), (1_500_000_000, "warning"), (9_000_000_000, "ok")])
 def test_little_memory_is_told(room: Room, free: int, state: str) -> None:
-    said(doctor.memory(replace(room, memory_bytes=lambda: free)), state)
+    said(machine.memory(replace(room, memory_bytes=lambda: free)), state)
 
 
 def test_this_machine_s_memory_is_told_in_bytes() -> None:
-    free = doctor.available_memory()
+    free = machine.available_memory()
     assert free is None or 10_000_000 < free < 10**14
 
 
@@ -100,19 +101,19 @@ def test_a_folder_that_cannot_be_written_is_wrong(room: Room, monkeypatch: pytes
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("tempfile.TemporaryFile", refuse)
-    said(doctor.folder(room), "wrong", "cannot be written (Permission denied)", "a place you may write to")
+    said(machine.folder(room), "wrong", "cannot be written (Permission denied)", "a place you may write to")
 
 
 def test_a_folder_that_another_program_synchronises_is_told(room: Room, tmp_path: Path) -> None:
     cloud = tmp_path / "OneDrive - School" / "lab"
     cloud.mkdir(parents=True)
-    said(doctor.folder(replace(room, root=cloud)), "warning", "synchronised")
+    said(machine.folder(replace(room, root=cloud)), "warning", "synchronised")
 
 
 def test_a_clock_that_stands_before_the_files_were_written_is_wrong(room: Room) -> None:
     written = (room.root / "lab.py").stat().st_mtime
-    said(doctor.clock(replace(room, now=lambda: written - 3 * 86_400)), "wrong", "before this folder was written")
-    said(doctor.clock(replace(room, now=lambda: written + 3_600)), "warning", "the disk's clock is -3600 s")
+    said(machine.clock(replace(room, now=lambda: written - 3 * 86_400)), "wrong", "before this folder was written")
+    said(machine.clock(replace(room, now=lambda: written + 3_600)), "warning", "the disk's clock is -3600 s")
 
 
 def test_a_loopback_that_cannot_be_used_is_wrong(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,20 +121,20 @@ def test_a_loopback_that_cannot_be_used_is_wrong(room: Room, monkeypatch: pytest
         raise PermissionError("blocked")
 
     monkeypatch.setattr(socket, "create_server", refuse)
-    said(doctor.loopback(room), "wrong", "blocked", "firewall")
+    said(machine.loopback(room), "wrong", "blocked", "firewall")
 
 
 def test_a_localhost_that_is_elsewhere_is_told(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [(2, 1, 6, "", ("192.0.2.7", 0))])
-    said(doctor.loopback(room), "warning", "localhost is another machine", "hosts")
+    said(machine.loopback(room), "warning", "localhost is another machine", "hosts")
 
 
 def test_a_proxy_is_told_by_its_variable_and_its_password_is_not_shown(room: Room) -> None:
     proxied = replace(room, environ={**room.environ, "https_proxy": "http://me:hunter2@proxy:8080"})
-    found = doctor.proxy(proxied)
+    found = machine.proxy(proxied)
     said(found, "warning", "https_proxy set", "NO_PROXY=127.0.0.1,localhost")
     assert "hunter2" not in repr(found)
-    said(doctor.proxy(replace(proxied, environ={**proxied.environ, "NO_PROXY": "a,127.0.0.1"})), "ok", "NO_PROXY")
+    said(machine.proxy(replace(proxied, environ={**proxied.environ, "NO_PROXY": "a,127.0.0.1"})), "ok", "NO_PROXY")
 
 
 def test_no_browser_is_told_with_the_way_without(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,11 +142,12 @@ def test_no_browser_is_told_with_the_way_without(room: Room, monkeypatch: pytest
         raise webbrowser.Error
 
     monkeypatch.setattr(webbrowser, "get", none)
-    said(doctor.browser(room), "warning", "--no-browser")
+    said(machine.browser(room), "warning", "--no-browser")
 
 
 def test_java_is_a_note_only(room: Room) -> None:
-    said(doctor.java(replace(room, find=lambda name: None)), "ok", "not there; only Spark")
+    said(machine.java(replace(room, no_java=lambda: "Spark needs Java 17.")), "ok", "Spark needs Java 17 (no notebook")
+    said(machine.java(replace(room, no_java=lambda: None)), "ok", "runs Spark")
 
 
 def test_an_environment_that_is_missing_broken_half_made_or_old_is_told_apart(room: Room, tmp_path: Path) -> None:
@@ -213,7 +215,7 @@ def test_every_package_of_the_list_has_a_module_that_can_be_imported() -> None:
     assert packages.faults(Path(sys.executable), places.ROOT) == []
 
 
-@pytest.mark.parametrize("module", [doctor, packages, settings, offline, java, locks])
+@pytest.mark.parametrize("module", [doctor, machine, packages, settings, offline, java, locks])
 def test_what_lab_py_takes_from_here_is_in_the_standard_library(module: object) -> None:
     """Imported at its head; what a function imports when it is called, no check calls."""
     tree = ast.parse(Path(str(getattr(module, "__file__", ""))).read_text(encoding="utf-8"))
