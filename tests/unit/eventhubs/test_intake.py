@@ -316,6 +316,24 @@ def test_events_that_are_removed_at_once_are_gone_wherever_they_were_and_numbers
     assert [one[0] for one in service.all(first)] == [4]
 
 
+def test_a_file_is_written_over_only_when_the_last_of_its_records_has_been_moved(
+    service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(write_ahead, "SEGMENT_BYTES", 10_000)
+    monkeypatch.setattr(unmoved, "MOST_BYTES_PER_MOVE", 1)
+    partition = service.hub().partitions[0]
+    for _ in range(2):
+        service.send(partition, b"x" * 9_000)
+    service.move()
+    assert rows(service) == 1
+    for _ in range(2):
+        service.send(partition, b"x" * 9_000)
+    assert len(list(service.folder.glob("*-ahead*"))) == 3, "the first is used again"
+    again = service.killed(tmp_path / "killed")
+    assert [one[0] for one in again.all(partition)] == [0, 1, 2, 3]
+    again.log.close()
+
+
 def test_memory_holds_no_more_than_what_waits_to_be_moved(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unmoved, "BYTES_PER_MOVE", 10_000)
     partition = service.hub().partitions[0]
