@@ -2,8 +2,8 @@
 
 Owns how the views' texts are put into a question's text, and where it finds the rows of each table: in its files or a
 copy of them (`sources`); in a data set, for tables at a URL, because DuckDB's Azure extension would have to be
-downloaded; or nowhere, where no file can hold an answer. The text is made once for each of these; files and copies are
-its parameters.
+downloaded; or nowhere, where no file can hold an answer. The text is made once for each of these, in as few subqueries
+as can be, because planning them takes time in each question; files and copies are its parameters.
 Refuses to know how a text is run (`synapse`), and what T-SQL may be asked (`subset`); the columns that an OPENROWSET
 declares are compared with the table's here.
 
@@ -18,6 +18,8 @@ from collections.abc import Mapping
 import duckdb
 import sqlglot
 from sqlglot import exp
+from sqlglot.optimizer.merge_subqueries import merge_subqueries
+from sqlglot.optimizer.qualify import qualify
 
 from labkit.read_queries.rowsets import Finding, OutsideSubset
 from labkit.read_queries.sources import ROWS_AT_MOST, Held, of_files, typed
@@ -64,7 +66,7 @@ class Text:
             else:
                 rows = of_files(table, f"files_of_{name}")
                 given[f"files_of_{name}"] = list(chosen)
-            sources.append(f"""SELECT {typed(table, '"{}"')} FROM {rows}""")
+            sources.append(f"""SELECT {typed(table, 't."{}"')} FROM {rows} AS t""")
         if tuple(sources) not in self._texts:
             self._check_columns(tables)
             self._texts[tuple(sources)] = self._text(dict(zip(tables, sources, strict=True)))
@@ -80,7 +82,9 @@ class Text:
                 return read[node.name].copy().subquery(node.name)
             return node
 
-        return self._tree.transform(placed).transform(placed).sql("duckdb")  # once for views, once within them
+        tree = self._tree.transform(placed).transform(placed)  # once for views, once within them
+        told = qualify(tree, dialect="duckdb", quote_identifiers=False, validate_qualify_columns=False)
+        return merge_subqueries(told).sql("duckdb")
 
     def _check_columns(self, tables: Mapping[str, TableVersion]) -> None:
         findings = [
