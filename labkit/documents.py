@@ -27,8 +27,7 @@ def read_again(read: Callable[[], Any]) -> Any:
 def document_named(container: ContainerProxy, name: str, partition_key: str | None = None) -> Mapping[str, Any] | None:
     """The document of this id, None if it is not there; without a `partition_key`, it is the id itself."""
     try:
-        found: Mapping[str, Any] = read_again(lambda: container.read_item(name, partition_key=partition_key or name))
-        return found
+        return dict(read_again(lambda: container.read_item(name, partition_key=partition_key or name)))
     except CosmosResourceNotFoundError as error:
         must_be_about_the_document(error)
         return None

@@ -36,8 +36,6 @@ __all__ = ["Answer", "FilesRead", "Hub", "Synapse", "TableMissing"]
 SQL_FOLDER = Path(__file__).resolve().parents[2] / "sql"
 ATTEMPTS = 3
 """Between the look at the log and the reading, a rebuild may delete the files of tables that are no longer in use."""
-OPENED = re.compile(r'"Total Files Read":\s*"(\d+)')
-"""In a profile of DuckDB's: how many files each table scan has opened."""
 MADE_TEXTS = 500
 """So many translated questions are kept."""
 
@@ -154,7 +152,7 @@ class Synapse(AbstractContextManager["Synapse"]):
             explained = cursor.execute(f"EXPLAIN (ANALYZE, FORMAT json) {sql}", {**(parameters or {}), **files})
             (profile,) = explained.fetchall()
         total = sum(len(table.files) for table in tables.values())
-        return FilesRead(sum(map(int, OPENED.findall(profile[1]))), total)
+        return FilesRead(sum(map(int, re.findall(r'"Total Files Read":\s*"(\d+)', profile[1]))), total)
 
     def close(self) -> None:
         self._duckdb.close()

@@ -18,8 +18,7 @@ from collections.abc import Mapping
 import duckdb
 import sqlglot
 from sqlglot import exp
-from sqlglot.optimizer.merge_subqueries import merge_subqueries
-from sqlglot.optimizer.qualify import qualify
+from sqlglot.optimizer import merge_subqueries, qualify
 
 from labkit.read_queries.rowsets import Finding, OutsideSubset
 from labkit.read_queries.sources import ROWS_AT_MOST, Held, of_files, typed
@@ -83,8 +82,8 @@ class Text:
             return node
 
         tree = self._tree.transform(placed).transform(placed)  # once for views, once within them
-        told = qualify(tree, dialect="duckdb", quote_identifiers=False, validate_qualify_columns=False)
-        return merge_subqueries(told).sql("duckdb")
+        told = qualify.qualify(tree, dialect="duckdb", quote_identifiers=False, validate_qualify_columns=False)
+        return merge_subqueries.merge_subqueries(told).sql("duckdb")
 
     def _check_columns(self, tables: Mapping[str, TableVersion]) -> None:
         findings = [
