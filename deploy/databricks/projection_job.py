@@ -12,7 +12,13 @@ import os
 import shutil
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+    from pyspark.sql.streaming import StreamingQuery
 
 
 def options() -> argparse.Namespace:
@@ -35,48 +41,55 @@ def main() -> None:
     chosen = options()
     root = Path(chosen.root)
     sys.path[:0] = [str(root / "deploy" / "databricks"), str(root)]
+    from spark_projection.progress import Progress
+    from spark_projection.session import session
+
+    spark = session(chosen.master)
+    with tempfile.TemporaryDirectory() as scratch:
+        spark.sparkContext.addPyFile(modules_of(root, Path(scratch)))
+        spark.streams.addListener(Progress())
+        query = started(spark, chosen)
+        if chosen.until_caught_up:
+            query.processAllAvailable()
+            query.stop()
+        else:
+            query.awaitTermination()
+        if chosen.master:
+            spark.stop()
+
+
+def started(spark: SparkSession, chosen: argparse.Namespace) -> StreamingQuery:
+    """The query, from the hub to the tables; what is missing of these is made first."""
     from azure.cosmos import CosmosClient
     from spark_projection import sources
     from spark_projection.batches import Projection
-    from spark_projection.progress import Progress
-    from spark_projection.session import session
     from spark_projection.tables import Tables
 
     from labkit.projections.parking import ParkingLane
 
-    spark = session(chosen.master)
-    ship(spark, root)
-    spark.streams.addListener(Progress())
     tables = Tables(chosen.tables)
     tables.make(spark)
     cosmos = CosmosClient.from_connection_string(os.environ["COSMOS_CONNECTION"])
     parked = cosmos.get_database_client(chosen.database).get_container_client(chosen.parked)
     place = sources.Place(chosen.hub, chosen.checkpoint, chosen.max_events)
     events = sources.events(spark, chosen.source, os.environ["EVENTHUB_LISTEN_CONNECTION"], place)
-    query = (
+    return (
         events.writeStream.foreachBatch(Projection(chosen.hub, tables, ParkingLane(parked)))
         .option("checkpointLocation", chosen.checkpoint)
         .queryName(f"projection of {chosen.hub}")
         .trigger(processingTime=f"{chosen.trigger_seconds} seconds")
         .start()
     )
-    if chosen.until_caught_up:
-        query.processAllAvailable()
-        query.stop()
-    else:
-        query.awaitTermination()
-    if chosen.master:
-        spark.stop()
 
 
-def ship(spark: object, root: Path) -> None:
-    """Give the workers the modules that they fold with: the same files that the driver runs."""
-    folder = Path(tempfile.mkdtemp())
-    staged = folder / "modules"
-    leave_out = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(root / "labkit", staged / "labkit", ignore=leave_out)
-    shutil.copytree(root / "deploy/databricks/spark_projection", staged / "spark_projection", ignore=leave_out)
-    spark.sparkContext.addPyFile(shutil.make_archive(str(folder / "projection"), "zip", staged))
+def modules_of(root: Path, folder: Path) -> str:
+    """A zip of the modules that the workers fold with, compiled from the files that the driver runs."""
+    archive = folder / "projection.zip"
+    with zipfile.PyZipFile(str(archive), "w") as compiled:
+        for package in (root / "labkit", root / "deploy" / "databricks" / "spark_projection"):
+            copy = shutil.copytree(package, folder / package.name, ignore=shutil.ignore_patterns("__pycache__"))
+            compiled.writepy(str(copy))
+    return str(archive)
 
 
 if __name__ == "__main__":

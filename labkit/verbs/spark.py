@@ -25,7 +25,11 @@ if TYPE_CHECKING:
     from labkit import Lab
 
 DAYS, CUSTOMERS = 3, 40
-VIEW = "dbo.vw_daily_order_metrics"
+QUESTION = """
+SELECT day, orders, cancelled, revenue, average_order_value, distinct_customers
+FROM dbo.vw_daily_order_metrics
+ORDER BY day
+"""
 
 
 @click.command()
@@ -100,7 +104,7 @@ def answer(tables: str) -> None:
 
     synapse = Synapse(tables)
     try:
-        click.echo(f"\n{VIEW}:")
-        click.echo(synapse.query(f"SELECT * FROM {VIEW}").to_string(index=False))
+        click.echo(QUESTION)
+        click.echo(synapse.query(QUESTION).to_string(index=False))
     finally:
         synapse.close()

@@ -20,7 +20,6 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
 from spark_projection.folding import EVENT_COLUMNS
-from spark_projection.follower import consumer, followed
 from spark_projection.offsets import capped, waiting
 
 
@@ -72,6 +71,8 @@ class HubStreamReader(DataSourceStreamReader):
         return [one for one in ranges if one.last > one.after]
 
     def read(self, partition: Range) -> Iterator[pa.RecordBatch]:
+        from spark_projection.follower import followed  # the SDK: what only plans a source need not load it
+
         follower = followed(self._hub, partition.hub_partition, partition.after)
         arrivals = follower.take(partition.after, partition.last)
         columns = [
@@ -94,6 +95,8 @@ class Bounds:
 
 async def bounds(hub: str) -> dict[str, Bounds]:
     """What the hub holds now, by hub partition."""
+    from spark_projection.follower import consumer
+
     async with consumer(hub) as client:
         parts = await client.get_partition_ids()
         told = await asyncio.gather(*(client.get_partition_properties(part) for part in parts))

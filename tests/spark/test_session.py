@@ -1,0 +1,82 @@
+"""Delta's jars: fetched once, compared with the lock, and not used if they are others."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.spark import job
+
+pytest.importorskip("pyspark", reason="only on machines with Java 17 or 21, where `lab.py test` installs Spark")
+
+assert job.BUNDLE.is_dir()  # and on the path, for what follows
+from spark_projection import session  # noqa: E402
+
+GOOD = b"the jar"
+LOCK = f"# a comment\norg.one:thing_2.13:1.0 sha256:{hashlib.sha256(GOOD).hexdigest()}\n"
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "jars.lock").write_text(LOCK, encoding="utf-8")
+    monkeypatch.setattr(session, "LOCK", tmp_path / "jars.lock")
+    monkeypatch.setattr(session, "KEPT", tmp_path / "kept")
+    return tmp_path / "kept"
+
+
+def resolves(monkeypatch: pytest.MonkeyPatch, content: bytes | None, said: str = "") -> list[list[str]]:
+    """Spark's resolver brings this file for whatever it is asked (None: nothing); what it was called with."""
+    calls: list[list[str]] = []
+    real = subprocess.run
+
+    def run(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+        if not any("spark-submit" in word for word in command):
+            return real(command, **options)  # type: ignore[call-overload, no-any-return]
+        calls.append(command)
+        (ivy,) = (word.partition("=")[2] for word in command if word.startswith("spark.jars.ivy="))
+        if content is not None:
+            Path(ivy, "jars").mkdir(parents=True)
+            Path(ivy, "jars", "org.one_thing_2.13-1.0.jar").write_bytes(content)
+        return subprocess.CompletedProcess(command, 0, "", said)
+
+    monkeypatch.setattr(session.subprocess, "run", run)
+    return calls
+
+
+def test_a_jar_is_fetched_once_and_kept(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = resolves(monkeypatch, GOOD)
+
+    assert session.jars() == session.jars() == [kept / "org.one_thing_2.13-1.0.jar"]
+    assert [command[1:3] for command in calls] == [["--packages", "org.one:thing_2.13:1.0"]]
+    assert session.jars()[0].read_bytes() == GOOD
+
+
+def test_a_file_that_the_lock_does_not_name_is_not_kept(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    resolves(monkeypatch, b"another one")
+
+    with pytest.raises(session.JarsMissing, match=r"^org\.one:thing_2\.13:1\.0 is not the file that jars\.lock names"):
+        session.jars()
+    assert not list(kept.glob("*.jar"))
+
+
+def test_one_that_was_changed_afterwards_is_fetched_again(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = resolves(monkeypatch, GOOD)
+    (jar,) = session.jars()
+    jar.write_bytes(b"changed")
+
+    assert session.jars()[0].read_bytes() == GOOD
+    assert len(calls) == 2
+
+
+def test_what_the_resolver_said_is_told_when_nothing_came(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    resolves(monkeypatch, None, "first\nHost not found\n\n")
+
+    with pytest.raises(session.JarsMissing, match="could not be fetched: Host not found"):
+        session.jars()
+
+
+def test_the_lock_of_this_repository_can_be_read() -> None:
+    assert next(jar.file for jar in session.locked_jars()).startswith("io.delta_delta-spark_2.13-4.")

@@ -1,0 +1,50 @@
+"""`spark`: how the job is started here, and what it is given to project. The job itself: tests/spark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from labkit import Lab, open_lab
+from labkit.settings import COSMOS, LISTEN, Target, embedded
+from labkit.verbs import spark
+from localazure.handle import LocalAzure
+
+
+@pytest.fixture
+def target(azure: LocalAzure, tmp_path: Path) -> Target:
+    return embedded(azure, tmp_path)
+
+
+@pytest.fixture
+def lab(target: Target) -> Iterator[Lab]:
+    with open_lab("03", partitions=2, target=target) as one:
+        yield one
+
+
+def test_the_job_is_told_everything_but_the_secrets_by_options(lab: Lab, target: Target) -> None:
+    command, environment = spark.job(lab, target, "tables", "checkpoint", "--master", "local[2]")
+
+    assert Path(command[1]).is_file()
+    said = dict(zip(command[2::2], command[3::2], strict=True))
+    assert said["--hub"] == lab.hub
+    assert said["--source"] == "azure-eventhub"
+    assert (said["--tables"], said["--checkpoint"], said["--master"]) == ("tables", "checkpoint", "local[2]")
+    assert (environment[LISTEN], environment[COSMOS]) == (target.listen, target.cosmos)
+    assert not any("Key=" in word for word in command)
+
+
+def test_a_lab_of_its_own_is_filled_with_the_lives_of_orders(lab: Lab) -> None:
+    sent = spark.fill(lab, 8)
+
+    ends = [lab.consumer("monitor", "lessons").get_partition_properties(part) for part in lab.partition_ids]
+    assert sent > 8
+    assert sum(one["last_enqueued_sequence_number"] + 1 for one in ends) == sent
+
+
+def test_a_trigger_is_one_line() -> None:
+    trigger = {"batch": 3, "events": 1000, "ms": {"triggerExecution": 2345, "addBatch": 2000}}
+
+    assert spark.told(trigger) == "trigger   3    1,000 events     2.3 s"
