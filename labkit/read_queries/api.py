@@ -92,12 +92,19 @@ def shown(answer: Answer) -> list[dict[str, Any]]:
     return cast(list[dict[str, Any]], answer.rows.rename_columns(names).to_pylist())
 
 
-async def answered(request: Request, conditions: If, visible: waiting.Look, ask: Callable[[], Found]) -> Response:
+async def answered(
+    request: Request,
+    conditions: If,
+    visible: waiting.Look,
+    ask: Callable[[], Found],
+    longest_pause: float = waiting.LONGEST_PAUSE_SECONDS,
+) -> Response:
     """Wait for the token's version, if there is one, then ask. Raises: `Problem`."""
     told_once(request, "If-Version-At-Least")
     token, if_none_match = conditions
     waits: waiting.Waiting = request.app.state.waiting
-    late = "if-version-at-least" in request.headers and not await waits.until_visible(token, visible)
+    asked = "if-version-at-least" in request.headers
+    late = asked and not await waits.until_visible(token, visible, longest_pause)
     found = await run_in_threadpool(ask)
     if late:
         text = f"The write is not visible after {waits.at_most_seconds:g} s; `has` is the answer without it."
@@ -194,7 +201,8 @@ async def orders_of_customer(
         body, etag, headers = a_page(f"/customers/{customer_id}/orders", found, asked)
         return Found(Answer(None, {}, {"query-model": positions}, as_of), body, etag, headers)
 
-    return await answered(request, conditions, waiting.in_query_container(container, customer_id), ask)
+    visible, longest_pause = waiting.in_query_container(container, customer_id), waiting.LONGEST_BETWEEN_READS_SECONDS
+    return await answered(request, conditions, visible, ask, longest_pause)
 
 
 @routes.get("/metrics/daily", responses=gives(forms.Figures))

@@ -99,10 +99,7 @@ class Tables:
     def now(self, names: Collection[str]) -> dict[str, TableVersion]:
         """The newest version of each, all of them from the tables in use. Raises: `TableMissing`."""
         with self._lock:
-            in_use = pointer.tables_in_use(self._root_url, self._options)
-            if in_use != self._in_use:
-                self._in_use, self._known = in_use, {}
-            return {name: self._newest(name) for name in sorted(set(names))}
+            return self._now(names)
 
     def one(self, name: str) -> TableVersion:
         """The newest version of this table. Raises: `TableMissing`."""
@@ -110,8 +107,8 @@ class Tables:
 
     def recorded(self, name: str, app: str) -> int:
         """The number of this app id in the table as it is now (`read_store`). Raises: `TableMissing`."""
-        self.now([name])
         with self._lock:
+            self._now([name])
             return _recorded(self._known[name][0], app)
 
     def forget(self) -> None:
@@ -119,13 +116,18 @@ class Tables:
         with self._lock:
             self._in_use, self._known = "", {}
 
+    def _now(self, names: Collection[str]) -> dict[str, TableVersion]:
+        in_use = pointer.tables_in_use(self._root_url, self._options)
+        if in_use != self._in_use:
+            self._in_use, self._known = in_use, {}
+        return {name: self._newest(name) for name in sorted(set(names))}
+
     def _newest(self, name: str) -> TableVersion:
         url = f"{self._in_use}/{name}"
         delta, table = self._known.pop(name, (None, None))
-        entry = _entry(url, table.version) if table else None
-        if table and entry and entry != table.entry:
-            delta, table = None, None  # another table has taken its place
-        if delta is None or table is None or entry is None:
+        if table and not pointer.is_url(url) and (table.entry is None or table.entry != _entry(url, table.version)):
+            delta, table = None, None  # another table has taken its place, or the log was cleaned
+        if delta is None or table is None or not _is_newest(url, table.version):
             try:
                 delta = delta or DeltaTable(url, storage_options=self._options)
                 delta.update_incremental()
@@ -164,15 +166,18 @@ class Tables:
 
 
 def _entry(url: str, version: int) -> tuple[int, int] | None:
-    """The mark of this version's entry, if the log of a table in a folder ends with it: two looks instead of a reading.
-    None makes the caller read the log: there are later entries, or the entry itself has gone into a checkpoint."""
-    log = os.path.join(url, "_delta_log")
-    if pointer.is_url(url) or os.path.exists(os.path.join(log, f"{version + 1:020}.json")):
+    """The mark of this version's entry in the log of a table in a folder; None if it has gone into a checkpoint."""
+    if pointer.is_url(url):
         return None
     with suppress(FileNotFoundError):
-        entry = os.stat(os.path.join(log, f"{version:020}.json"))
+        entry = os.stat(os.path.join(url, "_delta_log", f"{version:020}.json"))
         return entry.st_mtime_ns, entry.st_size
     return None
+
+
+def _is_newest(url: str, version: int) -> bool:
+    """Whether the log of a table in a folder ends with this version: a look instead of a reading."""
+    return not pointer.is_url(url) and not os.path.exists(os.path.join(url, "_delta_log", f"{version + 1:020}.json"))
 
 
 def _recorded(delta: DeltaTable, app: str) -> int:

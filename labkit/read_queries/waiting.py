@@ -23,8 +23,11 @@ from labkit.read_queries.synapse import Synapse
 
 WAIT_AT_MOST_SECONDS: Final = 5.0
 WAITING_AT_MOST: Final = 100
-LOOK_AGAIN_SECONDS: Final = (0.02, 0.05)
-"""The first pause between two looks, and the longest."""
+FIRST_PAUSE_SECONDS: Final = 0.02
+LONGEST_PAUSE_SECONDS: Final = 0.05
+"""Between two looks at a table, which cost nothing while it stands."""
+LONGEST_BETWEEN_READS_SECONDS: Final = 0.25
+"""Between two looks at the query container: each is a read that is charged."""
 TOKEN: Final = re.compile(rf"(?:{ORDER_ID.pattern}|{CUSTOMER_ID.pattern})@[1-9][0-9]{{0,17}}", re.ASCII)
 
 Look = Callable[[str, int], bool]
@@ -38,7 +41,7 @@ class Waiting:
         self.at_most_seconds = at_most_seconds
         self._how_many = 0
 
-    async def until_visible(self, token: str, visible: Look) -> bool:
+    async def until_visible(self, token: str, visible: Look, longest_pause: float = LONGEST_PAUSE_SECONDS) -> bool:
         """Whether the write became visible in time. Raises: `Problem` for what is no token, or when too many wait."""
         if TOKEN.fullmatch(token) is None:
             raise Problem("bad-header", "If-Version-At-Least is the Version-Token of a command's answer.")
@@ -46,7 +49,7 @@ class Waiting:
             again = {"Retry-After": str(RETRY_AFTER_SECONDS)}
             raise Problem("busy", f"{WAITING_AT_MOST} requests wait for their writes already.", headers=again)
         aggregate_id, version = parse_token(token)
-        pause, longest = LOOK_AGAIN_SECONDS
+        pause = FIRST_PAUSE_SECONDS
         until = time.monotonic() + self.at_most_seconds
         self._how_many += 1
         try:
@@ -55,7 +58,7 @@ class Waiting:
                 if left <= 0:
                     return False
                 await asyncio.sleep(min(pause, left))
-                pause = min(pause * 1.5, longest)
+                pause = min(pause * 1.5, longest_pause)
             return True
         finally:
             self._how_many -= 1

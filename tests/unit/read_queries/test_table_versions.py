@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import shutil
+import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 from deltalake import DeltaTable
 
-from labkit.projections.tables import CUSTOMERS
+from labkit.projections.tables import CUSTOMERS, ORDERS
 from labkit.projections.upkeep import Upkeep, keep
-from labkit.read_queries import texts
+from labkit.read_queries import questions, texts
 from labkit.read_queries.sources import COPIES, Held
 from labkit.read_queries.synapse import Synapse, TableMissing
 
@@ -76,15 +79,42 @@ def test_a_reader_that_slept_until_the_log_was_cleaned_sees_the_newest_version(s
     assert customers(synapse) == ["Ada", "Zoë", "Zoë", "Zoë"]
 
 
-def test_a_table_that_was_made_anew_with_as_many_commits_is_another_table(synapse: Synapse, tables: Any) -> None:
-    tables.write([tables.a_customer("1", "Ada")])
-    assert customers(synapse) == ["Ada"]
-    version = tables.store.table(CUSTOMERS).version()
+@pytest.mark.parametrize("commits", [1, 2, 3, 4, 5])
+def test_a_table_that_was_made_anew_is_another_table_however_many_commits_it_has(
+    commits: int, synapse: Synapse, tables: Any
+) -> None:
+    """Asked for a day of which the table before had no file, so that no missing file tells that it is another."""
+    orders = questions.orders_between(date(2026, 1, 9), date(2026, 1, 9))
+    for number in range(3):
+        tables.write([tables.an_order(f"{number}")])
+    assert orders.answer(synapse).rows.num_rows == 0
     shutil.rmtree(tables.folder)
     again = type(tables)(tables.folder)
-    again.write([again.a_customer("1", "Beatrix")])
-    assert again.store.table(CUSTOMERS).version() == version
-    assert customers(synapse) == ["Beatrix"]
+    for number in range(commits):
+        again.write([again.an_order(f"{number}", day=9)])
+    assert orders.answer(synapse).rows.num_rows == commits
+
+
+def test_what_was_recorded_is_read_while_another_thread_forgets_the_tables(synapse: Synapse, tables: Any) -> None:
+    tables.write([tables.an_order("a")])
+    done = threading.Event()
+
+    def forget() -> None:
+        while not done.is_set():
+            synapse.tables.forget()
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(1) as other:
+            other.submit(forget)
+            try:
+                for _ in range(300):
+                    synapse.tables.recorded(ORDERS.name, "nobody")
+            finally:
+                done.set()
+    finally:
+        sys.setswitchinterval(before)
 
 
 def test_a_table_at_a_url_is_looked_at_each_time(tables: Any) -> None:

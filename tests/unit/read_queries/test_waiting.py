@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from labkit.projections.read_store import Batch, ReadStore
 from labkit.projections.tables import DAILY_ORDER_METRICS
+from labkit.read_queries import waiting
 from labkit.read_queries.synapse import Synapse
 from labkit.read_queries.waiting import in_figures, in_tables
 
@@ -55,3 +57,21 @@ def test_figures_after_a_replay_wait_for_the_replays_own_commit(
     assert visible(MINE, 2)
     (revenue,) = synapse.answer("SELECT revenue FROM dbo.vw_daily_order_metrics").rows["revenue"].to_pylist()
     assert str(revenue) == "12.00"
+
+
+@pytest.mark.parametrize(("longest", "looks"), [((), 201), ((waiting.LONGEST_BETWEEN_READS_SECONDS,), 44)])
+def test_a_look_that_is_charged_is_taken_four_times_a_second_and_one_at_a_table_twenty_times(
+    longest: tuple[float, ...], looks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten seconds of waiting on a clock of the test's own."""
+    clock = [0.0]
+
+    async def sleep(seconds: float) -> None:
+        clock[0] += seconds
+
+    monkeypatch.setattr(waiting.asyncio, "sleep", sleep)
+    monkeypatch.setattr(waiting.time, "monotonic", lambda: clock[0])
+    asked: list[str] = []
+    wait = waiting.Waiting(10.0).until_visible(f"{MINE}@2", lambda order, _: bool(asked.append(order)), *longest)
+    assert asyncio.run(wait) is False
+    assert abs(len(asked) - looks) <= 2
