@@ -11,14 +11,18 @@ Known gap: what was sampled since the last append is lost when the process is ki
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import DeltaError
 
 from labkit.lag_monitoring.measures import LagSample, OutboxLag, PartitionLag
+
+log = logging.getLogger(__name__)
 
 NAME = "lag_samples"
 COMPACT_EVERY_APPENDS = 100
@@ -63,7 +67,10 @@ class LagHistory:
         write_deltalake(self.url, rows, mode="append", storage_options=self._options)
         self._appends += 1
         if self._appends % COMPACT_EVERY_APPENDS == 0:
-            self.keep(samples[-1].at)
+            try:
+                self.keep(samples[-1].at)
+            except (OSError, DeltaError) as error:  # the samples are in the table: they must not be written again
+                log.warning("the history is not compacted: %r", error)
 
     def keep(self, now: dt.datetime) -> None:
         """Delete what is older than `KEEP_DAYS`, and make one file of many."""

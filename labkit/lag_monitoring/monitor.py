@@ -24,6 +24,7 @@ from datetime import UTC, datetime
 import pandas as pd
 from azure.cosmos import ContainerProxy
 from azure.eventhub.aio import EventHubConsumerClient
+from deltalake.exceptions import DeltaError
 
 from labkit.errors import NotYet
 from labkit.events.relay import may_pass
@@ -80,7 +81,7 @@ class LagMonitor:
         self._history = history
         self._on_sample = on_sample
         self._samples = deque(history.samples() if history else (), SAMPLES_IN_MEMORY)
-        self._unwritten: list[LagSample] = []
+        self._unwritten: deque[LagSample] = deque(maxlen=SAMPLES_IN_MEMORY)
         self._next_append = 0.0
         self._empty_at = datetime.fromtimestamp(0, UTC)
         self._sampled = threading.Condition()
@@ -173,8 +174,10 @@ class LagMonitor:
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._stopping.wait(), self._interval_seconds)
             finally:
-                await asyncio.to_thread(self._append)
-                await hub.close()
+                try:
+                    await hub.close()
+                finally:
+                    await asyncio.to_thread(self._append)
 
     async def _try(self, hub: sources.HubWatch, name: str) -> None:
         """Take a sample, or note that it failed. Raises: what no other try can change."""
@@ -197,7 +200,7 @@ class LagMonitor:
         (outbox, relay_beat_at), (parked_events, oldest_parked_at), beat = cosmos
         if outbox.oldest_at is None:
             self._empty_at = at
-        else:
+        elif self._empty_at <= at:  # and no clock was set back since
             outbox = replace(outbox, oldest_at=max(outbox.oldest_at, self._empty_at))
         sample = LagSample(
             at=at,
@@ -225,9 +228,13 @@ class LagMonitor:
         return self._store.current().lowest(hub, partition_ids, self._first)
 
     def _append(self) -> None:
-        if self._history is not None:
-            self._history.append(self._unwritten)
-        self._unwritten.clear()
+        """What cannot be written now, as on a full disk, is tried again with the next samples."""
+        try:
+            if self._history is not None:
+                self._history.append(self._unwritten)
+            self._unwritten.clear()
+        except (OSError, DeltaError) as error:
+            log.warning("%d samples are not in the history yet: %r", len(self._unwritten), error)
 
     def _read_cosmos(self, hub: str) -> tuple[tuple[OutboxLag, datetime | None], tuple[int, datetime | None], float]:
         write_model, relay_state, parked_events = self._containers

@@ -105,6 +105,8 @@ class Peek:
     async def after(self, applied: int) -> datetime | None:
         """When the hub took the first event after `applied`; None if the hub does not hand it out in time."""
         await self.let_pass(applied)
+        if self._receiving is not None and self._receiving.done():
+            await self.close()  # it ended by itself, which is told; the next peek opens another
         if self._receiving is None:
             self._let_go = self._read = applied
             self._receiving = asyncio.create_task(self._receive(applied))

@@ -60,3 +60,17 @@ def test_old_rows_are_deleted_and_small_files_made_one(tmp_path: Path, monkeypat
     kept.append([BARE])
     assert kept.samples() == [FULL, BARE]
     assert len(DeltaTable(kept.url).file_uris()) == 1
+
+
+def test_samples_that_are_in_the_table_are_not_written_again_because_its_upkeep_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "COMPACT_EVERY_APPENDS", 1)
+    kept = LagHistory(str(tmp_path))
+
+    def full(self: LagHistory, now: datetime) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(LagHistory, "keep", full)
+    kept.append([FULL])
+    assert kept.samples() == [FULL]

@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from typing import Any, Self
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, Self
 
 import pytest
 
 from labkit.errors import NotYet
+from labkit.lag_monitoring import monitor as monitoring
+from labkit.lag_monitoring import sources
+from labkit.lag_monitoring.measures import LagSample, OutboxLag
 from labkit.lag_monitoring.monitor import LagMonitor
 
 LOGGER = "labkit.lag_monitoring.monitor"
@@ -88,3 +93,64 @@ def test_a_monitor_that_does_not_end_is_not_waited_for_without_limit() -> None:
     hub.may_close.set()
     one.stop()
     assert not one.running
+
+
+class Reading:
+    """A monitor whose Cosmos DB says what the test says, on the test's clock."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, history: Any = None) -> None:
+        self.now = datetime(2026, 1, 5, 9, tzinfo=UTC)
+        self.outbox = OutboxLag(0)
+        nothing: Any = None
+        tables: Any = NoTables()
+        monkeypatch.setattr(sources, "newest_update", lambda store: None)
+        monkeypatch.setattr(LagMonitor, "_read_cosmos", lambda _, hub: ((self.outbox, None), (0, None), 0.0))
+        client: Any = lambda **_: Hub()  # noqa: E731
+        self.monitor = LagMonitor(
+            client, tables, nothing, nothing, nothing, history=history, interval_seconds=0.01, now=lambda: self.now
+        )
+
+    def sample(self) -> LagSample:
+        self.monitor.start()
+        asked = len(self.monitor.samples)
+        try:
+            self.monitor.wait_until(lambda sample: len(self.monitor.samples) > asked, 20)
+        finally:
+            self.monitor.stop()
+        return self.monitor.samples[-1]
+
+
+def test_a_clock_that_was_set_back_does_not_hide_what_waits_in_the_outbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading = Reading(monkeypatch)
+    assert reading.sample().outbox_seconds == 0
+    reading.now -= timedelta(minutes=30)
+    reading.outbox = OutboxLag(1, reading.now)
+    reading.now += timedelta(minutes=10)
+    assert reading.sample().outbox_seconds == 600
+
+
+def test_a_history_that_cannot_be_written_for_a_while_loses_no_sample_and_ends_no_monitor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(monitoring, "APPEND_SECONDS", 0.0)
+
+    class Full:
+        full = True
+        written: ClassVar[list[LagSample]] = []
+
+        def samples(self) -> list[LagSample]:
+            return []
+
+        def append(self, samples: Sequence[LagSample]) -> None:
+            if self.full:
+                raise OSError(28, "No space left on device")
+            self.written.extend(samples)
+
+    history = Full()
+    reading = Reading(monkeypatch, history)
+    reading.sample()
+    assert reading.monitor.error is None
+    assert not history.written
+    history.full = False
+    reading.sample()
+    assert history.written == list(reading.monitor.samples)
