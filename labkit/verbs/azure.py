@@ -21,7 +21,20 @@ OF_THE_AZURE = (
     *("cosmos.sqlite*", "events.sqlite*", "eventhubs.sqlite*", "eventgrid.sqlite*"),
     *("certificate.pem", "certificate-key.pem", ".certificate.pem.*", ".certificate-key.pem.*"),
 )
-OF_THE_VERBS = ("bench", "bundle-*", "kernels", "labs", "node", "out", "site", "solved", "tables", "test", "wheels")
+OF_THE_VERBS = (
+    "bench",
+    "bundle-*",
+    "kernels",
+    "labs",
+    "node",
+    "out",
+    "spark.log",
+    "site",
+    "solved",
+    "tables",
+    "test",
+    "wheels",
+)
 OF_THE_DESKTOP = (".DS_Store", "desktop.ini", "Thumbs.db")
 MARKS = ("keys.json", "kernels", "setup.log")
 """Any of these shows that the lab has worked in this folder; "out" or "tables" alone may be somebody else's."""

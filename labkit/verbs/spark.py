@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -49,11 +51,14 @@ def spark(orders: int, cores: int, max_events: int, lab_name: str | None) -> Non
         tables = f"{lab.tables_url}/spark"
         limits = "--master", f"local[{cores}]", "--max-events", str(max_events), "--until-caught-up"
         command, environment = job(lab, target, tables, f"{tables}/checkpoint", *limits)
-        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as running:
-            for line in running.stdout or ():
-                click.echo(told(json.loads(line)))
+        log = places.state() / "spark.log"
+        with log.open("wb") as words:
+            running = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=words, text=True)
+            with running:
+                for line in running.stdout or ():
+                    click.echo(told(json.loads(line)))
         if running.returncode:
-            raise LabError("the Spark job has failed; its own words are above")
+            raise LabError(f"the Spark job has failed: {last_words(log)} (all that Spark said: {log})")
         answer(tables)
 
 
@@ -90,6 +95,12 @@ def fill(lab: Lab, orders: int) -> int:
     while relay.run_once():
         pass
     return relay.published_events
+
+
+def last_words(log: Path) -> str:
+    """The last line that a person may make something of."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return next((line.strip() for line in reversed(lines) if re.match(r"[\w.]*(Error|Exception|Missing)\b", line)), "?")
 
 
 def told(trigger: Mapping[str, object]) -> str:

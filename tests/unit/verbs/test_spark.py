@@ -48,3 +48,10 @@ def test_a_trigger_is_one_line() -> None:
     trigger = {"batch": 3, "events": 1000, "ms": {"triggerExecution": 2345, "addBatch": 2000}}
 
     assert spark.told(trigger) == "trigger   3    1,000 events     2.3 s"
+
+
+def test_of_what_spark_said_the_error_itself_is_told(tmp_path: Path) -> None:
+    log = tmp_path / "spark.log"
+    log.write_text("WARN something\nspark_projection.session.JarsMissing: no jar\n\tat org.apache.spark\n", "utf-8")
+
+    assert spark.last_words(log) == "spark_projection.session.JarsMissing: no jar"
