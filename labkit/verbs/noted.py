@@ -1,12 +1,14 @@
 """What a reader has solved: each run of an exercise's check, noted as a line of a file in `my_lab`.
 
 Owns that file. A line is added in one step and none is ever changed, so a kernel may be restarted or killed at any
-moment, and two notebooks may be open at once. Checks are noted only where the kernel runs in the reader's folder, which
-is where Jupyter starts it: not in originals, solved copies and tests. Refuses to know what an exercise asks.
+moment, and two notebooks may be open at once; it begins by ending the one before it, which may be torn. Checks are
+noted only where the kernel runs in the reader's folder, which is where Jupyter starts it: not in originals, solved
+copies and tests. Refuses to know what an exercise asks.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -37,9 +39,9 @@ def note(exercise: int, *, right: bool) -> str:
     folder = Path.cwd()
     if not isinstance(number, str) or STUDENT not in (folder, *folder.parents):
         return ""
-    line = json.dumps(asdict(Noted(number, exercise, right, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"))) + "\n"
+    line = json.dumps(asdict(Noted(number, exercise, right, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")))
     try:
-        _add(STUDENT / FILE, line.encode())
+        _add(STUDENT / FILE, f"\n{line}\n".encode())
     except OSError as error:
         return f"(`labkit progress` will not know of it: {STUDENT.name}/{FILE} cannot be written, {error.strerror}.)\n"
     return ""
@@ -48,7 +50,8 @@ def note(exercise: int, *, right: bool) -> str:
 def _add(path: Path, line: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     try:
-        os.write(descriptor, line)
+        if os.write(descriptor, line) < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -105,10 +105,23 @@ def test_a_full_disk_takes_nothing_from_the_answer_and_is_told(
     assert "No space left on device" in told
 
 
-def test_a_line_that_was_cut_short_hides_no_other(mine: Path) -> None:
+def test_a_disk_that_takes_half_a_line_is_told_too_and_the_next_line_counts(
+    mine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write = os.write
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", lambda descriptor, line: write(descriptor, line[:20]))
+        check(1, right=True)
+    assert "No space left on device" in capsys.readouterr().out
+    check(2, right=True)
+    assert notes(mine) == [("03", 2, True)]
+
+
+@pytest.mark.parametrize("torn", ['{"notebook": "03", "exer', '{"notebook": "03"}\n[1]\n{"other": 1}\n\n"', "\ufffd"])
+def test_a_line_that_was_cut_short_hides_no_other(mine: Path, torn: str) -> None:
     check(1, right=True)
     with (mine / noted.FILE).open("a", encoding="utf-8") as file:
-        file.write('{"notebook": "03", "exer\n[1]\n{"other": 1}\n')
+        file.write(torn)
     check(2, right=True)
     assert notes(mine) == [("03", 1, True), ("03", 2, True)]
 
