@@ -145,7 +145,7 @@ def main(argv):
         print("Nothing has been set up in this folder, so nothing runs and nothing is kept.")
         return 0
     try:
-        locks = with_spark(argv, locks)
+        locks = with_spark(argv, locks, bundle)
         if not is_ready(locks) and not (verb in ("down", "status") and read_stamp()):
             with only_one_at_a_time() as lock, packages_of(bundle, locks) as offline:
                 set_up(locks, lock, offline)
@@ -173,7 +173,7 @@ def without_bundle(argv):
     return argv, None
 
 
-def with_spark(argv, locks):
+def with_spark(argv, locks, bundle=None):
     """The locks of this call, with that of Spark if it starts Spark: whether it can is asked before the download."""
     if argv[:1] not in (["spark"], ["test"]) and argv[:2] != ["bench", "spark"]:
         return locks
@@ -181,7 +181,8 @@ def with_spark(argv, locks):
     from labkit.verbs import java
 
     try:
-        return locks + (("requirements-spark",) if java.is_for(argv) and "requirements-spark" not in locks else ())
+        asked = java.is_for(argv, bundle is not None)
+        return locks + (("requirements-spark",) if asked and "requirements-spark" not in locks else ())
     except java.NoSpark as error:
         raise SetUpError(str(error))
 
@@ -306,7 +307,8 @@ def set_up(locks, lock_fd, offline=None):
         uv = None  # which would fetch pip for a new environment from the index
     installed = read_stamp() if PYTHON.exists() else {}
     also = sorted(set(installed) - set(locks) - {PROJECT})  # what `test` was given stays when another verb comes
-    locks += tuple(name for name in also if (ROOT / (name + ".lock")).exists())
+    if not offline:  # a bundle may hold no more than the verb needs
+        locks += tuple(name for name in also if (ROOT / (name + ".lock")).exists())
     goal = wanted(locks)
     if installed.get(locks[0]) != goal[locks[0]]:
         if STAMP.exists() or not works(uv):

@@ -21,14 +21,18 @@ class NoSpark(Exception):
     """One sentence saying what Spark lacks here, and the way out."""
 
 
-def is_for(argv: Sequence[str], *, windows: bool = os.name == "nt") -> bool:
+def is_for(argv: Sequence[str], bundled: bool = False, *, windows: bool = os.name == "nt") -> bool:
     """Whether this call (`spark`, `bench spark` or `test`) is to get Spark.
 
-    The tests go without it where it cannot run, and say so; but not in CI, where nobody would read that.
+    The tests go without it where it cannot run, and say so; but not in CI, where nobody would read that. Those that are
+    set up from a bundle go without it too: no bundle holds Spark.
     Raises: `NoSpark`.
     """
     tests = argv[0] == "test"
     if tests and len(argv) > 1 and "pytest" not in argv:
+        return False
+    if tests and bundled:
+        print("Spark is in no bundle: the tests of its job are left out, unless it is installed.")  # noqa: T201
         return False
     why_not = NO_WINDOWS if windows else why_no_java()
     if why_not and (not tests or (os.environ.get("CI") == "true" and not windows)):

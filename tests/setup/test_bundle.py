@@ -93,6 +93,22 @@ def test_without_a_network_the_bundle_sets_up_and_hands_over(project: SmallProje
     assert (project.site_packages / "tiny_dev.py").exists()
 
 
+def test_a_bundle_that_holds_what_a_verb_needs_is_enough_where_more_was_installed(
+    project: SmallProject, wheels: Path, tmp_path: Path
+) -> None:
+    assert (project.site_packages / "tiny_dev.py").exists()
+    lock = project.folder / "requirements.lock"
+    before = lock.read_bytes()
+    project.lock("requirements", {"tiny_core": "1.1"})
+    file = made(project, tmp_path / "newer.zip")
+
+    done = project.lab("run", "--bundle", str(file), **nowhere(project))
+    lock.write_bytes(before)
+
+    assert done.returncode == 0, done.stderr
+    assert "1.1" in (project.site_packages / "tiny_core.py").read_text(encoding="utf-8")
+
+
 def test_the_bundle_alone_is_enough(project: SmallProject, room: Path, tmp_path: Path) -> None:
     there = tmp_path / "Übung 3"
     there.mkdir()

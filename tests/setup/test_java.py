@@ -66,10 +66,22 @@ def test_nobody_else_is_asked_for_java(lab: ModuleType, argv: list[str]) -> None
 
 @pytest.mark.parametrize("argv", [["spark"], ["bench", "spark", "--short"], ["test"]])
 def test_who_starts_spark_gets_its_lock_once(lab: ModuleType, monkeypatch: pytest.MonkeyPatch, argv: list[str]) -> None:
-    monkeypatch.setattr(java, "is_for", lambda argv: True)
+    monkeypatch.setattr(java, "is_for", lambda argv, bundled: True)
 
     assert lab.with_spark(argv, ("requirements",)) == ("requirements", "requirements-spark")
     assert lab.with_spark(argv, ("requirements", "requirements-spark")) == ("requirements", "requirements-spark")
+
+
+def test_the_tests_set_up_from_a_bundle_go_without_spark_and_say_so(
+    lab: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("JAVA_HOME", installed(tmp_path / "jdk", 'openjdk version "17.0.15"\n'))
+    monkeypatch.setattr(java.is_for, "__kwdefaults__", {"windows": False})
+
+    assert lab.with_spark(["test"], ("requirements",), "room.zip") == ("requirements",)
+    assert "Spark is in no bundle" in capsys.readouterr().out
+    assert lab.with_spark(["spark"], ("requirements",), "room.zip") == ("requirements", "requirements-spark"), "refused"
+    assert lab.with_spark(["test"], ("requirements",)) == ("requirements", "requirements-spark")
 
 
 def test_the_other_checks_need_no_java(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
