@@ -157,7 +157,11 @@ class Intake:
         self._turn_planned = False
         if self._closed or self._is_writing:
             return
-        group = self._next_group()
+        group, refusals = self._next_group()
+        _run_all([partial(self._hand_on, group), *refusals])
+
+    def _hand_on(self, group: list[_Numbered]) -> None:
+        """Have it written: here, or by the thread."""
         if not group:
             return
         self._is_writing = True
@@ -166,23 +170,24 @@ class Intake:
         else:
             self._report(group, self._write(group))
 
-    def _next_group(self) -> list[_Numbered]:
-        """What shares the next flush, numbered on from the tails."""
+    def _next_group(self) -> tuple[list[_Numbered], list[Callable[[], None]]]:
+        """What shares the next flush, numbered on from the tails; and whom to tell that their hub has gone."""
         group: list[_Numbered] = []
+        refusals: list[Callable[[], None]] = []
         ends: dict[int, tuple[int, int]] = {}
         size_bytes = 0
         while self._waiting and size_bytes < MOST_BYTES_PER_FLUSH:
             arrived = self._waiting.popleft()
             tail = self._tails.get(arrived.partition)
             if tail is None:
-                arrived.done(EntityGone("the hub has been deleted"))
+                refusals.append(partial(arrived.done, EntityGone("the hub has been deleted")))
                 continue
             first, last_ms = ends.get(arrived.partition, (tail.next_sequence, tail.last_enqueued_ms))
             enqueued_ms = max(arrived.now_ms, last_ms)
             ends[arrived.partition] = first + arrived.message.cutter.count, enqueued_ms
             group.append(_Numbered(arrived, first, enqueued_ms))
             size_bytes += arrived.message.record.size_bytes
-        return group
+        return group, refusals
 
     def _write(self, group: list[_Numbered]) -> _Outcome:
         began = time.perf_counter()

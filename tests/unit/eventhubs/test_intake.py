@@ -263,6 +263,28 @@ def test_whoever_cannot_be_told_takes_nothing_from_the_others_of_the_group(servi
     again.log.close()
 
 
+def test_whoever_cannot_be_told_that_the_hub_has_gone_takes_nothing_from_the_others(service: Service) -> None:
+    told: list[BaseException | None] = []
+
+    def broken(problem: BaseException | None) -> None:
+        told.append(problem)
+        raise RuntimeError("nobody there")
+
+    kept, gone = service.hub("kept", 1), service.hub("gone", 1)
+    service.log.drop_hub(gone)
+    service.add(kept.partitions[0], b"one")
+    for _ in range(2):
+        service.add(gone.partitions[0], b"lost", done=broken)
+    service.add(kept.partitions[0], b"two")
+    with pytest.raises(RuntimeError, match="nobody there"):
+        service.settle(2)
+    service.settle(2)
+    assert service.outcomes == [None, None]
+    assert [type(problem) for problem in told] == [EntityGone, EntityGone]
+    assert service.send(kept.partitions[0], b"three") is None
+    assert [one[0] for one in service.all(kept.partitions[0])] == [0, 1, 2]
+
+
 def test_closed_on_a_full_disk_it_keeps_what_it_cannot_move_for_the_next_start(
     service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
