@@ -1,33 +1,46 @@
-"""Whether a document is there: Cosmos DB says 404 also when it knows nothing of the document.
+"""Reading one document, or what a query finds, through a client of the SDK that threads share.
 
-A 404 with a sub-status means that the container is not there, or that this replica is behind the session. A client that
-does not know the container yet asks for that first; the 404 to it has no sub-status, and only its address tells.
+A 404 does not always say that the document is not there. With a sub-status it means that the container is not there, or
+that this replica is behind the session. A client that does not know the container yet asks for that first; the 404 to
+it has no sub-status, and only its address tells.
 
-Threads may share a client of the SDK, but for one thing: each request counts its retries in the headers of the client's
-last answer (`azure.cosmos._retry_utility`), which another thread may be reading. That reading is done again.
+Threads may share a client, but for one thing: each request counts its retries in the headers of the client's last
+answer (`azure.cosmos._retry_utility`), which another thread's query may be reading. That reading is done again, and a
+query's whole answer is read at once for that reason: it breaks between any two pages.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from azure.cosmos import ContainerProxy
 from azure.cosmos.exceptions import CosmosResourceNotFoundError
 
+T = TypeVar("T")
 
-def read_again(read: Callable[[], Any]) -> Any:
+
+def read_again(read: Callable[[], T]) -> T:
     """What `read` gives, although other threads ask through the same client."""
     with suppress(RuntimeError):
         return read()
     return read()
 
 
+def queried(container: ContainerProxy, text: str, partition_key: str | None = None, **parameters: object) -> list[Any]:
+    """All that this query finds in one logical partition, or in all of them; `name="Ada"` is its `@name`."""
+    where: dict[str, Any] = {"enable_cross_partition_query": True}
+    if partition_key is not None:
+        where = {"partition_key": partition_key}
+    named: list[dict[str, object]] = [{"name": f"@{name}", "value": value} for name, value in parameters.items()]
+    return read_again(lambda: list(container.query_items(text, parameters=named, **where)))
+
+
 def document_named(container: ContainerProxy, name: str, partition_key: str | None = None) -> Mapping[str, Any] | None:
     """The document of this id, None if it is not there; without a `partition_key`, it is the id itself."""
     try:
-        return dict(read_again(lambda: container.read_item(name, partition_key=partition_key or name)))
+        return read_again(lambda: container.read_item(name, partition_key=partition_key or name))
     except CosmosResourceNotFoundError as error:
         must_be_about_the_document(error)
         return None

@@ -26,12 +26,14 @@ from azure.cosmos.exceptions import (
 )
 from azure.eventhub import CheckpointStore
 
+from labkit.documents import queried
 from labkit.errors import LabError
 
 Ownership = dict[str, Any]
 """As the SDK has it: fully_qualified_namespace, eventhub_name, consumer_group, partition_id, owner_id, etag,
 last_modified_time (seconds since 1970)."""
 
+ALL = "SELECT * FROM c"
 LOST = (CosmosResourceExistsError, CosmosAccessConditionFailedError, CosmosResourceNotFoundError)
 NAMES = ("fully_qualified_namespace", "eventhub_name", "consumer_group", "partition_id", "owner_id")
 
@@ -78,7 +80,7 @@ class OwnershipStore(CheckpointStore):
         self, fully_qualified_namespace: str, eventhub_name: str, consumer_group: str, **kwargs: Any
     ) -> Iterable[Ownership]:
         scope = scope_of(fully_qualified_namespace, eventhub_name, consumer_group)
-        return [from_document(one) for one in self._container.query_items("SELECT * FROM c", partition_key=scope)]
+        return [from_document(one) for one in queried(self._container, ALL, scope)]
 
     def claim_ownership(self, ownership_list: Iterable[Ownership], **kwargs: Any) -> Iterable[Ownership]:
         """Those of the list that are now this owner's."""

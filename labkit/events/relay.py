@@ -28,7 +28,7 @@ from azure.cosmos.exceptions import CosmosHttpResponseError
 from azure.eventhub import EventHubProducerClient
 from azure.eventhub.exceptions import AuthenticationError, EventHubError
 
-from labkit.documents import document_named
+from labkit.documents import document_named, queried
 from labkit.errors import NotYet
 from labkit.events import ids
 from labkit.events.leases import Lease, Leases, Page, end_of, pages
@@ -173,9 +173,7 @@ class Relay:
 
     def _others_beat(self) -> bool:
         """Whether another relay has given a sign of life: it may be about to take what nobody holds."""
-        beats = self._state.query_items(
-            "SELECT c.relay, c._ts FROM c WHERE STARTSWITH(c.id, 'heartbeat-')", enable_cross_partition_query=True
-        )
+        beats = queried(self._state, "SELECT c.relay, c._ts FROM c WHERE STARTSWITH(c.id, 'heartbeat-')")
         return any(one["relay"] != self.name and time.time() - one["_ts"] <= ALIVE_SECONDS for one in beats)
 
     def _drain(self, lease: Lease, until: float = math.inf) -> int:

@@ -25,6 +25,7 @@ from azure.cosmos import ContainerProxy
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 
+from labkit.documents import queried
 from labkit.events.leases import pages, read_leases
 from labkit.events.ownership import OwnershipStore
 from labkit.lag_monitoring.measures import OutboxLag, PartitionLag
@@ -166,8 +167,7 @@ def outbox_lag(write_model: ContainerProxy, relay_state: ContainerProxy) -> tupl
 
     Its times are in whole seconds, because `_ts` is. The few documents of `relay_state` come in one answer.
     """
-    documents = relay_state.query_items("SELECT * FROM c", enable_cross_partition_query=True)
-    known = {document["id"]: document for document in documents}
+    known = {document["id"]: document for document in queried(relay_state, "SELECT * FROM c")}
     beat = datetime.fromisoformat(known["heartbeat"]["at"]) if "heartbeat" in known else None
     events, oldest = 0, None
     for lease in read_leases(relay_state, write_model, known=known):
@@ -196,10 +196,6 @@ def seat_beat(ownership: ContainerProxy, hub: str, group: str = "$Default") -> C
 
 def parked(parked_events: ContainerProxy, hub: str) -> tuple[int, datetime | None]:
     """How many events of this hub are parked, and since when the oldest."""
-    found = parked_events.query_items(
-        "SELECT VALUE c.parkedAt FROM c WHERE c.hub = @hub",
-        parameters=[{"name": "@hub", "value": hub}],
-        enable_cross_partition_query=True,
-    )
+    found = queried(parked_events, "SELECT VALUE c.parkedAt FROM c WHERE c.hub = @hub", hub=hub)
     moments = [datetime.fromisoformat(str(moment)) for moment in found]
     return len(moments), min(moments, default=None)

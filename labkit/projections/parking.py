@@ -30,6 +30,7 @@ from azure.cosmos.exceptions import (
     CosmosResourceNotFoundError,
 )
 
+from labkit.documents import queried
 from labkit.errors import LabError
 from labkit.projections.folds import Arrival, Parked
 
@@ -114,13 +115,13 @@ class ParkingLane:
 
     def firsts(self, hub: str) -> dict[str, int]:
         """Aggregate id -> the sequence number of its first parked event of this hub."""
-        found = sorted(self._query(PARKED, hub), key=itemgetter("sequenceNumber"), reverse=True)
+        found = sorted(queried(self._container, PARKED, hub=hub), key=itemgetter("sequenceNumber"), reverse=True)
         return {document["aggregateId"]: document["sequenceNumber"] for document in found if document["aggregateId"]}
 
     def held(self, hub: str) -> list[Held]:
         """The aggregates of which this hub's events are parked, the longest waiting one first."""
         lanes: dict[str, list[dict[str, Any]]] = {}
-        for document in sorted(self._query(PARKED, hub), key=itemgetter("sequenceNumber")):
+        for document in sorted(queried(self._container, PARKED, hub=hub), key=itemgetter("sequenceNumber")):
             lanes.setdefault(document["aggregateId"], []).append(document)
         held = [
             Held(who, len(lane), lane[0]["id"], lane[0]["reason"], datetime.fromisoformat(lane[0]["parkedAt"]))
@@ -130,7 +131,7 @@ class ParkingLane:
 
     def first(self, hub: str, aggregate_id: str) -> ParkedEvent | None:
         """The event that all others of the aggregate wait behind."""
-        return next((_parked(document) for document in self._query(FIRST, hub, aggregate_id)), None)
+        return next((_parked(document) for document in queried(self._container, FIRST, aggregate_id, hub=hub)), None)
 
     def refresh(self, hub: str, lane: dict[str, int], aggregate_ids: Iterable[str]) -> None:
         """Look again for those of these aggregates that `lane` (as from `firsts`) holds: events of them may have been
@@ -144,7 +145,7 @@ class ParkingLane:
 
     def events(self, aggregate_id: str) -> list[ParkedEvent]:
         """What is parked of one aggregate, in the order in which it arrived."""
-        found = self._container.query_items("SELECT * FROM c WHERE IS_DEFINED(c.hub)", partition_key=aggregate_id)
+        found = queried(self._container, "SELECT * FROM c WHERE IS_DEFINED(c.hub)", aggregate_id)
         return sorted((_parked(document) for document in found), key=lambda parked: parked.arrival.sequence_number)
 
     def keep(self, event: ParkedEvent, reason: str) -> None:
@@ -174,13 +175,8 @@ class ParkingLane:
 
     def discarded(self, hub: str) -> list[Discarded]:
         """What was discarded of this hub's events, the earliest first."""
-        found = self._query("SELECT * FROM c WHERE c.discarded.hub = @hub", hub)
+        found = queried(self._container, "SELECT * FROM c WHERE c.discarded.hub = @hub", hub=hub)
         return sorted((_discarded(document) for document in found), key=lambda one: one.at)
-
-    def _query(self, text: str, hub: str, aggregate_id: str | None = None) -> Iterable[dict[str, Any]]:
-        across = {"enable_cross_partition_query": True}
-        where: dict[str, Any] = across if aggregate_id is None else {"partition_key": aggregate_id}
-        return self._container.query_items(text, parameters=[{"name": "@hub", "value": hub}], **where)
 
     def _document(self, hub: str, event: Parked) -> dict[str, Any]:
         arrival = event.arrival

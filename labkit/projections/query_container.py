@@ -21,13 +21,12 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 from azure.cosmos import ContainerProxy
 from azure.cosmos.exceptions import CosmosBatchOperationError
 
-from labkit.documents import document_named, read_again
+from labkit.documents import document_named, queried
 from labkit.projections.folds import Arrival, read
 from labkit.projections.read_store import ReadStore
 from labkit.projections.rows import OrderRow, Row, from_arrow
@@ -80,9 +79,7 @@ class QueryContainer:
 
     def orders_of(self, customer_id: str, after: str = "", how_many: int = 100) -> list[dict[str, Any]]:
         """A customer's orders by id, those that follow `after`. A query in one logical partition."""
-        parameters: list[dict[str, Any]] = [{"name": "@after", "value": after}, {"name": "@many", "value": how_many}]
-        query = partial(self._container.query_items, OF_CUSTOMER, parameters=parameters, partition_key=customer_id)
-        return list(read_again(lambda: [*query()]))
+        return queried(self._container, OF_CUSTOMER, customer_id, after=after, many=how_many)
 
     def version_of(self, customer_id: str, order_id: str) -> int:
         """The version of this order there; 0 if this customer has none of this id."""
@@ -121,8 +118,7 @@ class QueryContainer:
         return 0
 
     def _operations(self, customer: str, rows: Sequence[OrderRow]) -> list[tuple[Any, ...]]:
-        ids: list[dict[str, Any]] = [{"name": "@ids", "value": [row.order_id for row in rows]}]
-        found = self._container.query_items(THERE, parameters=ids, partition_key=customer)
+        found = queried(self._container, THERE, customer, ids=[row.order_id for row in rows])
         there = {one["id"]: one for one in found}
         operations: list[tuple[Any, ...]] = []
         for row in rows:

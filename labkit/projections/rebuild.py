@@ -28,6 +28,7 @@ import pyarrow as pa
 from azure.cosmos import ContainerProxy
 from azure.eventhub.aio import EventHubConsumerClient
 
+from labkit.documents import queried
 from labkit.errors import LabError
 from labkit.events.envelope import as_written
 from labkit.events.reading import HubReader
@@ -110,8 +111,7 @@ class Rebuild:
 
     def events(self) -> int:
         """How many events the history holds now."""
-        found: Any = self.sources.write_model.query_items(COUNT, enable_cross_partition_query=True)
-        return int(next(iter(found)))
+        return int(queried(self.sources.write_model, COUNT)[0])
 
     def scan(self, progress: Callable[[int], object] = lambda events: None) -> None:
         """Fold the whole history; `progress` is told of how many events each time. The day's figures come last, and
@@ -217,7 +217,7 @@ class Rebuild:
 
     def _row_at(self, aggregate_id: str, version: int) -> dict[str, Any] | None:
         """The row that the aggregate's first events come to, up to this version."""
-        found = self.sources.write_model.query_items(ONE_HISTORY, partition_key=aggregate_id)
+        found = queried(self.sources.write_model, ONE_HISTORY, aggregate_id)
         readings = [_reading(document, number) for number, document in enumerate(found)]
         rows = fold([r for r in readings if r.event and r.event.version <= version], {}, {}).rows
         model = ORDERS if aggregate_id.startswith("order-") else CUSTOMERS

@@ -30,7 +30,7 @@ from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpRespons
 
 from labkit import tracing
 from labkit.clock import Clock
-from labkit.documents import must_be_about_the_document
+from labkit.documents import must_be_about_the_document, queried
 from labkit.events import ids
 from labkit.events.envelope import AGGREGATE_TYPES, CATALOGUE, EventEnvelope, from_document, to_document
 from labkit.events.ids import Token
@@ -276,10 +276,8 @@ def enclose(event: Event, aggregate_id: str, version: int, now: datetime, contex
 
 def history(write_model: ContainerProxy, aggregate_id: str) -> list[EventEnvelope]:
     """The aggregate's events from the event store, oldest first."""
-    documents = write_model.query_items(
-        "SELECT * FROM c WHERE c.kind = 'event' ORDER BY c.version", partition_key=aggregate_id
-    )
-    return [from_document(document) for document in documents]
+    events = "SELECT * FROM c WHERE c.kind = 'event' ORDER BY c.version"
+    return [from_document(document) for document in queried(write_model, events, aggregate_id)]
 
 
 def rebuilt(events: list[EventEnvelope]) -> State | None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from labkit.documents import document_named, read_again
+import labkit
+from labkit.documents import document_named, queried, read_again
 
 
 class Disturbed:
@@ -21,6 +24,13 @@ class Disturbed:
             raise RuntimeError("OrderedDict mutated during iteration")
         return {"id": name, "pk": partition_key}
 
+    def query_items(self, text: str, **asked: object) -> Iterator[dict[str, object]]:
+        for page in range(3):
+            if page and self.times:
+                self.times -= 1
+                raise RuntimeError("OrderedDict mutated during iteration")
+            yield {"page": page, "text": text, **asked}
+
 
 def test_a_reading_that_another_thread_broke_is_done_again() -> None:
     container: Any = Disturbed(1)
@@ -31,3 +41,23 @@ def test_what_breaks_each_time_is_told() -> None:
     container: Any = Disturbed(2)
     with pytest.raises(RuntimeError):
         read_again(lambda: container.read_item("a", "b"))
+
+
+def test_a_query_that_breaks_between_two_pages_is_asked_again_from_the_first() -> None:
+    container: Any = Disturbed(1)
+    assert [found["page"] for found in queried(container, "SELECT")] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("key", ["", "a"])  # "": what is parked of events that name no aggregate
+def test_a_query_with_a_partition_key_stays_in_that_partition_and_names_its_parameters(key: str) -> None:
+    container: Any = Disturbed(0)
+    (found, *_) = queried(container, "SELECT", key, hub="h")
+    assert found == {"page": 0, "text": "SELECT", "partition_key": key, "parameters": [{"name": "@hub", "value": "h"}]}
+    (across, *_) = queried(container, "SELECT")
+    assert across == {"page": 0, "text": "SELECT", "enable_cross_partition_query": True, "parameters": []}
+
+
+def test_every_query_of_labkit_is_read_that_way() -> None:
+    package = Path(labkit.__file__).parent
+    asking = {path.name for path in package.rglob("*.py") if "query_items(" in path.read_text(encoding="utf-8")}
+    assert asking == {"documents.py"}
