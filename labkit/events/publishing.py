@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -49,22 +50,23 @@ class Publisher:
         self.published_events = 0
         self._producer = producer
 
-    def publish(self, pages: Iterator[Page], acknowledged: set[str]) -> Iterator[str]:
+    def publish(self, pages: Iterator[Page], acknowledged: set[str]) -> Generator[str]:
         """Send the events of these pages that are not `acknowledged` yet; each page's continuation when all of it is.
 
         `acknowledged` grows by the event ids of each batch as it arrives, and so survives a send that fails.
         Raises: `EventTooLarge`; the SDK's errors.
         """
-        for batch, events, continuation in one_ahead(self._batches(pages, acknowledged)):
-            if batch is not None:
-                began = time.time()
-                self._producer.send_batch(batch)
-                acknowledged.update(event["eventId"] for event in events)
-                self.published_events += len(events)
-                for event in events if tracing.is_on() else ():
-                    tracing.record("relay", event["metadata"].get("traceparent", ""), began, time.time())
-            if continuation is not None:
-                yield continuation
+        with closing(one_ahead(pages)) as read, closing(one_ahead(self._batches(read, acknowledged))) as ready:
+            for batch, events, continuation in ready:
+                if batch is not None:
+                    began = time.time()
+                    self._producer.send_batch(batch)
+                    acknowledged.update(event["eventId"] for event in events)
+                    self.published_events += len(events)
+                    for event in events if tracing.is_on() else ():
+                        tracing.record("relay", event["metadata"].get("traceparent", ""), began, time.time())
+                if continuation is not None:
+                    yield continuation
 
     def _batches(
         self, pages: Iterator[Page], acknowledged: Collection[str]
@@ -122,8 +124,11 @@ def added(batch: EventDataBatch, event: EventData) -> bool:
     return True
 
 
-def one_ahead(made: Iterator[T]) -> Iterator[T]:
-    """The same things in the same order, each made while the one before it is in use."""
+def one_ahead(made: Iterator[T]) -> Generator[T]:
+    """The same things in the same order, each made while the one before it is in use.
+
+    Whoever may stop early closes it, which waits until nothing is made any more: an exception keeps it alive otherwise.
+    """
     nothing: Any = object()
     with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
         coming = pool.submit(next, made, nothing)

@@ -20,6 +20,7 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from datetime import UTC, datetime
 
 from azure.core.exceptions import ServiceRequestError, ServiceResponseError
@@ -32,7 +33,7 @@ from labkit.documents import document_named, queried
 from labkit.errors import NotYet
 from labkit.events import ids
 from labkit.events.leases import Lease, Leases, Page, end_of, pages
-from labkit.events.publishing import Publisher, one_ahead
+from labkit.events.publishing import Publisher
 
 log = logging.getLogger(__name__)
 
@@ -179,19 +180,20 @@ class Relay:
     def _drain(self, lease: Lease, until: float = math.inf) -> int:
         """Publish one feed range to its end, or to that of the pages at hand: at `until`, or when stopping."""
         before, acknowledged = self.published_events, self._acknowledged.setdefault(lease.id, set())
-        for continuation in self._publisher.publish(self._pages(lease, until), acknowledged):
-            saved = self._leases.save(lease, continuation)
-            acknowledged.clear()
-            if not saved:
-                log.info("%s lost %s: another relay goes on from the last continuation saved", self.name, lease.id)
-                self._next_balance = 0.0
-                break
-            self._step()
+        with closing(self._publisher.publish(self._pages(lease, until), acknowledged)) as published:
+            for continuation in published:
+                saved = self._leases.save(lease, continuation)
+                acknowledged.clear()
+                if not saved:
+                    log.info("%s lost %s: another relay goes on from the last continuation saved", self.name, lease.id)
+                    self._next_balance = 0.0
+                    break
+                self._step()
         return self.published_events - before
 
     def _pages(self, lease: Lease, until: float) -> Iterator[Page]:
-        """At least one page, if there is one; at the end none that was read and would have to be thrown away."""
-        for page in one_ahead(pages(self._write_model, lease, self._page_documents)):
+        """At least one page, if there is one; none is asked for any more at `until`, or when stopping."""
+        for page in pages(self._write_model, lease, self._page_documents):
             yield page
             if self._stopping.is_set() or time.monotonic() >= until:
                 return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import math
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -13,10 +15,11 @@ from azure.cosmos.exceptions import CosmosHttpResponseError
 from azure.eventhub import EventDataBatch, EventHubProducerClient
 from azure.eventhub.exceptions import AuthenticationError, ConnectError, EventHubError
 
-from labkit.events import ids
+from labkit.events import ids, relay
 from labkit.events.envelope import EventEnvelope, to_document
+from labkit.events.leases import Lease, Page
 from labkit.events.publishing import Publisher, by_hub_partition, one_ahead
-from labkit.events.relay import LONGEST_PAUSE_SECONDS, is_throttling, may_pass, pause_seconds
+from labkit.events.relay import LONGEST_PAUSE_SECONDS, Relay, is_throttling, may_pass, pause_seconds
 
 
 def test_one_ahead_hands_out_the_same_things_in_the_same_order() -> None:
@@ -50,9 +53,9 @@ def test_what_goes_wrong_in_the_making_is_raised_where_it_is_used() -> None:
 
 
 def test_who_stops_early_leaves_no_thread_behind() -> None:
-    in_use: Iterator[int] = one_ahead(iter(range(100)))
+    in_use = one_ahead(iter(range(100)))
     assert next(in_use) == 0
-    in_use.close()  # type: ignore[attr-defined]
+    in_use.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("ahead")]
 
 
@@ -114,6 +117,71 @@ def test_a_page_whose_send_failed_has_no_continuation_and_nothing_leaves_behind_
     again = publisher.publish(iter([page(1), page(2)]), acknowledged)
     assert list(again) == ["page 1", "page 2"]
     assert hub.log == ["2 sent", "2 sent"], "what was acknowledged is left out"
+
+
+class Range:
+    """One feed range's pages and saved continuations, and a relay that publishes it; the order in which it happened."""
+
+    def __init__(self, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.read: list[int] = []
+        self.saved: list[str] = []
+        nobody: Any = None
+        self.relay = Relay(nobody, cast(EventHubProducerClient, hub), nobody)
+        self.lease = Lease("continuation-0", {})
+        monkeypatch.setattr(relay, "pages", lambda *_: self._pages())
+        monkeypatch.setattr(self.relay._leases, "save", self._save)
+
+    def drain(self, until: float) -> None:
+        self.relay._drain(self.lease, until)
+
+    def _pages(self) -> Iterator[Page]:
+        for number in range(9):
+            self.read.append(number)
+            yield page(number)
+
+    def _save(self, _: Lease, continuation: str) -> bool:
+        self.saved.append(continuation)
+        return True
+
+
+def ahead() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("ahead")]
+
+
+def test_a_turn_that_fails_leaves_no_thread_that_reads_or_makes_batches_beside_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    feed = Range(Hub(refused=1), monkeypatch)
+    with pytest.raises(ConnectError) as kept:  # whoever keeps the error keeps its frames, and the generators in them
+        feed.drain(math.inf)
+    assert kept.tb is not None
+    assert ahead() == []
+    assert feed.saved == []
+
+
+def test_a_lease_that_was_lost_leaves_no_thread_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    feed = Range(Hub(), monkeypatch)
+    monkeypatch.setattr(feed.relay._leases, "save", lambda *_: False)
+    gc.disable()
+    try:
+        feed.drain(math.inf)
+        assert ahead() == []
+    finally:
+        gc.enable()
+
+
+def test_a_turn_whose_time_is_over_reads_no_page_that_it_does_not_publish(monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = Hub()
+    hub.next_made.set()
+    feed = Range(hub, monkeypatch)
+    feed.drain(until=-math.inf)
+    assert (feed.read, feed.saved) == ([0], ["page 0"])
+    feed.relay._stopping.set()
+    feed.drain(until=math.inf)
+    assert (feed.read, feed.saved) == ([0, 0], ["page 0", "page 0"])
+    feed.relay._stopping.clear()
+    feed.drain(until=math.inf)
+    assert feed.saved[2:] == [f"page {number}" for number in range(9)]
 
 
 def test_events_of_one_aggregate_stay_together_in_order() -> None:
