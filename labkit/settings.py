@@ -152,15 +152,8 @@ def azure_of(environ: Mapping[str, str]) -> Target | None:
 
     Raises: `SettingsError` if some are, but not all, or one is no connection string; it never tells the value.
     """
-    both = environ.get(SEND_AND_LISTEN, "")
-    found = {
-        COSMOS: environ.get(COSMOS, ""),
-        COSMOS_READ_ONLY: environ.get(COSMOS_READ_ONLY, ""),
-        SEND: environ.get(SEND, both),
-        LISTEN: environ.get(LISTEN, both),
-        HUB: environ.get(HUB, ""),
-        READ_STORE: environ.get(READ_STORE, ""),
-    }
+    both = dict.fromkeys((SEND, LISTEN), environ.get(SEND_AND_LISTEN, ""))
+    found = {name: environ.get(name, both.get(name, "")) for name in (*PARTS, HUB, READ_STORE)}
     if not any(found.values()):
         return None
     missing = [name for name, value in found.items() if not value]
