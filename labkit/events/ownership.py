@@ -8,23 +8,26 @@ differ. `update_checkpoint` therefore refuses, and `list_checkpoints` is empty: 
 How: a claim creates the document, or replaces it if the etag is still the one that was listed; whoever comes second
 gets 409 or 412 and is not among the winners. The time of a claim is the server's `_ts`, whole seconds.
 
-Source: azure-eventhub 5.15.1, `CheckpointStore` (`_eventprocessor/checkpoint_store.py`);
+Source: azure-eventhub 5.15.1, `CheckpointStore` (`_eventprocessor/checkpoint_store.py`, `aio/_eventprocessor/...`);
 learn.microsoft.com/azure/event-hubs/event-processor-balance-partition-load.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from azure.core import MatchConditions
 from azure.cosmos import ContainerProxy
+from azure.cosmos.aio import ContainerProxy as AsyncContainerProxy
 from azure.cosmos.exceptions import (
     CosmosAccessConditionFailedError,
     CosmosResourceExistsError,
     CosmosResourceNotFoundError,
 )
 from azure.eventhub import CheckpointStore
+from azure.eventhub.aio import CheckpointStore as AsyncCheckpointStore
 
 from labkit.documents import queried
 from labkit.errors import LabError
@@ -71,7 +74,7 @@ def claim_of(ownership: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 class OwnershipStore(CheckpointStore):
-    """For `EventHubConsumerClient(checkpoint_store=...)`. Nothing here asks for the form of `azure.eventhub.aio`."""
+    """For `EventHubConsumerClient(checkpoint_store=...)`."""
 
     def __init__(self, container: ContainerProxy) -> None:
         self._container = container
@@ -87,17 +90,42 @@ class OwnershipStore(CheckpointStore):
         won = []
         for ownership in ownership_list:
             method, arguments = claim_of(ownership)
-            try:
+            with suppress(*LOST):
                 won.append(from_document(getattr(self._container, method)(**arguments)))
-            except LOST:
-                continue
         return won
 
     def update_checkpoint(self, checkpoint: Mapping[str, Any], **kwargs: Any) -> NoReturn:
         """Raises: `NoCheckpointsHere`, always."""
         raise NoCheckpointsHere
 
-    def list_checkpoints(
+    def list_checkpoints(self, *_: str, **kwargs: Any) -> Iterable[dict[str, Any]]:
+        return []
+
+
+class AsyncOwnershipStore(AsyncCheckpointStore):
+    """The same for `azure.eventhub.aio`; the documents are the same, so sync and async readers can share the work."""
+
+    def __init__(self, container: AsyncContainerProxy) -> None:
+        self._container = container
+
+    async def list_ownership(
         self, fully_qualified_namespace: str, eventhub_name: str, consumer_group: str, **kwargs: Any
-    ) -> Iterable[dict[str, Any]]:
+    ) -> Iterable[Ownership]:
+        scope = scope_of(fully_qualified_namespace, eventhub_name, consumer_group)
+        return [from_document(one) async for one in self._container.query_items(ALL, partition_key=scope)]
+
+    async def claim_ownership(self, ownership_list: Iterable[Ownership], **kwargs: Any) -> Iterable[Ownership]:
+        """Those of the list that are now this owner's."""
+        won = []
+        for ownership in ownership_list:
+            method, arguments = claim_of(ownership)
+            with suppress(*LOST):
+                won.append(from_document(await getattr(self._container, method)(**arguments)))
+        return won
+
+    async def update_checkpoint(self, checkpoint: Mapping[str, Any], **kwargs: Any) -> NoReturn:
+        """Raises: `NoCheckpointsHere`, always."""
+        raise NoCheckpointsHere
+
+    async def list_checkpoints(self, *_: str, **kwargs: Any) -> Iterable[dict[str, Any]]:
         return []

@@ -16,11 +16,11 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Self
+from typing import Self
 
 from azure.core.exceptions import AzureError
 
-from labkit.events.ownership import Ownership, OwnershipStore
+from labkit.events.ownership import NAMES, Ownership, OwnershipStore
 
 logger = logging.getLogger(__name__)
 
@@ -62,15 +62,7 @@ class Seat:
         return self._monotonic() - since > self.lease_seconds
 
     def _claim(self, hub: str, group: str, candidate: str, there: Ownership | None) -> bool:
-        claim: dict[str, Any] = {
-            "fully_qualified_namespace": SCOPE,
-            "eventhub_name": hub,
-            "consumer_group": group,
-            "partition_id": "projector",
-            "owner_id": candidate,
-        }
-        if there is not None:
-            claim["etag"] = there["etag"]
+        claim = dict(zip(NAMES, (SCOPE, hub, group, "projector", candidate), strict=True), etag=there and there["etag"])
         return bool(list(self._ownerships.claim_ownership([claim])))
 
 

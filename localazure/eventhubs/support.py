@@ -79,6 +79,11 @@ ROWS: tuple[Row, ...] = (
         "load balancing between processes (ownership on Cosmos DB)",
         _OWNERSHIP + "two_readers_share_four_partitions_and_one_takes_over_what_the_other_leaves",
     ),
+    _served(
+        "the same for `azure.eventhub.aio`",
+        _OWNERSHIP + "two_async_readers_share_four_partitions_and_one_takes_over_what_the_other_leaves",
+        "by the same documents",
+    ),
     _served("SAS: signature, key name", _RIGHTS + "a_wrong_key_is_refused_at_cbs_with_401"),
     _served("SAS: audience", _RIGHTS + "a_sas_token_is_good_for_its_audience_only"),
     _served("SAS: expiry; links end with their token", _RIGHTS + "when_the_token_expires_its_links_are_dropped"),

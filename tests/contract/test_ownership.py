@@ -1,21 +1,36 @@
-"""Ownership of hub partitions on Cosmos DB."""
+"""Ownership of hub partitions on Cosmos DB: one contract, run on the sync and on the async store."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
 from azure.cosmos import CosmosClient, PartitionKey
+from azure.cosmos.aio import CosmosClient as AsyncCosmosClient
 from azure.eventhub import EventData, EventHubConsumerClient, EventHubProducerClient
+from azure.eventhub.aio import EventHubConsumerClient as AsyncConsumerClient
 
-from labkit.events.ownership import NoCheckpointsHere, OwnershipStore
+from labkit.events.ownership import AsyncOwnershipStore, NoCheckpointsHere, OwnershipStore
 from localazure.handle import LocalAzure
 
 WHERE = ("127.0.0.1", "orders", "$Default")
+
+
+class _Waited:
+    """The async store with the sync store's face: every call is waited for."""
+
+    def __init__(self, store: AsyncOwnershipStore, loop: asyncio.AbstractEventLoop) -> None:
+        self._store = store
+        self._loop = loop
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._store, name)
+        return lambda *arguments: self._loop.run_until_complete(method(*arguments))
 
 
 @pytest.fixture
@@ -26,10 +41,22 @@ def database(azure: LocalAzure, fresh_name: str) -> Iterator[str]:
     client.delete_database(fresh_name)
 
 
-@pytest.fixture
-def store(azure: LocalAzure, database: str) -> OwnershipStore:
+def sync_store(azure: LocalAzure, database: str) -> OwnershipStore:
     client = CosmosClient.from_connection_string(azure.cosmos_connection_string)
     return OwnershipStore(client.get_database_client(database).get_container_client("ownership"))
+
+
+@pytest.fixture(params=["sync", "async"])
+def store(request: pytest.FixtureRequest, azure: LocalAzure, database: str) -> Iterator[Any]:
+    if request.param == "sync":
+        yield sync_store(azure, database)
+        return
+    loop = asyncio.new_event_loop()
+    async_client = AsyncCosmosClient.from_connection_string(azure.cosmos_connection_string)
+    container = async_client.get_database_client(database).get_container_client("ownership")
+    yield _Waited(AsyncOwnershipStore(container), loop)
+    loop.run_until_complete(async_client.close())
+    loop.close()
 
 
 def _wish(partition: str, owner: str) -> dict[str, Any]:
@@ -114,16 +141,79 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def test_two_readers_share_four_partitions_and_one_takes_over_what_the_other_leaves(
-    azure: LocalAzure, store: OwnershipStore, fresh_name: str
+    azure: LocalAzure, database: str, fresh_name: str
 ) -> None:
     hub = f"{fresh_name}-hub"
     azure.create_event_hub(hub, 4)
+    store = sync_store(azure, database)
     everything = {"0", "1", "2", "3"}
     with reader(azure, store, hub) as first:
         until(lambda: first == everything)
         with reader(azure, store, hub) as second:
             until(lambda: len(first) == len(second) == 2 and first | second == everything)
         until(lambda: first == everything)
+    azure.delete_event_hub(hub)
+
+
+@contextlib.asynccontextmanager
+async def async_reader(azure: LocalAzure, database: str, hub: str) -> AsyncIterator[set[str]]:
+    """A consumer that balances through the store; the set holds the partitions it reads now."""
+    owned: set[str] = set()
+    cosmos = AsyncCosmosClient.from_connection_string(azure.cosmos_connection_string)
+    container = cosmos.get_database_client(database).get_container_client("ownership")
+    client = AsyncConsumerClient.from_connection_string(
+        azure.event_hubs_connection_string_for("listen"),
+        consumer_group="$Default",
+        eventhub_name=hub,
+        checkpoint_store=AsyncOwnershipStore(container),
+        load_balancing_interval=0.2,
+        partition_ownership_expiration_interval=5,
+    )
+
+    async def gained(context: Any) -> None:
+        owned.add(context.partition_id)
+
+    async def lost(context: Any, _: Any) -> None:
+        owned.discard(context.partition_id)
+
+    async def ignore(*_: Any) -> None:
+        return None
+
+    task = asyncio.create_task(
+        client.receive_batch(
+            ignore,
+            on_error=ignore,
+            on_partition_initialize=gained,
+            on_partition_close=lost,
+            starting_position="-1",
+            max_wait_time=0.05,
+        )
+    )
+    try:
+        yield owned
+    finally:
+        await client.close()
+        await asyncio.wait([task], timeout=20)
+        await cosmos.close()
+
+
+async def until_so(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 (the SDK balances on its own time and tells nobody)
+            await asyncio.sleep(0.05)
+
+
+async def test_two_async_readers_share_four_partitions_and_one_takes_over_what_the_other_leaves(
+    azure: LocalAzure, database: str, fresh_name: str
+) -> None:
+    hub = f"{fresh_name}-hub"
+    azure.create_event_hub(hub, 4)
+    everything = {"0", "1", "2", "3"}
+    async with async_reader(azure, database, hub) as first:
+        await until_so(lambda: first == everything)
+        async with async_reader(azure, database, hub) as second:
+            await until_so(lambda: len(first) == len(second) == 2 and first | second == everything)
+        await until_so(lambda: first == everything)
     azure.delete_event_hub(hub)
 
 
@@ -134,8 +224,7 @@ def test_a_reader_receives_what_it_owns(azure: LocalAzure, database: str, fresh_
         azure.event_hubs_connection_string_for("send"), eventhub_name=hub
     ) as producer:
         producer.send_batch([EventData("owned")])
-    cosmos = CosmosClient.from_connection_string(azure.cosmos_connection_string)
-    store = OwnershipStore(cosmos.get_database_client(database).get_container_client("ownership"))
+    store = sync_store(azure, database)
     client = EventHubConsumerClient.from_connection_string(
         azure.event_hubs_connection_string_for("listen"),
         consumer_group="$Default",
