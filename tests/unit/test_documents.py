@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import labkit
-from labkit.documents import document_named, queried, read_again
+from labkit.documents import TIMES_AGAIN, document_named, queried, read_again
 
 
 class Disturbed:
@@ -32,13 +32,14 @@ class Disturbed:
             yield {"page": page, "text": text, **asked}
 
 
-def test_a_reading_that_another_thread_broke_is_done_again() -> None:
-    container: Any = Disturbed(1)
+@pytest.mark.parametrize("times", [1, TIMES_AGAIN])
+def test_a_reading_that_other_threads_broke_is_done_again(times: int) -> None:
+    container: Any = Disturbed(times)
     assert document_named(container, "a", "b") == {"id": "a", "pk": "b"}
 
 
 def test_what_breaks_each_time_is_told() -> None:
-    container: Any = Disturbed(2)
+    container: Any = Disturbed(TIMES_AGAIN + 1)
     with pytest.raises(RuntimeError):
         read_again(lambda: container.read_item("a", "b"))
 
