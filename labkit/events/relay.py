@@ -89,7 +89,7 @@ class Relay:
         self._stopping = threading.Event()
         self._progress = threading.Condition()
         self._steps = 0
-        self._next_balance = 0.0
+        self._next_balance = self._next_split_check = self._next_beat = 0.0
         self._thread: threading.Thread | None = None
 
     @property
