@@ -77,8 +77,9 @@ def span(name: str, parent: str = "", **attributes: Any) -> Iterator[str]:
 def record(name: str, parent: str, began: float, ended: float, **attributes: Any) -> None:
     """A span of what is over; times are seconds since 1970. Without a parent there is no trace that it belongs to."""
     if _tracer is not None and parent:
-        made = _tracer.start_span(name, _context(parent), start_time=int(began * 1e9), attributes=attributes)
-        made.end(int(ended * 1e9))
+        since, until = (round(at * 1e6) * 1000 for at in (began, ended))  # finer is only the noise of a float
+        made = _tracer.start_span(name, _context(parent), start_time=since, attributes=attributes)
+        made.end(until)
 
 
 def traceparent(current: Span) -> str:
