@@ -1,7 +1,8 @@
 """The read models as a store: three Delta tables below one URL, the current rows, and the batches that change them.
 
 Owns where the tables lie, what one batch writes to which of them, and what a reader may ask of the tables themselves:
-current rows, an aggregate's version, the positions. How one table is read and merged is in `tables`.
+current rows, an aggregate's version, the positions. How one table is read and changed is in `tables`, and
+what a thread remembers of it in `handles`.
 Knows nothing of events or of Event Hubs: a position is the last sequence number applied of a hub partition, kept in the
 commit as a Delta transaction (`txn`: app id `<table>/<hub>/<hub partition>`, version = the sequence number).
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -26,9 +27,10 @@ from deltalake import DeltaTable, Schema
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
 from labkit.errors import LabError
-from labkit.projections import pointer, tables
+from labkit.projections import pointer
 from labkit.projections.folds import NOTHING
-from labkit.projections.rows import CustomerRow, DayRow, OrderRow, Row, daily_metrics, from_arrow, order_day
+from labkit.projections.handles import Handle
+from labkit.projections.rows import CustomerRow, OrderRow, Row, daily_metrics, from_arrow, order_day, to_arrow
 from labkit.projections.tables import CUSTOMERS, DAILY_ORDER_METRICS, ORDERS, READ_MODELS, ReadModel, reading, writing
 
 T = TypeVar("T")
@@ -60,30 +62,6 @@ class Batch:
 
 class ReadOnly(LabError):
     """A store that was opened for reading was asked to write."""
-
-
-@dataclass(slots=True)
-class _Handle:
-    """One thread's view of a table: as of one version, until it is refreshed."""
-
-    table: DeltaTable
-    version: int = NOTHING
-    known: dict[str, int] = field(default_factory=dict)
-    """App id -> number, as of `version`."""
-
-    def number(self, app: str) -> int:
-        if self.version != self.table.version():
-            self.version, self.known = self.table.version(), {}
-        if app not in self.known:
-            number = self.table.transaction_version(app)
-            self.known[app] = NOTHING if number is None else number
-        return self.known[app]
-
-    def commit(self, write: Callable[[DeltaTable], None], numbers: Mapping[str, int]) -> None:
-        """Write to the table a commit that holds these numbers. If others came between, `number` asks anew."""
-        before, known = self.table.version(), self.known if self.version == self.table.version() else {}
-        write(self.table)
-        self.version, self.known = before + 1, {**known, **numbers}
 
 
 class ReadStore:
@@ -139,11 +117,11 @@ class ReadStore:
         """This thread's handle of the table, at the table's latest version. Raises: `TableNotFoundError`."""
         return self._handle(model, latest=True).table
 
-    def _handle(self, model: ReadModel, *, latest: bool) -> _Handle:
-        handles: dict[str, _Handle] = self._of_thread.__dict__.setdefault("handles", {})
+    def _handle(self, model: ReadModel, *, latest: bool) -> Handle:
+        handles: dict[str, Handle] = self._of_thread.__dict__.setdefault("handles", {})
         with reading(self.url(model)):
             if model.name not in handles:
-                handles[model.name] = _Handle(DeltaTable(self.url(model), storage_options=self.options))
+                handles[model.name] = Handle(model, DeltaTable(self.url(model), storage_options=self.options))
             elif latest:
                 handles[model.name].table.update_incremental()
         return handles[model.name]
@@ -169,18 +147,16 @@ class ReadStore:
 
     def orders(self, order_ids: Collection[str], days: Collection[dt.date]) -> dict[str, Row]:
         """The rows there are of these orders, which carry these days."""
-        found = self._rows(ORDERS, order_ids, tables.day_bound("created_day", days))
-        return {row.order_id: row for row in from_arrow(OrderRow, found)}
+        return {row.order_id: row for row in from_arrow(OrderRow, self._rows(ORDERS, order_ids, days))}
 
     def customers(self, customer_ids: Collection[str]) -> dict[str, Row]:
         """The rows there are of these customers."""
-        found = self._rows(CUSTOMERS, customer_ids, None)
-        return {row.customer_id: row for row in from_arrow(CustomerRow, found)}
+        return {row.customer_id: row for row in from_arrow(CustomerRow, self._rows(CUSTOMERS, customer_ids))}
 
-    def _rows(self, model: ReadModel, ids: Collection[str], bound: str | None) -> pa.Table:
+    def _rows(self, model: ReadModel, ids: Collection[str], days: Collection[dt.date] = ()) -> pa.Table:
         with suppress(TableNotFoundError):
             if ids:
-                found = tables.contents(self.table(model), model, bound)
+                found = self._handle(model, latest=True).rows(days)
                 return found.filter(pc.is_in(found[model.key], pa.array(ids, pa.string())))
         return model.schema.empty_table()
 
@@ -201,27 +177,18 @@ class ReadStore:
         if self._read_only:
             raise ReadOnly(f"the store {self.tables_url} was opened for reading")
         orders = [row for row in batch.rows if isinstance(row, OrderRow)]
-        matching = (
-            f"t.order_id = s.order_id AND {tables.day_bound('t.created_day', {row.created_day for row in orders})}"
-        )
-        self._commit(ORDERS, batch, orders, matching, "s.version > t.version")
-        customers = (row for row in batch.rows if isinstance(row, CustomerRow))
-        self._commit(CUSTOMERS, batch, customers, "t.customer_id = s.customer_id", "s.version > t.version")
-        matching = f"t.day = s.day AND {tables.day_bound('t.day', batch.days)}"
-        self._commit(DAILY_ORDER_METRICS, batch, self._figures(batch.days), matching, None)
+        self._commit(ORDERS, batch, orders, {row.created_day for row in orders})
+        self._commit(CUSTOMERS, batch, (row for row in batch.rows if isinstance(row, CustomerRow)))
+        figures = daily_metrics(self._handle(ORDERS, latest=False).rows(batch.days))  # of the orders as they are now
+        self._commit(DAILY_ORDER_METRICS, batch, figures)
 
-    def _figures(self, days: Collection[dt.date]) -> Iterator[DayRow]:
-        """Of the orders as they are when the first figure is asked for."""
-        orders = self._handle(ORDERS, latest=False).table
-        yield from daily_metrics(tables.contents(orders, ORDERS, tables.day_bound("created_day", days)))
-
-    def _commit(self, model: ReadModel, batch: Batch, rows: Iterable[object], matching: str, guard: str | None) -> None:
+    def _commit(self, model: ReadModel, batch: Batch, rows: Iterable[object], days: Collection[dt.date] = ()) -> None:
         handle = self._handle(model, latest=False)
         numbers = {f"{model.name}/{batch.hub}/{part}": number for part, number in batch.positions.items()}
         ahead = {app: number for app, number in numbers.items() if number > handle.number(app)}
         if not ahead and not batch.aside:
             return
-        changed, numbers = tables.to_table(model, rows), {**ahead, **batch.aside}
+        changed, numbers = to_arrow(model.schema, rows), {**ahead, **batch.aside}
         if ahead or changed.num_rows:
             with writing(self.url(model)):
-                handle.commit(lambda table: tables.merge(table, changed, matching, guard, numbers), numbers)
+                handle.commit(changed, days, numbers)

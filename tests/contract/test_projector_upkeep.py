@@ -35,18 +35,18 @@ def test_a_commit_without_room_is_tried_once_more_after_upkeep(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, frees: bool
 ) -> None:
     turns: list[Upkeep] = []
-    real_merge, real_keep = tables.merge, committing.keep
+    real_put, real_keep = tables.put, committing.keep
 
-    def merge(*arguments: object) -> None:
+    def put(*arguments: object) -> object:
         if not (turns and frees):
             full()
-        real_merge(*arguments)  # type: ignore[arg-type]
+        return real_put(*arguments)  # type: ignore[arg-type]
 
     def keep(store: read_store.ReadStore, how: Upkeep) -> list[upkeep.Kept]:
         turns.append(how)
         return real_keep(store, how)
 
-    monkeypatch.setattr(tables, "merge", merge)
+    monkeypatch.setattr(tables, "put", put)
     monkeypatch.setattr(committing, "keep", keep)
     projector = shop.projector(upkeep=Upkeep(every_commits=1_000))
     token = shop.does(shop.created(1))

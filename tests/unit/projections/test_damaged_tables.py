@@ -80,7 +80,7 @@ FULL = {
 
 
 @pytest.mark.parametrize("said", FULL.values(), ids=FULL.keys())
-@pytest.mark.parametrize("work", ["merge", "create"])
+@pytest.mark.parametrize("work", ["put", "merge", "create"])
 def test_a_full_disk_is_one_line_and_what_was_refused_succeeds_once_there_is_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, work: str, said: Exception
 ) -> None:
@@ -89,7 +89,8 @@ def test_a_full_disk_is_one_line_and_what_was_refused_succeeds_once_there_is_roo
 
     store = ReadStore(str(tmp_path))
     works: dict[str, tuple[object, str, Callable[[], object]]] = {
-        "merge": (tables, "merge", lambda: committed(store, order("a"), number=1)),
+        "put": (tables, "put", lambda: committed(store, order("a"), number=1)),
+        "merge": (tables, "merge", lambda: committed(store, number=1)),
         "create": (read_store.DeltaTable, "create", lambda: ReadStore(str(tmp_path))),
     }
     owner, name, doing = works[work]

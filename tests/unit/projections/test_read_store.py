@@ -13,6 +13,7 @@ import pytest
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
+from labkit.projections import handles
 from labkit.projections.folds import HIGHEST_TOTAL, Arrival, fold, read
 from labkit.projections.projection import project
 from labkit.projections.read_store import Batch, ReadOnly, ReadStore
@@ -31,6 +32,14 @@ from labkit.projections.tables import (
 from tests.unit.projections.streams import CUSTOMER, NINE, ORDER, arrivals, event, life_of
 
 MONDAY = date(2026, 1, 5)
+
+
+@pytest.fixture(autouse=True, params=["put", "merge"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How rows come into a table: days of few rows are put, others merged. All that follows holds for both."""
+    if request.param == "merge":
+        monkeypatch.setattr(handles, "FEW_ROWS", -1)
+    return str(request.param)
 
 
 @pytest.fixture
@@ -124,14 +133,17 @@ def test_the_literal_day_bound_leaves_the_files_of_other_days_unread(store: Read
     assert (seen["num_target_files_scanned"], seen["num_target_files_skipped_during_scan"]) == (1, 4)
 
 
-def test_a_batch_reads_the_files_of_its_own_days_alone(store: ReadStore) -> None:
+def test_a_batch_touches_the_files_of_its_own_days_alone(store: ReadStore, way: str) -> None:
     days = [MONDAY - timedelta(days=back) for back in range(6)]
     orders = [order("a", day=f"{day:%Y%m%d}") for day in days]
     store.commit(Batch("hub", {"0": 1}, orders, set(days)))
-    assert len(store.table(ORDERS).file_uris()) == len(days)
+    before = set(store.table(ORDERS).file_uris())
+    assert len(before) == len(days)
     store.commit(Batch("hub", {"0": 2}, [order("a", "11.00", version=2)], {MONDAY}))
     (commit,) = store.table(ORDERS).history(1)
-    assert commit["operationMetrics"]["num_target_files_scanned"] == 1
+    told = {"put": "num_removed_files", "merge": "num_target_files_scanned"}
+    assert commit["operationMetrics"][told[way]] == 1
+    assert len(before & set(store.table(ORDERS).file_uris())) == len(days) - 1
 
 
 def test_a_writer_that_has_not_seen_the_others_commit_is_refused(store: ReadStore) -> None:
@@ -365,6 +377,51 @@ def test_positions_are_told_as_they_are_when_another_hubs_writer_came_in_between
     ReadStore(store.tables_url).commit(Batch("other", {"0": 5}, [tuesday], {tuesday.created_day}))
     store.positions("other", ["0"])
     ReadStore(store.tables_url).commit(Batch("other", {"0": 6}))
-    store.commit(Batch("hub", {"0": 2}, [order("c")], {MONDAY}))
+    store.commit(Batch("hub", {"0": 2}))  # positions alone go beside those of another hub
     assert store.positions("other", ["0"])["orders"] == {"0": 6}
     assert store.positions("hub", ["0"])["orders"] == {"0": 2}
+
+
+def test_rows_are_put_on_the_version_that_was_read_and_on_no_other(store: ReadStore, way: str) -> None:
+    store.commit(Batch("hub", {"0": 1}, [order("a")], {MONDAY}))
+    ReadStore(store.tables_url).commit(Batch("other", {"0": 1}, [order("b")], {MONDAY}))
+    again = Batch("hub", {"0": 2}, [order("b", "99.00")], {MONDAY})
+    with pytest.raises(CommitFailedError):
+        store.commit(again)
+    store.positions("hub", ["0"])  # which looks at each table
+    store.commit(again)
+    assert [(row["order_id"][-1], row["total"]) for row in rows(store, ORDERS)] == [("a", 10), ("b", 10)]
+
+
+def test_a_day_that_stands_is_read_once_and_again_when_another_writer_has_changed_it(
+    store: ReadStore, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def contents_noted(table: DeltaTable, model: ReadModel, predicate: str | None = None) -> pa.Table:
+        read.append(model.name)
+        return contents(table, model, predicate)
+
+    monkeypatch.setattr(handles.tables, "contents", contents_noted)
+    for number in range(1, 4):
+        store.orders([ORDER], {MONDAY})
+        store.commit(Batch("hub", {"0": number}, [order("a", version=number), order(f"{number}")], {MONDAY}))
+    assert (read.count("orders") == 1) is (way == "put")
+    ReadStore(store.tables_url).commit(Batch("hub", {"0": 9}, [order("a", version=9)], {MONDAY}))
+    read.clear()
+    assert store.orders(["order-20260105-a"], {MONDAY})["order-20260105-a"].version == 9
+    assert read == ["orders"]
+
+
+def test_rows_of_one_day_of_several_that_were_read_are_put_there_alone(store: ReadStore) -> None:
+    tuesday = order("t", day="20260106")
+    both = {MONDAY, tuesday.created_day}
+    store.commit(Batch("hub", {"0": 1}, [order("a"), tuesday], both))
+    assert len(store.orders(["order-20260105-a", tuesday.order_id], both)) == 2
+    store.commit(Batch("hub", {"0": 2}, [order("a", "11.00", version=2), order("b")], both))
+    assert [(row["order_id"], row["total"]) for row in rows(store, ORDERS)] == [
+        ("order-20260105-a", 11),
+        ("order-20260105-b", 10),
+        ("order-20260106-t", 10),
+    ]
+    assert [day["orders"] for day in rows(store, DAILY_ORDER_METRICS)] == [2, 1]
