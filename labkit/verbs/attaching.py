@@ -8,6 +8,9 @@ from labkit import Lab, owners, settings
 from labkit.errors import LabError
 from labkit.settings import Role, Target
 
+LANE_ENDING = "-parked-events"
+"""On Azure a lab is known by its container of this name; so is what the job of deploy/databricks projects."""
+
 
 class NoSuchLab(LabError, LookupError):
     """Which lab is meant cannot be told, or it is not open; the message lists those that are."""
@@ -19,10 +22,9 @@ def open_labs(target: Target) -> list[str]:
         return owners.owned(target.owners)
     if target.database is None:
         return []
-    ending = "-parked-events"
     with CosmosClient.from_connection_string(target.cosmos_for(Role.MONITOR)) as client:
         found = client.get_database_client(target.database).list_containers()
-        return sorted(one["id"].removesuffix(ending) for one in found if one["id"].endswith(ending))
+        return sorted(one["id"].removesuffix(LANE_ENDING) for one in found if one["id"].endswith(LANE_ENDING))
 
 
 def attach_lab(name: str | None = None, *, target: Target | None = None) -> Lab:

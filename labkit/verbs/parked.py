@@ -11,12 +11,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
+from azure.cosmos.exceptions import CosmosResourceNotFoundError
 
 from labkit.errors import LabError
 
 if TYPE_CHECKING:
     from labkit import Lab
     from labkit.projections.parking import ParkedEvent, ParkingLane
+    from labkit.projections.query_container import QueryContainer
     from labkit.projections.read_store import ReadStore
 
 SHOWN_OF_A_BODY = 300
@@ -63,14 +65,12 @@ def show(aggregate_id: str, lab_name: str | None, whole: bool) -> None:
 @click.option("--all", "everything", is_flag=True, help="Every aggregate that has parked events.")
 def replay(aggregate_ids: Sequence[str], lab_name: str | None, everything: bool) -> None:
     """Apply the parked events of AGGREGATE_IDS in order, as far as they can be applied now."""
-    from labkit.projections.query_container import QueryContainer
     from labkit.projections.replay import replay as replay_one
 
     if bool(aggregate_ids) == everything:
         raise LabError("name the aggregates to replay, or say --all")
     with lane_of(lab_name) as (lab, lane):
-        store, failed = _store(lab), False
-        container = QueryContainer(lab.container("query-model", "projector"))
+        store, container, failed = _store(lab), _query_container(lab), False
         for who in [held.aggregate_id for held in lane.held(lab.hub)] if everything else aggregate_ids:
             _events(lane, lab, who)
             outcome = replay_one(lane, store, lab.hub, who, container)
@@ -120,6 +120,18 @@ def _store(lab: Lab) -> ReadStore:
     from labkit.projections.read_store import ReadStore
 
     return ReadStore(lab.tables_url)
+
+
+def _query_container(lab: Lab) -> QueryContainer | None:
+    """None if there is none: what Spark projects has its tables alone."""
+    from labkit.projections.query_container import QueryContainer
+
+    container = lab.container("query-model", "projector")
+    try:
+        container.read()
+    except CosmosResourceNotFoundError:
+        return None
+    return QueryContainer(container)
 
 
 def _events(lane: ParkingLane, lab: Lab, aggregate_id: str) -> list[ParkedEvent]:

@@ -1,8 +1,11 @@
-"""`spark`: the Spark job of deploy/databricks on this machine, over a hub of the embedded Azure or of Azure.
+"""`spark`: the Spark job of deploy/databricks on this machine, over a hub of the embedded Azure.
 
 Owns how the job is started here: which options stand for a cluster's, and that connection strings go by environment.
 Without `--lab` it makes a lab of its own, sends it a few days of a shop by commands and relay, and deletes it at the
-end. Whether Spark can run here at all (Java) is found out before it is installed, in `lab.py`.
+end. With it, the job's tables and its parking lane are its own: what it parks must not hold up the lab's projector,
+nor a replay into the lab's tables take events from Spark's. Whether Spark can run here at all (Java) is found out
+before it is installed, in `lab.py`.
+Refused: Azure, whose tables are at `abfss://`, for which a Spark of this machine lacks the file system.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from azure.cosmos import ContainerProxy, PartitionKey
 
 from labkit import settings
 from labkit.errors import LabError
@@ -27,6 +31,12 @@ if TYPE_CHECKING:
     from labkit import Lab
 
 DAYS, CUSTOMERS = 3, 40
+LANE = "parked-by-spark"
+"""The container of what the job parks of an open lab."""
+ON_AZURE = (
+    "a Spark of this machine cannot write to abfss://: on Azure the job runs on Databricks, as "
+    "deploy/databricks/README.md tells; unset the variables that name an Azure to run it over the embedded one"
+)
 QUESTION = """
 SELECT day, orders, cancelled, revenue, average_order_value, distinct_customers
 FROM dbo.vw_daily_order_metrics
@@ -42,15 +52,18 @@ ORDER BY day
 def spark(orders: int, cores: int, max_events: int, lab_name: str | None) -> None:
     """Project a hub by Spark, as on Databricks, and ask the tables in T-SQL."""
     from labkit import open_lab
+    from labkit.projections.parking import ParkingLane
     from labkit.verbs.attaching import attach_lab
 
     target = settings.target()
+    if target.name == "Azure":
+        raise LabError(ON_AZURE)
     with attach_lab(lab_name, target=target) if lab_name else open_lab("03", target=target) as lab:
         if not lab_name:
             click.echo(f"{fill(lab, orders)} events of {orders} orders are in {lab.hub}.")
-        tables = f"{lab.tables_url}/spark"
+        tables, lane = f"{lab.tables_url}/spark", own_lane(lab)
         limits = "--master", f"local[{cores}]", "--max-events", str(max_events), "--until-caught-up"
-        command, environment = job(lab, target, tables, f"{tables}/checkpoint", *limits)
+        command, environment = job(lab, target, tables, f"{tables}/checkpoint", "--parked", lane.id, *limits)
         log = places.state() / "spark.log"
         with log.open("wb") as words:
             running = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=words, text=True)
@@ -60,6 +73,13 @@ def spark(orders: int, cores: int, max_events: int, lab_name: str | None) -> Non
         if running.returncode:
             raise LabError(f"the Spark job has failed: {last_words(log)} (all that Spark said: {log})")
         answer(tables)
+        for held in ParkingLane(lane).held(lab.hub):
+            click.echo(f"parked: {held.events} of {held.aggregate_id or 'no aggregate'}, the first {held.reason}")
+
+
+def own_lane(lab: Lab) -> ContainerProxy:
+    database = lab.database(Role.PROJECTOR)
+    return database.create_container_if_not_exists(LANE, PartitionKey("/aggregateId"), default_ttl=-1)
 
 
 def job(lab: Lab, target: Target, tables: str, checkpoint: str, *more: str) -> tuple[list[str], Mapping[str, str]]:

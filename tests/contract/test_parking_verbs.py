@@ -104,6 +104,17 @@ def test_looked_at_discarded_and_replayed(shop: Shop, labkit: CliRunner) -> None
     assert QueryContainer(shop.lab.container("query-model", "projector")).came_to(shop.lab.hub) == ({}, None)
 
 
+def test_without_a_query_container_a_replay_changes_the_tables_alone(shop: Shop, labkit: CliRunner) -> None:
+    order = poisoned(shop)
+    assert labkit.invoke(parked, ["discard", order, "--why", "no event", "--yes"]).exit_code == 0
+    shop.lab.database("projector").delete_container("query-model")
+
+    done = labkit.invoke(parked, ["replay", order])
+
+    assert done.output == f"{order}: 1 applied, 0 were there, 0 stay parked\n", done.exception
+    assert shop.tables() == folded(shop.history())
+
+
 def test_requests_that_mean_nothing_are_refused_in_a_sentence(shop: Shop, labkit: CliRunner) -> None:
     order = poisoned(shop)
     assert refused(labkit.invoke(parked, ["replay"])) == "name the aggregates to replay, or say --all"

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from labkit import Lab, open_lab
-from labkit.settings import COSMOS, LISTEN, Target, embedded
+from labkit.errors import LabError
+from labkit.projections.parking import ParkingLane
+from labkit.settings import COSMOS, COSMOS_READ_ONLY, HUB, LISTEN, READ_STORE, SEND_AND_LISTEN, Target, embedded
 from labkit.verbs import spark
 from localazure.handle import LocalAzure
 
@@ -42,6 +45,28 @@ def test_a_lab_of_its_own_is_filled_with_the_lives_of_orders(lab: Lab) -> None:
     ends = [lab.consumer("monitor", "lessons").get_partition_properties(part) for part in lab.partition_ids]
     assert sent > 8
     assert sum(one["last_enqueued_sequence_number"] + 1 for one in ends) == sent
+
+
+def test_what_the_job_parks_is_kept_apart_from_the_lane_of_the_lab(lab: Lab) -> None:
+    lane = spark.own_lane(lab)
+
+    lane.create_item({"id": "0-7", "aggregateId": "order-20260105-a", "hub": lab.hub})
+
+    assert spark.own_lane(lab).read_item("0-7", "order-20260105-a"), "the next run goes on with it"
+    assert ParkingLane(lab.container("parked-events", "projector")).held(lab.hub) == []
+
+
+def test_on_azure_it_is_told_where_the_job_runs_before_anything_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    account = "AccountEndpoint=https://shop.documents.azure.com:443/;AccountKey=a2V5"
+    hub = "Endpoint=sb://shop.servicebus.windows.net/;SharedAccessKeyName=all;SharedAccessKey=a2V5"
+    for name, value in ((COSMOS, account), (COSMOS_READ_ONLY, account), (SEND_AND_LISTEN, hub), (HUB, "orders")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv(READ_STORE, "abfss://lake@shop.dfs.core.windows.net/tables")
+
+    outcome = CliRunner().invoke(spark.spark, ["--lab", "lab03-x"])
+
+    assert isinstance(outcome.exception, LabError)
+    assert "on Azure the job runs on Databricks" in str(outcome.exception)
 
 
 def test_a_trigger_is_one_line() -> None:
