@@ -21,7 +21,7 @@ from typing import Annotated
 
 import msgspec
 
-from labkit.events.envelope import AGGREGATE_TYPES, CATALOGUE, EnvelopeError, EventEnvelope, light_from_json
+from labkit.events.envelope import AGGREGATE_TYPES, CATALOGUE, EnvelopeError, EventEnvelope, from_json
 from labkit.events.ids import CUSTOMER_ID
 from labkit.projections.rows import CustomerRow, OrderRow, Row, order_day
 
@@ -127,7 +127,7 @@ def read(arrival: Arrival) -> Reading:
     """Decode one arrival. What cannot be read is returned as such, under the aggregate its properties name."""
     named = arrival.named
     try:
-        event = light_from_json(arrival.body)
+        event = from_json(arrival.body)
         named = event.aggregate_id
         must_be_named_as_its_type(event)
     except UNREADABLE as error:

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from azure.core.exceptions import AzureError
 from azure.cosmos import ContainerProxy
 from azure.eventhub import EventData
 from azure.eventhub.exceptions import EventHubError
+from msgspec.structs import replace
 
 from labkit.errors import NotYet
 from labkit.events.envelope import EventEnvelope, to_document, to_json

@@ -13,12 +13,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from labkit.events.envelope import AGGREGATE_TYPES, CATALOGUE, FIELDS, from_json, json_schema
+from labkit.events.envelope import AGGREGATE_TYPES, CATALOGUE, FIELDS, EventEnvelope, from_json
 from labkit.write_model.orders import EVENTS, event_from
 
 SCHEMAS = Path(__file__).resolve().parents[3] / "labkit" / "events" / "schemas"
@@ -44,6 +45,21 @@ EVERY = sorted((kind, version) for kind, newest in CATALOGUE.items() for version
 def schema(name: Name) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((SCHEMAS / f"{name[0]}.v{name[1]}.json").read_text(encoding="utf-8"))
     return found
+
+
+def as_the_code_says(kind: str) -> dict[str, Any]:
+    """The JSON Schema of an event of this type as it is written today."""
+    (_, data), parts = msgspec.json.schema_components((EventEnvelope, EVENTS[kind]), ref_template="#/$defs/{name}")
+    envelope = parts.pop(EventEnvelope.__name__)
+    said = {"eventType": kind, "aggregateType": AGGREGATE_TYPES[kind], "schemaVersion": CATALOGUE[kind]}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"{kind}, schema version {CATALOGUE[kind]}",
+        "type": "object",
+        "properties": {**envelope["properties"], **{name: {"const": one} for name, one in said.items()}, "data": data},
+        "required": envelope["required"],
+        "$defs": parts,
+    }
 
 
 def document(name: Name, data: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -73,7 +89,7 @@ def test_every_version_of_every_event_has_its_schema_and_nothing_else_has() -> N
 
 @pytest.mark.parametrize("kind", sorted(CATALOGUE))
 def test_the_newest_schema_is_what_the_code_says(kind: str) -> None:
-    assert schema((kind, CATALOGUE[kind])) == json_schema(kind, EVENTS[kind])
+    assert schema((kind, CATALOGUE[kind])) == as_the_code_says(kind)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -166,4 +182,4 @@ if __name__ == "__main__":
     for kind, newest in CATALOGUE.items():
         file = SCHEMAS / f"{kind}.v{newest}.json"
         if not file.exists():
-            file.write_text(json.dumps(json_schema(kind, EVENTS[kind]), indent=2) + "\n", encoding="utf-8")
+            file.write_text(json.dumps(as_the_code_says(kind), indent=2) + "\n", encoding="utf-8")
