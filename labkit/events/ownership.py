@@ -14,13 +14,13 @@ learn.microsoft.com/azure/event-hubs/event-processor-balance-partition-load.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any, NoReturn
 
 from azure.core import MatchConditions
 from azure.cosmos import ContainerProxy
-from azure.cosmos.aio import ContainerProxy as AsyncContainerProxy
 from azure.cosmos.exceptions import (
     CosmosAccessConditionFailedError,
     CosmosResourceExistsError,
@@ -64,15 +64,6 @@ def from_document(document: Mapping[str, Any]) -> Ownership:
     return {**names, "etag": document["_etag"], "last_modified_time": float(document["_ts"])}
 
 
-def claim_of(ownership: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The container's method that claims it, and its arguments."""
-    document = to_document(ownership)
-    if ownership.get("etag"):
-        condition = {"etag": ownership["etag"], "match_condition": MatchConditions.IfNotModified}
-        return "replace_item", {"item": document["id"], "body": document, **condition}
-    return "create_item", {"body": document}
-
-
 class OwnershipStore(CheckpointStore):
     """For `EventHubConsumerClient(checkpoint_store=...)`."""
 
@@ -87,12 +78,16 @@ class OwnershipStore(CheckpointStore):
 
     def claim_ownership(self, ownership_list: Iterable[Ownership], **kwargs: Any) -> Iterable[Ownership]:
         """Those of the list that are now this owner's."""
-        won = []
-        for ownership in ownership_list:
-            method, arguments = claim_of(ownership)
-            with suppress(*LOST):
-                won.append(from_document(getattr(self._container, method)(**arguments)))
-        return won
+        return [claimed for one in ownership_list if (claimed := self._claimed(one)) is not None]
+
+    def _claimed(self, ownership: Mapping[str, Any]) -> Ownership | None:
+        document = to_document(ownership)
+        with suppress(*LOST):
+            if not ownership.get("etag"):
+                return from_document(self._container.create_item(document))
+            same = {"etag": ownership["etag"], "match_condition": MatchConditions.IfNotModified}
+            return from_document(self._container.replace_item(document["id"], document, **same))
+        return None
 
     def update_checkpoint(self, checkpoint: Mapping[str, Any], **kwargs: Any) -> NoReturn:
         """Raises: `NoCheckpointsHere`, always."""
@@ -103,25 +98,18 @@ class OwnershipStore(CheckpointStore):
 
 
 class AsyncOwnershipStore(AsyncCheckpointStore):
-    """The same for `azure.eventhub.aio`; the documents are the same, so sync and async readers can share the work."""
+    """The same for `azure.eventhub.aio`; sync and async readers can share the work. Each call waits on a thread, and
+    there are few."""
 
-    def __init__(self, container: AsyncContainerProxy) -> None:
-        self._container = container
+    def __init__(self, container: ContainerProxy) -> None:
+        self._store = OwnershipStore(container)
 
-    async def list_ownership(
-        self, fully_qualified_namespace: str, eventhub_name: str, consumer_group: str, **kwargs: Any
-    ) -> Iterable[Ownership]:
-        scope = scope_of(fully_qualified_namespace, eventhub_name, consumer_group)
-        return [from_document(one) async for one in self._container.query_items(ALL, partition_key=scope)]
+    async def list_ownership(self, *names: str, **kwargs: Any) -> Iterable[Ownership]:
+        return await asyncio.to_thread(self._store.list_ownership, *names)
 
     async def claim_ownership(self, ownership_list: Iterable[Ownership], **kwargs: Any) -> Iterable[Ownership]:
         """Those of the list that are now this owner's."""
-        won = []
-        for ownership in ownership_list:
-            method, arguments = claim_of(ownership)
-            with suppress(*LOST):
-                won.append(from_document(await getattr(self._container, method)(**arguments)))
-        return won
+        return await asyncio.to_thread(self._store.claim_ownership, ownership_list)
 
     async def update_checkpoint(self, checkpoint: Mapping[str, Any], **kwargs: Any) -> NoReturn:
         """Raises: `NoCheckpointsHere`, always."""

@@ -10,8 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
-from azure.cosmos import CosmosClient, PartitionKey
-from azure.cosmos.aio import CosmosClient as AsyncCosmosClient
+from azure.cosmos import ContainerProxy, CosmosClient, PartitionKey
 from azure.eventhub import EventData, EventHubConsumerClient, EventHubProducerClient
 from azure.eventhub.aio import EventHubConsumerClient as AsyncConsumerClient
 
@@ -41,21 +40,19 @@ def database(azure: LocalAzure, fresh_name: str) -> Iterator[str]:
     client.delete_database(fresh_name)
 
 
-def sync_store(azure: LocalAzure, database: str) -> OwnershipStore:
+def ownership(azure: LocalAzure, database: str) -> ContainerProxy:
     client = CosmosClient.from_connection_string(azure.cosmos_connection_string)
-    return OwnershipStore(client.get_database_client(database).get_container_client("ownership"))
+    return client.get_database_client(database).get_container_client("ownership")
 
 
 @pytest.fixture(params=["sync", "async"])
 def store(request: pytest.FixtureRequest, azure: LocalAzure, database: str) -> Iterator[Any]:
     if request.param == "sync":
-        yield sync_store(azure, database)
+        yield OwnershipStore(ownership(azure, database))
         return
     loop = asyncio.new_event_loop()
-    async_client = AsyncCosmosClient.from_connection_string(azure.cosmos_connection_string)
-    container = async_client.get_database_client(database).get_container_client("ownership")
-    yield _Waited(AsyncOwnershipStore(container), loop)
-    loop.run_until_complete(async_client.close())
+    yield _Waited(AsyncOwnershipStore(ownership(azure, database)), loop)
+    loop.run_until_complete(loop.shutdown_default_executor())
     loop.close()
 
 
@@ -145,7 +142,7 @@ def test_two_readers_share_four_partitions_and_one_takes_over_what_the_other_lea
 ) -> None:
     hub = f"{fresh_name}-hub"
     azure.create_event_hub(hub, 4)
-    store = sync_store(azure, database)
+    store = OwnershipStore(ownership(azure, database))
     everything = {"0", "1", "2", "3"}
     with reader(azure, store, hub) as first:
         until(lambda: first == everything)
@@ -159,13 +156,11 @@ def test_two_readers_share_four_partitions_and_one_takes_over_what_the_other_lea
 async def async_reader(azure: LocalAzure, database: str, hub: str) -> AsyncIterator[set[str]]:
     """A consumer that balances through the store; the set holds the partitions it reads now."""
     owned: set[str] = set()
-    cosmos = AsyncCosmosClient.from_connection_string(azure.cosmos_connection_string)
-    container = cosmos.get_database_client(database).get_container_client("ownership")
     client = AsyncConsumerClient.from_connection_string(
         azure.event_hubs_connection_string_for("listen"),
         consumer_group="$Default",
         eventhub_name=hub,
-        checkpoint_store=AsyncOwnershipStore(container),
+        checkpoint_store=AsyncOwnershipStore(ownership(azure, database)),
         load_balancing_interval=0.2,
         partition_ownership_expiration_interval=5,
     )
@@ -194,7 +189,6 @@ async def async_reader(azure: LocalAzure, database: str, hub: str) -> AsyncItera
     finally:
         await client.close()
         await asyncio.wait([task], timeout=20)
-        await cosmos.close()
 
 
 async def until_so(condition: Callable[[], bool]) -> None:
@@ -224,7 +218,7 @@ def test_a_reader_receives_what_it_owns(azure: LocalAzure, database: str, fresh_
         azure.event_hubs_connection_string_for("send"), eventhub_name=hub
     ) as producer:
         producer.send_batch([EventData("owned")])
-    store = sync_store(azure, database)
+    store = OwnershipStore(ownership(azure, database))
     client = EventHubConsumerClient.from_connection_string(
         azure.event_hubs_connection_string_for("listen"),
         consumer_group="$Default",
