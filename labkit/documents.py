@@ -41,12 +41,21 @@ def queried(container: ContainerProxy, text: str, partition_key: str | None = No
     return read_again(lambda: list(container.query_items(text, parameters=named, **where)))
 
 
-def document_named(container: ContainerProxy, name: str, partition_key: str | None = None) -> Mapping[str, Any] | None:
-    """The document of this id, None if it is not there; without a `partition_key`, it is the id itself."""
+def document_named(
+    container: ContainerProxy,
+    name: str,
+    partition_key: str | None = None,
+    hook: Callable[[Mapping[str, Any], Any], None] = lambda headers, answer: None,
+) -> Mapping[str, Any] | None:
+    """The document of this id, None if it is not there; without a `partition_key`, it is the id itself.
+
+    `hook` is given the headers and the body of the answer, also of the one that says that there is no such document.
+    """
     try:
-        return read_again(lambda: container.read_item(name, partition_key=partition_key or name))
+        return read_again(lambda: container.read_item(name, partition_key=partition_key or name, response_hook=hook))
     except CosmosResourceNotFoundError as error:
         must_be_about_the_document(error)
+        hook(error.headers or {}, None)
         return None
 
 

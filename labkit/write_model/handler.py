@@ -26,11 +26,11 @@ from typing import Any
 
 import msgspec
 from azure.cosmos import ContainerProxy
-from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpResponseError, CosmosResourceNotFoundError
+from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpResponseError
 
 from labkit import tracing
 from labkit.clock import Clock
-from labkit.documents import must_be_about_the_document, queried
+from labkit.documents import document_named, queried
 from labkit.events import ids
 from labkit.events.envelope import AGGREGATE_TYPES, CATALOGUE, EventEnvelope, from_document, to_document
 from labkit.events.ids import Token
@@ -177,11 +177,8 @@ def handle(
 
 def load(write_model: ContainerProxy, aggregate_id: str, bill: Bill) -> Loaded:
     """The state to decide on, with the etag that guards its replacement: one point read."""
-    try:
-        document = write_model.read_item("state", partition_key=aggregate_id, response_hook=bill.add)
-    except CosmosResourceNotFoundError as error:
-        must_be_about_the_document(error)
-        bill.add(error.headers)
+    document = document_named(write_model, "state", aggregate_id, bill.add)
+    if document is None:
         return Loaded(None, 0, None)
     state = state_from(document["aggregateType"], document["state"])
     return Loaded(state, document["version"], document["_etag"])
@@ -212,12 +209,9 @@ def first_answer(
     write_model: ContainerProxy, command: Command, context: Context, bill: Bill
 ) -> Accepted | Refused | None:
     """What this idempotency key was answered at the first time of asking; None if it is new."""
-    try:
-        name = receipt_id(context.idempotency_key)
-        receipt = write_model.read_item(name, partition_key=command.aggregate_id, response_hook=bill.add)
-    except CosmosResourceNotFoundError as error:
-        must_be_about_the_document(error)
-        bill.add(error.headers)
+    name = receipt_id(context.idempotency_key)
+    receipt = document_named(write_model, name, command.aggregate_id, bill.add)
+    if receipt is None:
         return None
     if receipt["payloadHash"] != payload_hash(command):
         sentence = f"The key {context.idempotency_key} was used for another command; a new command needs a new key."
