@@ -26,13 +26,14 @@ import math
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
 from azure.core import MatchConditions
 from azure.core.exceptions import AzureError
 from azure.cosmos import ContainerProxy
 from azure.cosmos.exceptions import CosmosResourceExistsError
+from msgspec.structs import replace
 
 from labkit.documents import document_named
 from labkit.events.ownership import LOST
@@ -49,18 +50,18 @@ Page = tuple[list[dict[str, Any]], str]
 """Documents of the change feed, and the continuation after them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """One part of the change feed as its document was read or written last."""
+class Lease(msgspec.Struct, frozen=True, rename="camel"):
+    """One part of the change feed, as its document was read or written last; all but the last two are in that."""
 
     id: str
     feed_range: FeedRange
     continuation: str | None = None
     owner: str = ""
+    lease_seconds: float = 0.0
+    split_into: Sequence[FeedRange] = ()
     etag: str | None = None
     """None: there is no document yet."""
     age_seconds: float = 0.0
-    lease_seconds: float = 0.0
 
     @property
     def is_held(self) -> bool:
@@ -116,25 +117,18 @@ def read_leases(
         lease_id, feed_range = waiting.popleft()
         if not wanted(feed_range):
             continue
-        document = named(lease_id)
-        if document and document.get("splitInto"):
-            waiting.extend(parts_of(lease_id, document["splitInto"]))
+        lease = lease_from(named(lease_id), lease_id, feed_range)
+        if lease.split_into:
+            waiting.extend(parts_of(lease_id, lease.split_into))
         else:
-            yield lease_from(document, lease_id, feed_range)
+            yield lease
 
 
 def lease_from(document: Mapping[str, Any] | None, lease_id: str, feed_range: FeedRange) -> Lease:
     if document is None:
         return Lease(lease_id, feed_range)
-    return Lease(
-        lease_id,
-        feed_range,
-        document["continuation"],
-        document.get("owner", ""),
-        document["_etag"],
-        time.time() - document["_ts"],
-        document.get("leaseSeconds", 0.0),
-    )
+    told = {"etag": document["_etag"], "ageSeconds": time.time() - document["_ts"]}
+    return msgspec.convert({"feedRange": feed_range, **document, **told}, Lease)
 
 
 def parts_of(lease_id: str, ranges: Sequence[FeedRange]) -> list[tuple[str, FeedRange]]:
@@ -213,7 +207,7 @@ class Leases:
             with contextlib.suppress(CosmosResourceExistsError):
                 self._state.create_item(_body(Lease(part_id, feed_range, continuation)))
         current = self._held.get(lease.id)
-        if current is not None and self._write(replace(current, owner=""), split_into=list(parts)):
+        if current is not None and self._write(replace(current, owner="", split_into=parts)):
             log.info("%s was split into %d parts", lease.id, len(parts))
 
     def _take(self, chosen: Callable[[list[Lease]], list[Lease]]) -> None:
@@ -237,9 +231,9 @@ class Leases:
                 self._state.create_item({"id": ROOTS, "feedRanges": ranges})
         self._has_roots = True
 
-    def _write(self, lease: Lease, method: str = "replace_item", *, split_into: Sequence[FeedRange] = ()) -> bool:
+    def _write(self, lease: Lease, method: str = "replace_item") -> bool:
         """Write the lease where its etag still holds, and remember whether it is this relay's now."""
-        body = _body(replace(lease, lease_seconds=self._lease_seconds), split_into)
+        body = _body(replace(lease, lease_seconds=self._lease_seconds))
         try:
             if lease.etag is None:
                 written = self._state.create_item(body)
@@ -257,12 +251,6 @@ class Leases:
         return True
 
 
-def _body(lease: Lease, split_into: Sequence[FeedRange] = ()) -> dict[str, Any]:
-    body = {
-        "id": lease.id,
-        "feedRange": lease.feed_range,
-        "continuation": lease.continuation,
-        "owner": lease.owner,
-        "leaseSeconds": lease.lease_seconds,
-    }
-    return {**body, "splitInto": list(split_into)} if split_into else body
+def _body(lease: Lease) -> dict[str, Any]:
+    body: dict[str, Any] = msgspec.to_builtins(lease)
+    return {name: value for name, value in body.items() if name not in ("etag", "ageSeconds")}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from azure.cosmos import ContainerProxy
+from msgspec.structs import replace
 
 import localazure
 from labkit.errors import NotYet

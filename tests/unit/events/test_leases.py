@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from labkit.events.leases import Lease, due, lease_from, parts_of
 
@@ -14,7 +14,7 @@ OWNERS = ("", "a", "b", "c", "d")
 
 
 def lease(number: int, owner: str, age_seconds: float = 0.0) -> Lease:
-    return Lease(f"continuation-{number}", {}, None, owner, '"1"', age_seconds, 10.0)
+    return Lease(f"continuation-{number}", {}, None, owner, 10.0, etag='"1"', age_seconds=age_seconds)
 
 
 def shares(leases: list[Lease]) -> Counter[str]:
