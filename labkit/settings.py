@@ -96,6 +96,10 @@ class Topic:
     subscribe: Callable[[str, str, Mapping[str, object]], None]
 
 
+def _nothing(*_: object) -> None:
+    """What is there beforehand need not be made, and stays."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """One Azure: its connection strings (never shown), and what only one of the two kinds can do."""
@@ -107,17 +111,17 @@ class Target:
     listen: str = field(repr=False)
     tables_root: str
     """Folder or `abfss://` URL below which the read models' tables are kept."""
-    database: str | None
-    """The database that exists beforehand; None: the lab makes one of its own."""
-    hub: str | None
-    """The hub that exists beforehand; None: the lab makes one of its own."""
-    create_hub: Callable[[str, int, tuple[str, ...]], None]
-    delete_hub: Callable[[str], None]
     faults: Callable[[], Faults]
-    detach: Callable[[], None]
     topic: Callable[[str], Topic]
     """The topic of this name, made if this Azure makes topics."""
-    delete_topic: Callable[[str], None]
+    database: str | None = None
+    """The database that exists beforehand; None: the lab makes one of its own."""
+    hub: str | None = None
+    """The hub that exists beforehand; None: the lab makes one of its own."""
+    create_hub: Callable[[str, int, tuple[str, ...]], None] = _nothing
+    delete_hub: Callable[[str], None] = _nothing
+    delete_topic: Callable[[str], None] = _nothing
+    detach: Callable[[], None] = _nothing
     owners: Path | None = None
     """Where open labs are noted, so that the next one deletes what a killed process left; None: nowhere."""
 
@@ -152,21 +156,12 @@ def azure_of(environ: Mapping[str, str]) -> Target | None:
 
     Raises: `SettingsError` if some are, but not all, or one is no connection string; it never tells the value.
     """
-    both = dict.fromkeys((SEND, LISTEN), environ.get(SEND_AND_LISTEN, ""))
-    found = {name: environ.get(name, both.get(name, "")) for name in (*PARTS, HUB, READ_STORE)}
-    if not any(found.values()):
+    found = connections(environ)
+    if found is None:
         return None
-    missing = [name for name, value in found.items() if not value]
-    if missing:
-        raise SettingsError(
-            f"for Azure, set {' and '.join(missing)} too ({SEND_AND_LISTEN} serves for sending and listening); "
-            "for the embedded Azure, set none of them"
-        )
     topic = environ.get(TOPIC_ENDPOINT, ""), environ.get(TOPIC_KEY, "")
     if any(topic) and not all(topic):
         raise SettingsError(f"{TOPIC_ENDPOINT} and {TOPIC_KEY} belong together: set both, or none of them")
-    for name, parts in PARTS.items():
-        must_be_a_connection_string(name if environ.get(name) else SEND_AND_LISTEN, found[name], parts)
     return Target(
         name="Azure",
         cosmos=found[COSMOS],
@@ -174,15 +169,28 @@ def azure_of(environ: Mapping[str, str]) -> Target | None:
         send=found[SEND],
         listen=found[LISTEN],
         tables_root=found[READ_STORE].rstrip("/"),
+        faults=_no_faults,
+        topic=lambda name: _topic_on_azure(*topic),
         database=environ.get(DATABASE) or DATABASE_NAME,
         hub=found[HUB],
-        create_hub=lambda name, partitions, groups: None,
-        delete_hub=lambda name: None,
-        faults=_no_faults,
-        detach=lambda: None,
-        topic=lambda name: _topic_on_azure(*topic),
-        delete_topic=lambda name: None,
     )
+
+
+def connections(environ: Mapping[str, str]) -> dict[str, str] | None:
+    """What names an Azure, by variable; None if nothing does. Raises: `SettingsError` as `azure_of`."""
+    both = dict.fromkeys((SEND, LISTEN), environ.get(SEND_AND_LISTEN, ""))
+    found = {name: environ.get(name, both.get(name, "")) for name in (*PARTS, HUB, READ_STORE)}
+    missing = [name for name, value in found.items() if not value]
+    if len(missing) == len(found):
+        return None
+    if missing:
+        raise SettingsError(
+            f"for Azure, set {' and '.join(missing)} too ({SEND_AND_LISTEN} serves for sending and listening); "
+            "for the embedded Azure, set none of them"
+        )
+    for name, parts in PARTS.items():
+        must_be_a_connection_string(name if environ.get(name) else SEND_AND_LISTEN, found[name], parts)
+    return found
 
 
 def _topic_on_azure(endpoint: str, key: str) -> Topic:
@@ -216,13 +224,10 @@ def embedded(azure: LocalAzure, tables: Path) -> Target:
         send=azure.event_hubs_connection_string_for("send"),
         listen=azure.event_hubs_connection_string_for("listen"),
         tables_root=str(tables),
-        database=None,
-        hub=None,
+        faults=lambda: azure.faults,
+        topic=lambda name: _topic_here(azure, name),
         create_hub=azure.create_event_hub,
         delete_hub=lambda name: azure.delete_event_hub(name) if name in azure.event_hub_names() else None,
-        faults=lambda: azure.faults,
-        detach=lambda: None,
-        topic=lambda name: _topic_here(azure, name),
         delete_topic=lambda name: azure.delete_topic(name) if name in azure.topic_names() else None,
     )
 
