@@ -8,7 +8,6 @@ Not known here: containers, hubs in use, clients (see `labkit.lab`).
 
 from __future__ import annotations
 
-import base64
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
 
+from labkit import connections
 from labkit.errors import LabError, LocalOnly, RoleError, SettingsError
 
 if TYPE_CHECKING:
@@ -23,34 +23,9 @@ if TYPE_CHECKING:
     from localazure.daemon import Running
     from localazure.faults import Faults
 
-TOPIC_ENDPOINT = "EVENTGRID_TOPIC_ENDPOINT"
-TOPIC_KEY = "EVENTGRID_TOPIC_KEY"
-"""Optional, both or none: the Event Grid topic that alerts are published to; its schema is CloudEvents 1.0."""
-COSMOS = "COSMOS_CONNECTION"
-COSMOS_READ_ONLY = "COSMOS_READONLY_CONNECTION"
-SEND = "EVENTHUB_SEND_CONNECTION"
-LISTEN = "EVENTHUB_LISTEN_CONNECTION"
-SEND_AND_LISTEN = "EVENTHUB_CONNECTION"
-HUB = "EVENTHUB_NAME"
-READ_STORE = "READ_STORE_URL"
-DATABASE = "COSMOS_DATABASE"
-"""Optional: the database that exists beforehand on Azure; `DATABASE_NAME` if it is not set."""
-DATABASE_NAME = "cqrs-lab"
 DATA_DIR = "LAB_DATA_DIR"
 """Optional: where the embedded Azure keeps its data; `.lab` beside the package if it is not set."""
 
-_HUB_PARTS = {"Endpoint": "sb://", "SharedAccessKeyName": "", "SharedAccessKey": ""}
-_COSMOS_PARTS = {"AccountEndpoint": "http", "AccountKey": ""}
-PARTS: Mapping[str, Mapping[str, str]] = {
-    COSMOS: _COSMOS_PARTS,
-    COSMOS_READ_ONLY: _COSMOS_PARTS,
-    SEND: _HUB_PARTS,
-    LISTEN: _HUB_PARTS,
-}
-"""Variable -> what its connection string must say, and how each part begins."""
-
-VARIABLES = (*PARTS, SEND_AND_LISTEN, HUB, READ_STORE, DATABASE, TOPIC_ENDPOINT, TOPIC_KEY)
-"""All that name an Azure."""
 LOOPBACK = ("127.0.0.1", "localhost")
 
 
@@ -156,62 +131,29 @@ def azure_of(environ: Mapping[str, str]) -> Target | None:
 
     Raises: `SettingsError` if some are, but not all, or one is no connection string; it never tells the value.
     """
-    found = connections(environ)
+    found = connections.named_in(environ)
     if found is None:
         return None
-    topic = environ.get(TOPIC_ENDPOINT, ""), environ.get(TOPIC_KEY, "")
-    if any(topic) and not all(topic):
-        raise SettingsError(f"{TOPIC_ENDPOINT} and {TOPIC_KEY} belong together: set both, or none of them")
+    topic = connections.topic_in(environ)
     return Target(
         name="Azure",
-        cosmos=found[COSMOS],
-        cosmos_read_only=found[COSMOS_READ_ONLY],
-        send=found[SEND],
-        listen=found[LISTEN],
-        tables_root=found[READ_STORE].rstrip("/"),
+        cosmos=found[connections.COSMOS],
+        cosmos_read_only=found[connections.COSMOS_READ_ONLY],
+        send=found[connections.SEND],
+        listen=found[connections.LISTEN],
+        tables_root=found[connections.READ_STORE].rstrip("/"),
         faults=_no_faults,
         topic=lambda name: _topic_on_azure(*topic),
-        database=environ.get(DATABASE) or DATABASE_NAME,
-        hub=found[HUB],
+        database=environ.get(connections.DATABASE) or connections.DATABASE_NAME,
+        hub=found[connections.HUB],
     )
-
-
-def connections(environ: Mapping[str, str]) -> dict[str, str] | None:
-    """What names an Azure, by variable; None if nothing does. Raises: `SettingsError` as `azure_of`."""
-    both = dict.fromkeys((SEND, LISTEN), environ.get(SEND_AND_LISTEN, ""))
-    found = {name: environ.get(name, both.get(name, "")) for name in (*PARTS, HUB, READ_STORE)}
-    missing = [name for name, value in found.items() if not value]
-    if len(missing) == len(found):
-        return None
-    if missing:
-        raise SettingsError(
-            f"for Azure, set {' and '.join(missing)} too ({SEND_AND_LISTEN} serves for sending and listening); "
-            "for the embedded Azure, set none of them"
-        )
-    for name, parts in PARTS.items():
-        must_be_a_connection_string(name if environ.get(name) else SEND_AND_LISTEN, found[name], parts)
-    return found
 
 
 def _topic_on_azure(endpoint: str, key: str) -> Topic:
     """Raises: `SettingsError` if the environment names none."""
     if not endpoint:
-        raise SettingsError(f"for alerts on Azure, set {TOPIC_ENDPOINT} and {TOPIC_KEY} to those of a topic")
+        raise SettingsError(connections.TOPIC_MISSING)
     return Topic(endpoint, key, lambda name, url, policy: _no_webhooks())
-
-
-def must_be_a_connection_string(name: str, value: str, parts: Mapping[str, str]) -> None:
-    """Raises: `SettingsError` naming the variable and the part that is missing or mistyped; the value is a secret."""
-    told = dict(part.partition("=")[::2] for part in value.strip().split(";") if part)
-    for part, beginning in parts.items():
-        value_of_part = told.get(part, "")
-        if not value_of_part.startswith(beginning) or value_of_part == beginning:
-            form = ";".join(f"{known}={start}..." for known, start in parts.items())
-            raise SettingsError(f"{name} is no connection string: it has no {part}={beginning}... (its form: {form})")
-    try:
-        base64.b64decode(told.get("AccountKey", ""), validate=True)
-    except ValueError:
-        raise SettingsError(f"{name} is no connection string: its AccountKey is no base64; copy it whole") from None
 
 
 def embedded(azure: LocalAzure, tables: Path) -> Target:

@@ -20,18 +20,18 @@ from typing import Final
 
 import click
 
-from labkit import settings
+from labkit import connections, settings
 from labkit.verbs import places
 
 MARK: Final = "LABKIT_TEST_RUN"
 AZURE: Final = (
-    settings.COSMOS,
-    settings.COSMOS_READ_ONLY,
-    settings.SEND,
-    settings.LISTEN,
-    settings.SEND_AND_LISTEN,
-    settings.HUB,
-    settings.READ_STORE,
+    connections.COSMOS,
+    connections.COSMOS_READ_ONLY,
+    connections.SEND,
+    connections.LISTEN,
+    connections.SEND_AND_LISTEN,
+    connections.HUB,
+    connections.READ_STORE,
 )
 ENDING_SECONDS: Final = 5.0
 """How long a process may take to end after what it served has ended."""

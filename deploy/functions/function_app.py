@@ -13,7 +13,7 @@ import os
 import azure.functions as func
 from azure.cosmos import ContainerProxy, CosmosClient
 
-from labkit import settings
+from labkit import connections
 from labkit.clock import WallClock
 from labkit.write_model.api import command_app
 from labkit.write_model.handler import CommandHandler
@@ -21,10 +21,10 @@ from labkit.write_model.handler import CommandHandler
 
 def write_model() -> ContainerProxy:
     """Raises: `SettingsError` for a setting that is missing or no connection string; it never tells the value."""
-    connection = os.environ.get(settings.COSMOS, "")
-    settings.must_be_a_connection_string(settings.COSMOS, connection, settings.PARTS[settings.COSMOS])
+    connection = os.environ.get(connections.COSMOS, "")
+    connections.must_be_a_connection_string(connections.COSMOS, connection, connections.PARTS[connections.COSMOS])
     client = CosmosClient.from_connection_string(connection)
-    database = os.environ.get(settings.DATABASE) or settings.DATABASE_NAME
+    database = os.environ.get(connections.DATABASE) or connections.DATABASE_NAME
     return client.get_database_client(database).get_container_client("write-model")
 
 

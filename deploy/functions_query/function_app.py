@@ -15,7 +15,7 @@ import os
 import azure.functions as func
 from azure.cosmos import CosmosClient
 
-from labkit import settings
+from labkit import connections
 from labkit.errors import SettingsError
 from labkit.projections.query_container import QueryContainer
 from labkit.read_queries.api import query_app
@@ -34,11 +34,11 @@ def told(name: str) -> str:
 
 def query_container() -> QueryContainer:
     """Raises: `SettingsError` for a setting that is missing or no connection string; it never tells the value."""
-    name = settings.COSMOS_READ_ONLY
+    name = connections.COSMOS_READ_ONLY
     connection = os.environ.get(name, "")
-    settings.must_be_a_connection_string(name, connection, settings.PARTS[name])
+    connections.must_be_a_connection_string(name, connection, connections.PARTS[name])
     client = CosmosClient.from_connection_string(connection)
-    database = os.environ.get(settings.DATABASE) or settings.DATABASE_NAME
+    database = os.environ.get(connections.DATABASE) or connections.DATABASE_NAME
     return QueryContainer(client.get_database_client(database).get_container_client("query-model"))
 
 
@@ -47,11 +47,11 @@ def hub() -> Hub:
     partitions = told(PARTITIONS)
     if not partitions.isascii() or not partitions.isdigit():
         raise SettingsError(f"{PARTITIONS} is how many partitions the hub has")
-    return Hub(told(settings.HUB), [str(number) for number in range(int(partitions))])
+    return Hub(told(connections.HUB), [str(number) for number in range(int(partitions))])
 
 
 read_from, container = hub(), query_container()
-synapse = Synapse(told(settings.READ_STORE), hub=read_from)
+synapse = Synapse(told(connections.READ_STORE), hub=read_from)
 app = func.AsgiFunctionApp(
     app=query_app(synapse, container, read_from.name),
     http_auth_level=func.AuthLevel.FUNCTION,

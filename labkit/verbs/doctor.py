@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Final
 
-from labkit import settings
+from labkit import connections, settings
 from labkit.errors import SettingsError
 from labkit.verbs import machine, packages
 from labkit.verbs.machine import Finding, Room
@@ -89,7 +89,7 @@ def imports(room: Room) -> Finding:
 
 def target(room: Room) -> Finding:
     """The embedded Azure or Azure, by the names of the variables that are set."""
-    known = settings.VARIABLES
+    known = connections.VARIABLES
     names = [name for name in known if room.environ.get(name)]
     said = f"set: {', '.join(names)}" if names else "no variable of Azure is set"
     try:

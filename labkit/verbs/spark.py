@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import click
 from azure.cosmos import ContainerProxy, PartitionKey
 
-from labkit import settings
+from labkit import connections, settings
 from labkit.errors import LabError
 from labkit.settings import Role, Target
 from labkit.verbs import places
@@ -95,7 +95,7 @@ def job(lab: Lab, target: Target, tables: str, checkpoint: str, *more: str) -> t
     }
     said = [part for name, value in options.items() for part in (f"--{name}", value)]
     script = str(places.ROOT / "deploy" / "databricks" / "projection_job.py")
-    secrets = {settings.LISTEN: target.listen, settings.COSMOS: target.cosmos}
+    secrets = {connections.LISTEN: target.listen, connections.COSMOS: target.cosmos}
     return [sys.executable, script, *said, *more], {**os.environ, **secrets}
 
 

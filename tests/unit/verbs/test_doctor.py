@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit import settings
+from labkit import connections, settings
 from labkit.verbs import doctor, java, locks, machine, offline, packages, places
 from labkit.verbs.machine import Finding, Room
 
@@ -28,7 +28,7 @@ def room(tmp_path: Path) -> Room:
         (tmp_path / name).write_text((places.ROOT / name).read_text(encoding="utf-8"), encoding="utf-8")
     (tmp_path / "requirements.in").write_text("click\n", encoding="utf-8")  # one that is quickly imported
     installed = {"requirements": "1", "pyproject.toml": "2"}
-    environ = {k: v for k, v in os.environ.items() if k not in settings.VARIABLES and "PROXY" not in k.upper()}
+    environ = {k: v for k, v in os.environ.items() if k not in connections.VARIABLES and "PROXY" not in k.upper()}
     environ["LAB_DATA_DIR"] = str(tmp_path / "state")
     return Room(tmp_path, Path(sys.executable), installed, installed, environ, version=(3, 12))
 

@@ -9,9 +9,10 @@ import pytest
 from click.testing import CliRunner
 
 from labkit import Lab, open_lab
+from labkit.connections import COSMOS, COSMOS_READ_ONLY, HUB, LISTEN, READ_STORE, SEND_AND_LISTEN
 from labkit.errors import LabError
 from labkit.projections.parking import ParkingLane
-from labkit.settings import COSMOS, COSMOS_READ_ONLY, HUB, LISTEN, READ_STORE, SEND_AND_LISTEN, Target, embedded
+from labkit.settings import Target, embedded
 from labkit.verbs import spark
 from localazure.handle import LocalAzure
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit import settings
+from labkit import connections, settings
 from tests import stages
 
 
@@ -51,9 +51,9 @@ def test_a_process_of_the_run_that_is_still_there_is_found(monkeypatch: pytest.M
 def test_the_stages_see_no_azure_and_a_state_folder_of_their_own(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv(settings.COSMOS, "AccountEndpoint=...")
+    monkeypatch.setenv(connections.COSMOS, "AccountEndpoint=...")
     around = stages.surroundings(tmp_path, "m1")
 
-    assert settings.COSMOS not in around
+    assert connections.COSMOS not in around
     assert around[settings.DATA_DIR] == str(tmp_path)
     assert around[stages.MARK] == "m1"
