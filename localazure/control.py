@@ -20,8 +20,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from localazure.eventgrid.control import routes as event_grid_routes
 from localazure.eventgrid.service import EventGrid
 from localazure.eventhubs.service import EventHubs
+from localazure.fault_book import FaultBook
 from localazure.fault_kinds import UnknownFault
-from localazure.faults import FaultBook
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 

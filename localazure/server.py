@@ -27,7 +27,7 @@ from localazure.errors import HubUnusable
 from localazure.eventgrid.app import create_app as create_topics
 from localazure.eventgrid.service import EventGrid
 from localazure.eventhubs.service import EventHubs
-from localazure.faults import FaultBook
+from localazure.fault_book import FaultBook
 from localazure.http_server import GRACE_SECONDS, ByPort, HttpServer, http_config
 from localazure.keys import Keys
 from localazure.listening import listen_as, port_of

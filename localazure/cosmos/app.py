@@ -42,7 +42,7 @@ from localazure.cosmos.queries import QueryRefused
 from localazure.cosmos.strikes import Crashed, Dropped, Place, Strikes
 from localazure.cosmos.throttling import Throttle
 from localazure.cosmos.wire import Request, Response
-from localazure.faults import FaultBook
+from localazure.fault_book import FaultBook
 from localazure.journal import Post
 from localazure.request_body import BodyTooLarge, Receive, read_body
 

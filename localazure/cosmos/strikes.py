@@ -1,6 +1,6 @@
 """Where armed faults strike a Cosmos DB request.
 
-Owns: at which point each kind acts. Refuses to know: how faults are armed and counted (`localazure.faults`), HTTP.
+Owns: at which point each kind acts. Refuses to know: how faults are counted (`localazure.fault_book`), HTTP.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import asyncio
 from typing import TypedDict
 
 from localazure.cosmos.errors import CosmosError
-from localazure.faults import Fault, FaultBook
+from localazure.fault_book import Fault, FaultBook
 
 CODES = {
     400: "BadRequest",

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from localazure.eventgrid.events import BATCH, ONE
 from localazure.eventgrid.schedule import TAKEN, Again, GivenUp, verdict
 from localazure.eventgrid.store import Delivery, GridStore, Subscription
-from localazure.faults import FaultBook
+from localazure.fault_book import FaultBook
 
 if TYPE_CHECKING:
     import httpx

@@ -20,7 +20,7 @@ from localazure.eventgrid.delivery import Deliverer
 from localazure.eventgrid.refusals import TooManyRequests
 from localazure.eventgrid.schedule import Policy
 from localazure.eventgrid.store import FILE, GridStore, Subscription
-from localazure.faults import FaultBook
+from localazure.fault_book import FaultBook
 from localazure.journal import Post
 
 TOPIC_NAME = re.compile(r"[A-Za-z0-9-]{3,50}", re.ASCII)

@@ -23,7 +23,7 @@ from localazure.eventhubs.log import DEFAULT_RETENTION_HOURS, Log
 from localazure.eventhubs.refusals import EntityGone
 from localazure.eventhubs.retention import Retention
 from localazure.eventhubs.world import World
-from localazure.faults import FaultBook
+from localazure.fault_book import FaultBook
 from localazure.journal import Post
 
 FILE_NAME = "events.sqlite"

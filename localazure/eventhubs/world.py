@@ -12,7 +12,7 @@ from localazure.eventhubs.hub import Hub
 from localazure.eventhubs.log import Log
 from localazure.eventhubs.refusals import EntityNotFound
 from localazure.eventhubs.throughput import Meter
-from localazure.faults import Fault, FaultBook
+from localazure.fault_book import Fault, FaultBook
 
 
 @dataclass(slots=True)

@@ -24,7 +24,7 @@ from localazure.amqp.performatives import ACCEPTED
 from localazure.amqp.records import Attach, Begin, Detach, End, Flow, Open, Performative, RawValue, SaslInit, Transfer
 from localazure.eventhubs.messages import sections
 from localazure.eventhubs.service import EventHubs
-from localazure.faults import FaultBook
+from localazure.fault_book import FaultBook
 
 SENDER, RECEIVER = 1, 2
 """Handles of the client's two links."""

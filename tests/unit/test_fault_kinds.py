@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from localazure.fault_book import FaultBook
 from localazure.fault_kinds import UnknownFault
-from localazure.faults import FaultBook
 
 WRONG: list[tuple[str, str, dict[str, Any], dict[str, Any], str]] = [
     ("event_hubs", "explode", {}, {}, r"no fault 'explode' in service 'event_hubs'; it knows: delay_"),

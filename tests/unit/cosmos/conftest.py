@@ -23,7 +23,7 @@ from localazure.cosmos.endpoints import ResourceEndpoints
 from localazure.cosmos.errors import CosmosError, MethodNotAllowed, NotFound
 from localazure.cosmos.item_endpoints import ItemEndpoints
 from localazure.cosmos.wire import Request
-from localazure.faults import FaultBook
+from localazure.fault_book import FaultBook
 
 ITEMS = "/dbs/d/colls/items"
 KEY = b"k" * 64

@@ -9,7 +9,8 @@ import pytest
 from localazure.cosmos.endpoints import ResourceEndpoints
 from localazure.cosmos.item_endpoints import ItemEndpoints
 from localazure.cosmos.routes import QUERY_OF_FEED, ROUTES
-from localazure.faults import COSMOS_OPERATIONS, CosmosFaults, UnknownFault
+from localazure.fault_kinds import UnknownFault
+from localazure.faults import COSMOS_OPERATIONS, CosmosFaults
 
 TOLD_APART_BY_HEADERS = {"batch", "upsert", "change_feed"}
 

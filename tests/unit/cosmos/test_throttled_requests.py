@@ -9,7 +9,7 @@ import pytest
 
 from localazure.cosmos.partitioning import KeyDefinition
 from localazure.cosmos.ranges import equal_slices, partition_of
-from localazure.faults import FOREVER
+from localazure.fault_book import FOREVER
 
 ITEMS = "/dbs/d/colls/items/docs"
 LARGE = "x" * 1_000_000
