@@ -150,7 +150,6 @@ def error_condition(value: Any) -> str | None:
 
 
 ACCEPTED = encode.described(0x24, encode.EMPTY_LIST)
-RELEASED = encode.described(0x26, encode.EMPTY_LIST)
 
 
 def rejected(condition: str, description: str) -> bytes:

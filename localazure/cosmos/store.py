@@ -70,10 +70,6 @@ class Store:
         """What `work` returns, once it is durable; what it raises, with nothing kept."""
         return await self._journal.write(work)
 
-    def write_now(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """As `write`, blocking: for starting up."""
-        return self._journal.run(work)
-
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run a long read in a worker thread. Raises: `ServiceUnavailable` for one that leaving has ended."""
         return await asyncio.get_running_loop().run_in_executor(self._workers, lambda: self._read(work))
