@@ -14,18 +14,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from localazure.daemon import attach, start
+    from localazure.daemon import attach
     from localazure.handle import LocalAzure
+    from localazure.private_server import start
 
 __all__ = ["LocalAzure", "attach", "start"]
 
 
 def __getattr__(name: str) -> Any:
     """Import on first use, so that `python -m localazure` is ready sooner."""
-    if name in ("attach", "start"):
-        from localazure import daemon
+    if name == "attach":
+        from localazure.daemon import attach
 
-        return getattr(daemon, name)
+        return attach
+    if name == "start":
+        from localazure.private_server import start
+
+        return start
     if name == "LocalAzure":
         from localazure.handle import LocalAzure
 

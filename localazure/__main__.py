@@ -6,7 +6,9 @@ import json
 import logging
 import os
 import sys
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +16,10 @@ from localazure.cosmos.consistency import LEVELS, SESSION
 from localazure.errors import LocalAzureError
 from localazure.eventhubs.emulator_config import WantedHub, read_config
 from localazure.started_with import MOST_RANGES, TOKEN_VARIABLE
+
+if TYPE_CHECKING:
+    from localazure.server import ServerOptions
+    from localazure.serving import Ready
 
 
 @click.group(help=__doc__)
@@ -49,9 +55,7 @@ def serve(
     idle_seconds: float | None,
 ) -> None:
     """Serve a data folder until interrupted; prints one line of JSON when ready."""
-    from localazure.certificate import CERTIFICATE_FILE
     from localazure.server import ServerOptions
-    from localazure.serving import Ready
     from localazure.serving import serve as serve_folder
 
     options = ServerOptions(
@@ -66,24 +70,28 @@ def serve(
         consistency=consistency,
     )
 
-    def announce(ready: Ready) -> None:
-        host = "https://localhost" if tls else "http://127.0.0.1"
-        told = {
-            "pid": os.getpid(),
-            "cosmos_endpoint": f"{host}:{ready.endpoints.cosmos_port}/",
-            "eventhubs_port": ready.endpoints.eventhubs_port,
-            "eventgrid_endpoint": f"{host}:{ready.endpoints.eventgrid_port}/",
-            "control_url": f"http://127.0.0.1:{ready.endpoints.control_port}/",
-            "control_token": ready.keys.control_token,
-        }
-        if tls:
-            told["certificate"] = str(options.data_dir / CERTIFICATE_FILE)
-        click.echo(json.dumps(told))
-
     try:
-        serve_folder(options, ready=announce, cosmos_key=cosmos_key, eventhubs_key=eventhubs_key)
+        serve_folder(options, ready=partial(_announce, options), cosmos_key=cosmos_key, eventhubs_key=eventhubs_key)
     except LocalAzureError as error:
         raise click.ClickException(str(error)) from error
+
+
+def _announce(options: ServerOptions, ready: Ready) -> None:
+    """The one line of JSON."""
+    from localazure.certificate import CERTIFICATE_FILE
+
+    host = "https://localhost" if options.tls else "http://127.0.0.1"
+    told = {
+        "pid": os.getpid(),
+        "cosmos_endpoint": f"{host}:{ready.endpoints.cosmos_port}/",
+        "eventhubs_port": ready.endpoints.eventhubs_port,
+        "eventgrid_endpoint": f"{host}:{ready.endpoints.eventgrid_port}/",
+        "control_url": f"http://127.0.0.1:{ready.endpoints.control_port}/",
+        "control_token": ready.keys.control_token,
+    }
+    if options.tls:
+        told["certificate"] = str(options.data_dir / CERTIFICATE_FILE)
+    click.echo(json.dumps(told))
 
 
 @main.group()

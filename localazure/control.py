@@ -50,6 +50,23 @@ def create_control(
         services = {"cosmos": cosmos, "event_hubs": event_hubs, "event_grid": event_grid}
         return JSONResponse({name: service.counters() for name, service in services.items()})
 
+    async def stop_server(_: Request) -> Response:
+        stop()
+        return JSONResponse({})
+
+    routes = [
+        Route("/health", health),
+        Route("/counters", counters),
+        *_hub_routes(event_hubs),
+        *event_grid_routes(event_grid),
+        *_fault_routes(faults),
+        Route("/stop", stop_server, methods=["POST"]),
+    ]
+    refusals: dict[Any, Any] = dict.fromkeys((UnknownFault, ValueError, LookupError, TypeError), _refused)
+    return _TokenGuard(Starlette(routes=routes, exception_handlers=refusals), token)
+
+
+def _hub_routes(event_hubs: EventHubs) -> list[Route]:
     async def list_hubs(_: Request) -> Response:
         return JSONResponse([hub.name for hub in event_hubs.hubs()])
 
@@ -70,6 +87,15 @@ def create_control(
     async def end_retention(request: Request) -> Response:
         return JSONResponse({"events": event_hubs.end_retention(request.path_params["name"])})
 
+    return [
+        Route("/hubs", list_hubs),
+        Route("/hubs", create_hub, methods=["POST"]),
+        Route("/hubs/{name}", delete_hub, methods=["DELETE"]),
+        Route("/hubs/{name}/events", end_retention, methods=["DELETE"]),
+    ]
+
+
+def _fault_routes(faults: FaultBook) -> list[Route]:
     async def list_faults(_: Request) -> Response:
         return JSONResponse(faults.report())
 
@@ -90,26 +116,12 @@ def create_control(
     async def clear_faults(_: Request) -> Response:
         return JSONResponse(faults.clear())
 
-    async def stop_server(_: Request) -> Response:
-        stop()
-        return JSONResponse({})
-
-    routes = [
-        Route("/health", health),
-        Route("/counters", counters),
-        Route("/hubs", list_hubs),
-        Route("/hubs", create_hub, methods=["POST"]),
-        Route("/hubs/{name}", delete_hub, methods=["DELETE"]),
-        Route("/hubs/{name}/events", end_retention, methods=["DELETE"]),
-        *event_grid_routes(event_grid),
+    return [
         Route("/faults", list_faults),
         Route("/faults", arm_fault, methods=["POST"]),
         Route("/faults", clear_faults, methods=["DELETE"]),
         Route("/faults/{number:int}", clear_fault, methods=["DELETE"]),
-        Route("/stop", stop_server, methods=["POST"]),
     ]
-    refusals: dict[Any, Any] = dict.fromkeys((UnknownFault, ValueError, LookupError, TypeError), _refused)
-    return _TokenGuard(Starlette(routes=routes, exception_handlers=refusals), token)
 
 
 async def _refused(_: Request, error: Exception) -> Response:

@@ -19,13 +19,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from localazure import keys as key_file
 from localazure import private_file
-from localazure.cosmos.consistency import SESSION
 from localazure.errors import FolderUnusable, LocalAzureError, NotAnswering, StartFailed
 from localazure.folder import (
     LOCK_FILE,
@@ -38,9 +37,6 @@ from localazure.folder import (
 )
 from localazure.handle import ControlClient, LocalAzure
 from localazure.started_with import StartedWith
-
-if TYPE_CHECKING:
-    from localazure.serving import Ready
 
 logger = logging.getLogger(__name__)
 
@@ -64,74 +60,6 @@ class Running:
     control: ControlClient
     tls: bool = False
     eventgrid_port: int = 0
-
-
-def start(
-    data_dir: Path | str,
-    *,
-    cosmos_port: int = 0,
-    eventhubs_port: int = 0,
-    ranges: int | None = None,
-    tls: bool = False,
-    bearer_token: str | None = None,
-    consistency: str = SESSION,
-) -> LocalAzure:
-    """Serve `data_dir` from a thread of this process until `close()`: a private server, for tests.
-
-    The options are those of `ServerOptions`.
-    Raises: `AlreadyServing`, `PortBusy`, `FolderUnusable`, `DataDamaged`, `TlsUnavailable`.
-    """
-    from localazure.certificate import CERTIFICATE_FILE
-    from localazure.server import ServerOptions
-    from localazure.serving import serve
-
-    options = ServerOptions(
-        Path(data_dir).resolve(),
-        cosmos_port,
-        eventhubs_port,
-        ranges=ranges,
-        tls=tls,
-        bearer_token=bearer_token,
-        consistency=consistency,
-    )
-    told = threading.Event()
-    outcome: list[Ready | BaseException] = []
-
-    def tell(value: Ready | BaseException) -> None:
-        outcome.append(value)
-        told.set()
-
-    def run() -> None:
-        try:
-            serve(options, ready=tell)
-        except Exception as error:
-            if told.is_set():
-                logger.exception("the private embedded Azure failed")
-            tell(error)
-
-    thread = threading.Thread(target=run, name="localazure", daemon=True)
-    thread.start()
-    told.wait()
-    ready = outcome[0]
-    if isinstance(ready, BaseException):
-        raise ready
-
-    def close() -> None:
-        ready.server.stop()
-        thread.join(STOP_TIMEOUT_SECONDS)
-
-    control = ControlClient(ready.endpoints.control_port, ready.keys.control_token)
-    certificate = options.data_dir / CERTIFICATE_FILE if tls else None
-    endpoints = ready.endpoints
-    return LocalAzure(
-        endpoints.cosmos_port,
-        endpoints.eventhubs_port,
-        control,
-        ready.keys,
-        close,
-        certificate,
-        endpoints.eventgrid_port,
-    )
 
 
 def attach(data_dir: Path | str) -> LocalAzure:
@@ -295,4 +223,4 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
 
 
-__all__ = ["Running", "Watchdog", "attach", "start", "status", "stop"]
+__all__ = ["Running", "Watchdog", "attach", "status", "stop"]

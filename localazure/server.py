@@ -18,6 +18,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from starlette.types import ASGIApp
+
 from localazure.amqp_transport import Activity, AmqpTransport, receiving_room
 from localazure.certificate import server_context
 from localazure.control import create_control
@@ -132,31 +134,12 @@ class Server:
         control: socket.socket,
         grid_socket: socket.socket,
     ) -> None:
-        for name, partition_count in self._options.hubs:
-            try:
-                event_hubs.ensure_hub(name, partition_count)
-            except ValueError as error:
-                raise HubUnusable(name, str(error)) from error
+        self._ensure_hubs(event_hubs)
         cosmos = self._create_cosmos()
         grid = self._create_event_grid()
         ports = Endpoints(port_of(cosmos_socket), port_of(amqp_socket), port_of(control), port_of(grid_socket))
-        application = ByPort(
-            {
-                ports.cosmos_port: cosmos,
-                ports.eventgrid_port: create_topics(grid),
-                ports.control_port: create_control(
-                    token=self._keys.control_token,
-                    event_hubs=event_hubs,
-                    event_grid=grid,
-                    cosmos=cosmos,
-                    faults=self._faults,
-                    stop=self.stop,
-                ),
-            },
-            self._activity,
-        )
         self._http = HttpServer(
-            http_config(application),
+            http_config(self._application(ports, event_hubs, cosmos, grid)),
             secured=[(cosmos_socket, self._tls), (grid_socket, self._tls)],
             started=lambda: self._ready(ports),
             leaving=lambda: self._leave(cosmos),
@@ -177,6 +160,29 @@ class Server:
             await self._connections_ended()
             await grid.stop()
             cosmos.close()
+
+    def _ensure_hubs(self, event_hubs: EventHubs) -> None:
+        for name, partition_count in self._options.hubs:
+            try:
+                event_hubs.ensure_hub(name, partition_count)
+            except ValueError as error:
+                raise HubUnusable(name, str(error)) from error
+
+    def _application(self, ports: Endpoints, event_hubs: EventHubs, cosmos: CosmosApp, grid: EventGrid) -> ByPort:
+        control = create_control(
+            token=self._keys.control_token,
+            event_hubs=event_hubs,
+            event_grid=grid,
+            cosmos=cosmos,
+            faults=self._faults,
+            stop=self.stop,
+        )
+        services: dict[int, ASGIApp] = {
+            ports.cosmos_port: cosmos,
+            ports.eventgrid_port: create_topics(grid),
+            ports.control_port: control,
+        }
+        return ByPort(services, self._activity)
 
     def _leave(self, cosmos: CosmosApp) -> None:
         cosmos.leave()
