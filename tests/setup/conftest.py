@@ -119,8 +119,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
     """Not set up yet. Its path has a space and an umlaut in it, as a home on Windows or macOS may."""
     folder = tmp_path_factory.mktemp("small") / "the läb"
     (folder / "labkit" / "verbs").mkdir(parents=True)
-    for name in ("lab.py", "labkit/verbs/__init__.py", "labkit/verbs/java.py"):
-        shutil.copy(ROOT / name, folder / name)
+    shutil.copy(ROOT / "lab.py", folder)
+    for name in ("__init__", "environment", "installing", "java"):
+        shutil.copy(ROOT / "labkit" / "verbs" / f"{name}.py", folder / "labkit" / "verbs")
     small = SmallProject(folder)
     small.lock("requirements", {"tiny_core": "1.0"})
     small.lock("requirements-dev", {"tiny_dev": "1.0"})

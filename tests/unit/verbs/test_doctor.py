@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from labkit import connections, settings
-from labkit.verbs import doctor, java, locks, machine, offline, packages, places
+from labkit.verbs import doctor, environment, installing, java, locks, machine, offline, packages, places
 from labkit.verbs.machine import Finding, Room
 
 SECRET = "AccountEndpoint=https://x/;AccountKey=c2VjcmV0"
@@ -215,7 +215,9 @@ def test_every_package_of_the_list_has_a_module_that_can_be_imported() -> None:
     assert packages.faults(Path(sys.executable), places.ROOT) == []
 
 
-@pytest.mark.parametrize("module", [doctor, machine, packages, settings, offline, java, locks])
+@pytest.mark.parametrize(
+    "module", [connections, doctor, environment, installing, java, locks, machine, offline, packages, settings]
+)
 def test_what_lab_py_takes_from_here_is_in_the_standard_library(module: object) -> None:
     """Imported at its head; what a function imports when it is called, no check calls."""
     tree = ast.parse(Path(str(getattr(module, "__file__", ""))).read_text(encoding="utf-8"))
