@@ -7,7 +7,7 @@ import contextlib
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from azure.cosmos import ContainerProxy, CosmosClient, PartitionKey
@@ -97,11 +97,11 @@ def test_checkpoints_are_refused(store) -> None:
     assert list(store.list_checkpoints(*WHERE)) == []
 
 
-@contextlib.contextmanager
-def reader(azure: LocalAzure, store: OwnershipStore, hub: str) -> Iterator[set[str]]:
-    """A consumer that balances through the store; the set holds the partitions it reads now."""
-    owned: set[str] = set()
-    client = EventHubConsumerClient.from_connection_string(
+Client = TypeVar("Client", EventHubConsumerClient, AsyncConsumerClient)
+
+
+def consumer(kind: type[Client], azure: LocalAzure, store: Any, hub: str) -> Client:
+    return kind.from_connection_string(
         azure.event_hubs_connection_string_for("listen"),
         consumer_group="$Default",
         eventhub_name=hub,
@@ -109,6 +109,29 @@ def reader(azure: LocalAzure, store: OwnershipStore, hub: str) -> Iterator[set[s
         load_balancing_interval=0.2,
         partition_ownership_expiration_interval=5,
     )
+
+
+@pytest.fixture
+def hub_of(azure: LocalAzure, fresh_name: str) -> Iterator[Callable[[int], str]]:
+    """Makes a hub with so many partitions."""
+    name = f"{fresh_name}-hub"
+
+    def make(partitions: int) -> str:
+        azure.create_event_hub(name, partitions)
+        return name
+
+    yield make
+    azure.delete_event_hub(name)
+
+
+EVERYTHING = {"0", "1", "2", "3"}
+
+
+@contextlib.contextmanager
+def reader(azure: LocalAzure, store: OwnershipStore, hub: str) -> Iterator[set[str]]:
+    """A consumer that balances through the store; the set holds the partitions it reads now."""
+    owned: set[str] = set()
+    client = consumer(EventHubConsumerClient, azure, store, hub)
 
     def reading() -> None:
         client.receive_batch(
@@ -138,32 +161,22 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def test_two_readers_share_four_partitions_and_one_takes_over_what_the_other_leaves(
-    azure: LocalAzure, database: str, fresh_name: str
+    azure: LocalAzure, database: str, hub_of: Callable[[int], str]
 ) -> None:
-    hub = f"{fresh_name}-hub"
-    azure.create_event_hub(hub, 4)
+    hub = hub_of(4)
     store = OwnershipStore(ownership(azure, database))
-    everything = {"0", "1", "2", "3"}
     with reader(azure, store, hub) as first:
-        until(lambda: first == everything)
+        until(lambda: first == EVERYTHING)
         with reader(azure, store, hub) as second:
-            until(lambda: len(first) == len(second) == 2 and first | second == everything)
-        until(lambda: first == everything)
-    azure.delete_event_hub(hub)
+            until(lambda: len(first) == len(second) == 2 and first | second == EVERYTHING)
+        until(lambda: first == EVERYTHING)
 
 
 @contextlib.asynccontextmanager
 async def async_reader(azure: LocalAzure, database: str, hub: str) -> AsyncIterator[set[str]]:
     """A consumer that balances through the store; the set holds the partitions it reads now."""
     owned: set[str] = set()
-    client = AsyncConsumerClient.from_connection_string(
-        azure.event_hubs_connection_string_for("listen"),
-        consumer_group="$Default",
-        eventhub_name=hub,
-        checkpoint_store=AsyncOwnershipStore(ownership(azure, database)),
-        load_balancing_interval=0.2,
-        partition_ownership_expiration_interval=5,
-    )
+    client = consumer(AsyncConsumerClient, azure, AsyncOwnershipStore(ownership(azure, database)), hub)
 
     async def gained(context: Any) -> None:
         owned.add(context.partition_id)
@@ -198,34 +211,24 @@ async def until_so(condition: Callable[[], bool]) -> None:
 
 
 async def test_two_async_readers_share_four_partitions_and_one_takes_over_what_the_other_leaves(
-    azure: LocalAzure, database: str, fresh_name: str
+    azure: LocalAzure, database: str, hub_of: Callable[[int], str]
 ) -> None:
-    hub = f"{fresh_name}-hub"
-    azure.create_event_hub(hub, 4)
-    everything = {"0", "1", "2", "3"}
+    hub = hub_of(4)
     async with async_reader(azure, database, hub) as first:
-        await until_so(lambda: first == everything)
+        await until_so(lambda: first == EVERYTHING)
         async with async_reader(azure, database, hub) as second:
-            await until_so(lambda: len(first) == len(second) == 2 and first | second == everything)
-        await until_so(lambda: first == everything)
-    azure.delete_event_hub(hub)
+            await until_so(lambda: len(first) == len(second) == 2 and first | second == EVERYTHING)
+        await until_so(lambda: first == EVERYTHING)
 
 
-def test_a_reader_receives_what_it_owns(azure: LocalAzure, database: str, fresh_name: str) -> None:
-    hub = f"{fresh_name}-hub"
-    azure.create_event_hub(hub, 1)
+def test_a_reader_receives_what_it_owns(azure: LocalAzure, database: str, hub_of: Callable[[int], str]) -> None:
+    hub = hub_of(1)
     with EventHubProducerClient.from_connection_string(
         azure.event_hubs_connection_string_for("send"), eventhub_name=hub
     ) as producer:
         producer.send_batch([EventData("owned")])
     store = OwnershipStore(ownership(azure, database))
-    client = EventHubConsumerClient.from_connection_string(
-        azure.event_hubs_connection_string_for("listen"),
-        consumer_group="$Default",
-        eventhub_name=hub,
-        checkpoint_store=store,
-        load_balancing_interval=0.2,
-    )
+    client = consumer(EventHubConsumerClient, azure, store, hub)
     bodies: list[str] = []
 
     def on_event(_: Any, event: EventData) -> None:
@@ -236,4 +239,3 @@ def test_a_reader_receives_what_it_owns(azure: LocalAzure, database: str, fresh_
     assert bodies == ["owned"]
     (owned,) = store.list_ownership(f"127.0.0.1:{azure.eventhubs_port}", hub, "$Default")
     assert owned["partition_id"] == "0"
-    azure.delete_event_hub(hub)
