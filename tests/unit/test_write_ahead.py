@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from localazure import write_ahead
 from localazure.errors import DataDamaged
 from localazure.write_ahead import Full, Record, WriteAhead
+from tests.unit.failing_disk import no_flush
 
 
 def record(*parts: bytes) -> Record:
@@ -89,21 +91,12 @@ def test_there_are_so_many_files_and_no_more(path: Path, monkeypatch: pytest.Mon
 
 
 def test_what_was_not_flushed_does_not_count(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_: int) -> None:
-        raise OSError(28, os.strerror(28))
-
     ahead = WriteAhead(path)
     ahead.write([record(b"one")])
-    with monkeypatch.context() as patch:
-        patch.setattr(write_ahead, "_flush", full)
-        with pytest.raises(OSError, match="No space"):
-            ahead.write([record(b"never"), record(b"nor this")])
+    with no_flush(monkeypatch, errno.ENOSPC), pytest.raises(OSError, match="No space"):
+        ahead.write([record(b"never"), record(b"nor this")])
     ahead.write([record(b"two")])
     assert [bytes for _, bytes in there(path)] == [b"one", b"two"]
-
-
-def failing(_: int) -> None:
-    raise OSError(5, os.strerror(5))
 
 
 def test_what_failed_is_not_there_after_a_kill_nor_behind_what_was_written_in_its_place(
@@ -111,10 +104,8 @@ def test_what_failed_is_not_there_after_a_kill_nor_behind_what_was_written_in_it
 ) -> None:
     ahead = WriteAhead(path)
     ahead.write([record(b"one")])
-    with monkeypatch.context() as patch:
-        patch.setattr(write_ahead, "_flush", failing)
-        with pytest.raises(OSError, match="Input/output"):
-            ahead.write([record(b"never"), record(b"nor this")])
+    with no_flush(monkeypatch, errno.EIO), pytest.raises(OSError, match="Input/output"):
+        ahead.write([record(b"never"), record(b"nor this")])
     assert there(path) == [(1, b"one")], "its sender was told that it is not stored"
     ahead.write([record(b"first")])
     assert [bytes for _, bytes in there(path)] == [b"one", b"first"]
@@ -123,18 +114,16 @@ def test_what_failed_is_not_there_after_a_kill_nor_behind_what_was_written_in_it
 def test_what_failed_is_told_from_what_follows_even_if_it_cannot_be_cut_off(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def not_cut(_: int, __: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
     ahead = WriteAhead(path)
-    with monkeypatch.context() as patch:
-        patch.setattr(write_ahead, "_flush", failing)
-        patch.setattr(write_ahead.os, "ftruncate", failing_twice)
+    with no_flush(monkeypatch, errno.EIO) as patch:
+        patch.setattr(write_ahead.os, "ftruncate", not_cut)
         with pytest.raises(OSError, match="Input/output"):
             ahead.write([record(b"never"), record(b"nor this")])
     last = ahead.write([record(b"first")])
     assert there(path) == [(last, b"first")]
-
-
-def failing_twice(_: int, __: int) -> None:
-    failing(0)
 
 
 def test_a_file_that_another_version_wrote_is_left_alone_and_said(path: Path) -> None:

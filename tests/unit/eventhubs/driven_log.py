@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 from localazure.amqp import encode
 from localazure.eventhubs.catalog import HubRecord, Tail
@@ -75,6 +76,18 @@ class Service:
         """Another service on what the disk holds of this one now."""
         shutil.copytree(self.folder, folder)
         return Service(folder)
+
+    def pages(self, at_most: int | None = None) -> int:
+        """How many pages the file has; from now on it may have so many, and no more."""
+        if at_most is not None:
+            self.log._journal.run(lambda file: file.execute(f"PRAGMA max_page_count={at_most}").fetchone())
+        return int(self.log._journal.run(lambda file: file.execute("PRAGMA page_count").fetchone()[0]))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.log.close()
 
 
 def rows(service: Service) -> int:

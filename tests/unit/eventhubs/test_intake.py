@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import errno
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -14,14 +14,14 @@ from localazure import write_ahead
 from localazure.eventhubs import intake, unmoved
 from localazure.eventhubs.refusals import EntityGone
 from tests.unit.eventhubs.driven_log import Service, rows
+from tests.unit.failing_disk import no_flush
 
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
-    made = Service(tmp_path / "data") if (tmp_path / "data").mkdir() is None else None
-    assert made is not None
-    yield made
-    made.log.close()
+    (tmp_path / "data").mkdir()
+    with Service(tmp_path / "data") as made:
+        yield made
 
 
 def test_what_is_acknowledged_is_read_the_same_before_and_after_it_is_moved(service: Service) -> None:
@@ -61,15 +61,13 @@ def test_after_a_kill_every_acknowledged_event_is_there_with_its_number_and_offs
         if number == 3:
             service.move()
     before = service.all(first), service.all(second)
-    again = service.killed(tmp_path / "killed")
-    assert (again.all(first), again.all(second)) == before
-    assert again.log.tail(first) == service.log.tail(first)
-    again.send(first, b"later")
-    assert again.log.tail(first).next_sequence == service.log.tail(first).next_sequence + 1
-    once_more = again.killed(tmp_path / "killed again")
-    assert [one[2] for one in once_more.all(first)][:-1] == [one[2] for one in before[0]]
-    for one in (again, once_more):
-        one.log.close()
+    with service.killed(tmp_path / "killed") as again:
+        assert (again.all(first), again.all(second)) == before
+        assert again.log.tail(first) == service.log.tail(first)
+        again.send(first, b"later")
+        assert again.log.tail(first).next_sequence == service.log.tail(first).next_sequence + 1
+        with again.killed(tmp_path / "killed again") as once_more:
+            assert [one[2] for one in once_more.all(first)][:-1] == [one[2] for one in before[0]]
     assert rows(once_more) == 9
 
 
@@ -78,9 +76,8 @@ def test_what_was_moved_and_is_still_written_ahead_is_not_there_twice(service: S
     service.send(partition, b"one")
     service.log._intake.unmoved.move()
     service.log._journal.run(lambda _: None)
-    again = service.killed(tmp_path / "killed")
-    assert [one[0] for one in again.all(partition)] == [0]
-    again.log.close()
+    with service.killed(tmp_path / "killed") as again:
+        assert [one[0] for one in again.all(partition)] == [0]
     assert rows(again) == 1
     assert [one.name for one in again.folder.iterdir()] == ["events.sqlite"]
 
@@ -162,13 +159,9 @@ def test_after_one_slow_flush_the_loop_waits_for_none_for_a_while(
 def test_a_disk_that_fails_refuses_in_words_and_leaves_no_gap(
     service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def full(_: int) -> None:
-        raise OSError(28, os.strerror(28))
-
     partition = service.hub().partitions[0]
     service.send(partition, b"one")
-    with monkeypatch.context() as patch:
-        patch.setattr(write_ahead, "_flush", full)
+    with no_flush(monkeypatch, errno.ENOSPC):
         assert "No space left" in str(service.send(partition, b"two"))
     assert "No space left" in caplog.text
     assert service.send(partition, b"three") is None
@@ -182,18 +175,16 @@ def test_when_nothing_can_be_moved_any_more_it_refuses_in_words_and_goes_on_when
     monkeypatch.setattr(write_ahead, "SEGMENT_BYTES", 20_000)
     monkeypatch.setattr(unmoved, "BYTES_PER_MOVE", 10_000)
     partition = service.hub().partitions[0]
-    pages = service.log._journal.run(lambda file: file.execute("PRAGMA page_count").fetchone()[0])
-    service.log._journal.run(lambda file: file.execute(f"PRAGMA max_page_count={pages}").fetchone())
+    service.pages(at_most=service.pages())
     stored = 0
     while (refusal := service.send(partition, b"x" * 9_000)) is None:
         stored += 1
         assert stored < 100
     assert isinstance(refusal, sqlite3.OperationalError)
     assert "full" in str(refusal)
-    again = service.killed(tmp_path / "killed")
-    assert len(again.all(partition)) == stored
-    again.log.close()
-    service.log._journal.run(lambda file: file.execute("PRAGMA max_page_count=100000").fetchone())
+    with service.killed(tmp_path / "killed") as again:
+        assert len(again.all(partition)) == stored
+    service.pages(at_most=100_000)
     assert service.send(partition, b"there is room") is None
     assert [one[0] for one in service.all(partition)] == list(range(stored + 1))
 
@@ -258,9 +249,8 @@ def test_whoever_cannot_be_told_takes_nothing_from_the_others_of_the_group(servi
     assert service.outcomes == [None]
     assert service.send(partition, b"three") is None
     assert [one[0] for one in service.all(partition)] == [0, 1, 2]
-    again = service.killed(tmp_path / "killed")
-    assert again.all(partition) == service.all(partition)
-    again.log.close()
+    with service.killed(tmp_path / "killed") as again:
+        assert again.all(partition) == service.all(partition)
 
 
 def test_whoever_cannot_be_told_that_the_hub_has_gone_takes_nothing_from_the_others(service: Service) -> None:
@@ -289,26 +279,24 @@ def test_closed_on_a_full_disk_it_keeps_what_it_cannot_move_for_the_next_start(
     service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
     partition = service.hub().partitions[0]
-    pages = service.log._journal.run(lambda file: file.execute("PRAGMA page_count").fetchone()[0])
-    service.log._journal.run(lambda file: file.execute(f"PRAGMA max_page_count={pages}").fetchone())
+    service.pages(at_most=service.pages())
     for number in range(5):
         service.send(partition, b"%d" % number, b"x" * 9_000)
     before = service.all(partition)
     service.log.close()
     assert "stay written ahead" in caplog.text
     assert rows(service) == 0
-    again = Service(service.folder)
-    assert again.all(partition) == before
-    again.log.close()
+    with Service(service.folder) as again:
+        assert again.all(partition) == before
     assert rows(again) == 5
 
 
 def test_two_kills_while_nothing_can_be_moved_lose_nothing(service: Service, tmp_path: Path) -> None:
     partition = service.hub().partitions[0]
-    pages = service.log._journal.run(lambda file: file.execute("PRAGMA page_count").fetchone()[0])
+    pages = service.pages()
     one = service
     for kill in range(3):
-        one.log._journal.run(lambda file: file.execute(f"PRAGMA max_page_count={pages}").fetchone())
+        one.pages(at_most=pages)
         one.send(partition, b"%d" % kill, b"x" * 9_000)
         before, tail = one.all(partition), one.log.tail(partition)
         one = one.killed(tmp_path / f"killed-{kill}")
@@ -331,9 +319,8 @@ def test_events_that_are_removed_at_once_are_gone_wherever_they_were_and_numbers
     assert service.log.first_sequence(first, service.log.tail(first)) == 4
     assert len(service.all(second)) == 1
     service.send(first, b"after")
-    again = service.killed(tmp_path / "killed")
-    assert [one[0] for one in again.all(first)] == [4]
-    again.log.close()
+    with service.killed(tmp_path / "killed") as again:
+        assert [one[0] for one in again.all(first)] == [4]
     service.move()
     assert [one[0] for one in service.all(first)] == [4]
 
@@ -351,9 +338,8 @@ def test_a_file_is_written_over_only_when_the_last_of_its_records_has_been_moved
     for _ in range(2):
         service.send(partition, b"x" * 9_000)
     assert len(list(service.folder.glob("*-ahead*"))) == 3, "the first is used again"
-    again = service.killed(tmp_path / "killed")
-    assert [one[0] for one in again.all(partition)] == [0, 1, 2, 3]
-    again.log.close()
+    with service.killed(tmp_path / "killed") as again:
+        assert [one[0] for one in again.all(partition)] == [0, 1, 2, 3]
 
 
 def test_memory_holds_no_more_than_what_waits_to_be_moved(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
