@@ -79,16 +79,18 @@ class Lab:
         self.number = number
         self.seed = seed
         self.clock = SteppingClock()
+        self.name = attached_to or f"lab{number}-{secrets.token_hex(4)}"
+        """What tells this lab from others that are open: `lab03-<random>`."""
         self._target = target
-        self._name = attached_to or f"lab{number}-{secrets.token_hex(4)}"
+        self._database = target.database or self.name
         self._attached = attached_to is not None
         self._cosmos: dict[Role, CosmosClient] = {}
         self._closers: list[Callable[[], object]] = []
         self._closed = False
-        self._owned = owners.own(target.owners, self._name) if target.owners and not self._attached else None
+        self._owned = owners.own(target.owners, self.name) if target.owners and not self._attached else None
         atexit.register(self._close_at_exit)
-        self.hub = target.hub or self._name
-        self.tables_url = f"{target.tables_root}/{self._name}"
+        self.hub = target.hub or self.name
+        self.tables_url = f"{target.tables_root}/{self.name}"
         try:
             if not self._attached:
                 if target.owners:
@@ -102,11 +104,6 @@ class Lab:
             raise
 
     @property
-    def name(self) -> str:
-        """What tells this lab from others that are open: `lab03-<random>`."""
-        return self._name
-
-    @property
     def target(self) -> str:
         """ "the embedded Azure" or "Azure"."""
         return self._target.name
@@ -117,15 +114,11 @@ class Lab:
 
         Raises: `LocalOnly` on Azure, saying how to provoke the same there.
         """
-        database = self._target.database or self._name
-        return self._target.faults().within(database=database, hub=self.hub, topic=self._name)
+        return self._target.faults().within(database=self._database, hub=self.hub, topic=self.name)
 
     def database(self, role: str) -> DatabaseProxy:
         """The notebook's database, through a client with the role's key; one client per role."""
-        known = settings.the_role(role)
-        if known not in self._cosmos:
-            self._cosmos[known] = CosmosClient.from_connection_string(self._target.cosmos_for(known))
-        return self._cosmos[known].get_database_client(self._target.database or self._name)
+        return self._client(settings.the_role(role)).get_database_client(self._database)
 
     def container(self, name: str, role: str) -> ContainerProxy:
         """Raises: `LookupError` for a container that the lab does not have."""
@@ -161,7 +154,7 @@ class Lab:
         from azure.core.credentials import AzureKeyCredential
         from azure.eventgrid import EventGridPublisherClient
 
-        topic = self._target.topic(self._name)
+        topic = self._target.topic(self.name)
         client = EventGridPublisherClient(topic.endpoint, AzureKeyCredential(topic.key))
         self._closers.append(client.close)
         return client
@@ -171,7 +164,7 @@ class Lab:
 
         Raises: `LocalOnly` on Azure, saying how it is done there.
         """
-        self._target.topic(self._name).subscribe(name, url, policy)
+        self._target.topic(self.name).subscribe(name, url, policy)
 
     def serve(self, app: ASGIApp) -> Serving:
         """This app on the loopback interface, until its `stop` or `close` here."""
@@ -198,7 +191,7 @@ class Lab:
                 stack.callback(self._delete_containers)
                 if self._target.hub is None:
                     stack.callback(self._target.delete_hub, self.hub)
-                    stack.callback(self._target.delete_topic, self._name)
+                    stack.callback(self._target.delete_topic, self.name)
             for closer in self._closers:
                 stack.callback(closer)
 
@@ -210,6 +203,11 @@ class Lab:
     ) -> None:
         self.close()
 
+    def _client(self, role: Role) -> CosmosClient:
+        if role not in self._cosmos:
+            self._cosmos[role] = CosmosClient.from_connection_string(self._target.cosmos_for(role))
+        return self._cosmos[role]
+
     def _end_ownership(self, error: object, *_: object) -> None:
         """Last of all; after an error something is left, which the next lab deletes."""
         if self._owned:
@@ -219,14 +217,13 @@ class Lab:
         try:
             self.close()
         except Exception as error:  # nobody is left to handle it; the next lab finds what could not be deleted
-            log.warning("closing lab %s at the end of the process: %r", self._name, error)
+            log.warning("closing lab %s at the end of the process: %r", self.name, error)
 
     def _delete_what_is_left_of(self, name: str) -> bool:
         """Whether nothing is left of the lab of this name, whose process has ended."""
         try:
             with contextlib.suppress(CosmosResourceNotFoundError):
-                self.database(Role.COMMAND)
-                self._cosmos[Role.COMMAND].delete_database(name)
+                self._client(Role.COMMAND).delete_database(name)
             self._target.delete_hub(name)
             self._target.delete_topic(name)
         except (AzureError, RuntimeError) as error:
@@ -236,22 +233,21 @@ class Lab:
         return True
 
     def _container_name(self, name: str) -> str:
-        return name if self._target.database is None else f"{self._name}-{name}"
+        return name if self._target.database is None else f"{self.name}-{name}"
 
     def _make_containers(self) -> None:
-        self.database(Role.COMMAND)
-        database = self._cosmos[Role.COMMAND].create_database_if_not_exists(self._target.database or self._name)
+        database = self._client(Role.COMMAND).create_database_if_not_exists(self._database)
         for name, path in CONTAINERS.items():
             database.create_container(self._container_name(name), PartitionKey(path), default_ttl=-1)
 
     def _delete_containers(self) -> None:
-        client = self._cosmos[Role.COMMAND]
+        client = self._client(Role.COMMAND)
         with contextlib.suppress(CosmosResourceNotFoundError):
             if self._target.database is None:
-                client.delete_database(self._name)
+                client.delete_database(self._database)
             else:
                 for name in CONTAINERS:
-                    client.get_database_client(self._target.database).delete_container(self._container_name(name))
+                    client.get_database_client(self._database).delete_container(self._container_name(name))
 
     def _delete_tables(self) -> None:
         if self._target.hub is None:
