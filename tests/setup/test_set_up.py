@@ -231,6 +231,7 @@ def test_a_read_only_folder_is_one_sentence_and_the_way_out(project: SmallProjec
     bare.mkdir()
     for name in ("lab.py", "requirements.lock", "pyproject.toml"):
         shutil.copy(project.folder / name, bare)
+    shutil.copytree(project.folder / "labkit", bare / "labkit")
     bare.chmod(0o555)
 
     done = subprocess.run(
