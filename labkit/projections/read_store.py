@@ -31,7 +31,16 @@ from labkit.projections import pointer
 from labkit.projections.folds import NOTHING
 from labkit.projections.handles import Handle
 from labkit.projections.rows import CustomerRow, OrderRow, Row, daily_metrics, from_arrow, order_day, to_arrow
-from labkit.projections.tables import CUSTOMERS, DAILY_ORDER_METRICS, ORDERS, READ_MODELS, ReadModel, reading, writing
+from labkit.projections.tables import (
+    CUSTOMERS,
+    DAILY_ORDER_METRICS,
+    ORDERS,
+    READ_MODELS,
+    ReadModel,
+    is_newest,
+    reading,
+    writing,
+)
 
 T = TypeVar("T")
 CONFLICT_RETRIES = 20
@@ -122,7 +131,7 @@ class ReadStore:
         with reading(self.url(model)):
             if model.name not in handles:
                 handles[model.name] = Handle(model, DeltaTable(self.url(model), storage_options=self.options))
-            elif latest:
+            elif latest and not is_newest(self.url(model), handles[model.name].table.version()):
                 handles[model.name].table.update_incremental()
         return handles[model.name]
 

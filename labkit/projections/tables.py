@@ -36,6 +36,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from labkit.errors import LabError
+from labkit.projections import pointer
 from labkit.projections.rows import CUSTOMER_COLUMNS, DAY_COLUMNS, ORDER_COLUMNS, to_arrow
 
 Positions = Mapping[str, int]
@@ -79,6 +80,13 @@ def day_bound(column: str, days: Collection[dt.date]) -> str:
     """The literal bound that lets Delta leave out the files of all other days; never true for no days."""
     literals = ", ".join(f"DATE '{day.isoformat()}'" for day in sorted(days))
     return f"{column} IN ({literals})" if days else "false"
+
+
+def is_newest(url: str, version: int) -> bool:
+    """Whether the log of a table in a folder is seen to end with this version: two looks instead of a reading, which
+    takes the longer the more commits have come since the last checkpoint. False: not known."""
+    this, following = (os.path.join(url, "_delta_log", f"{number:020}.json") for number in (version, version + 1))
+    return not pointer.is_url(url) and os.path.exists(this) and not os.path.exists(following)
 
 
 class TableDamaged(LabError):

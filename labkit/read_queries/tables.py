@@ -17,16 +17,18 @@ import threading
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
 from labkit.errors import LabError
 from labkit.projections import pointer
 from labkit.projections.folds import NOTHING
+from labkit.projections.tables import is_newest
 
 DAY_OF_FILE = re.compile(r"/created_day=(\d{4}-\d{2}-\d{2})/")
 UPKEEP = ("OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "ADD COLUMN")
@@ -67,8 +69,8 @@ class TableVersion:
     """Hub partition -> the last sequence number in it; empty if no hub was named."""
     committed_at: dt.datetime
     """Of the last commit of rows: nothing that happened later is in it."""
-    rows_of: Mapping[str, int | None]
-    """File -> how many rows, if its statistics tell."""
+    rows: int | None
+    """How many, of a table that is not by days, if its files tell."""
     entry: tuple[int, int] | None
     """The mark of the log's entry that made it."""
     dataset: Any = None
@@ -82,11 +84,6 @@ class TableVersion:
         if first == last:
             return self.of_day.get(first, ())
         return [file for day, files in self.of_day.items() if first <= day <= last for file in files]
-
-    def rows(self, days: Days | None = None) -> int | None:
-        """How many there are in the files of these days; None if one of them does not tell."""
-        counts = [self.rows_of[file] for file in self.chosen(days)]
-        return None if None in counts else sum(cast(list[int], counts))
 
 
 class Tables:
@@ -131,7 +128,7 @@ class Tables:
         delta, table = self._known.pop(name, (None, None))
         if table and not pointer.is_url(url) and (table.entry is None or table.entry != _entry(url, table.version)):
             delta, table = None, None  # another table has taken its place, or the log was cleaned
-        if delta is None or table is None or not _is_newest(url, table.version):
+        if delta is None or table is None or not is_newest(url, table.version):
             try:
                 delta = delta or DeltaTable(url, storage_options=self._options)
                 delta.update_incremental()
@@ -163,7 +160,7 @@ class Tables:
             any(column not in added.column_names or added[column].null_count > 0 for column in counts),
             {part: _recorded(delta, f"{name}/{self._hub.name}/{part}") for part in self._hub.partition_ids},
             _committed_at(delta, before),
-            dict(zip(files, added["num_records"].to_pylist(), strict=True)),
+            None if by or added["num_records"].null_count else pc.sum(added["num_records"]).as_py() or 0,
             _entry(f"{self._in_use}/{name}", int(delta.version())),
             delta.to_pyarrow_dataset() if at_url and files else None,
         )
@@ -177,11 +174,6 @@ def _entry(url: str, version: int) -> tuple[int, int] | None:
         entry = os.stat(os.path.join(url, "_delta_log", f"{version:020}.json"))
         return entry.st_mtime_ns, entry.st_size
     return None
-
-
-def _is_newest(url: str, version: int) -> bool:
-    """Whether the log of a table in a folder ends with this version: a look instead of a reading."""
-    return not pointer.is_url(url) and not os.path.exists(os.path.join(url, "_delta_log", f"{version + 1:020}.json"))
 
 
 def _recorded(delta: DeltaTable, app: str) -> int:

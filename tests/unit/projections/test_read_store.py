@@ -425,3 +425,22 @@ def test_rows_of_one_day_of_several_that_were_read_are_put_there_alone(store: Re
         ("order-20260106-t", 10),
     ]
     assert [day["orders"] for day in rows(store, DAILY_ORDER_METRICS)] == [2, 1]
+
+
+def test_a_log_that_stands_is_not_read_and_one_that_was_cleaned_is(
+    store: ReadStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.commit(Batch("hub", {"0": 1}, [order("a")], {MONDAY}))
+    version, log = store.table(ORDERS).version(), Path(store.url(ORDERS)) / "_delta_log"
+    other = ReadStore(store.tables_url)
+    with monkeypatch.context() as patched:
+        patched.setattr(DeltaTable, "update_incremental", None)
+        assert store.positions("hub", ["0"])["orders"] == {"0": 1}
+        assert store.version_of("order-20260105-a") == 1
+    for number in (2, 3):
+        other.commit(Batch("hub", {"0": number}, [order("a", version=number)], {MONDAY}))
+    other.table(ORDERS).create_checkpoint()
+    for number in (version, version + 1):
+        (log / f"{number:020}.json").unlink()
+    assert store.positions("hub", ["0"])["orders"] == {"0": 3}
+    assert store.version_of("order-20260105-a") == 3
