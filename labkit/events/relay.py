@@ -40,6 +40,8 @@ log = logging.getLogger(__name__)
 PAGE_DOCUMENTS = 4_000
 """Asked for at most; the service ends a page at 4 MB."""
 POLL_SECONDS = 0.05
+"""From the beginning of one turn to that of the next, at least: what is committed meanwhile shares a page, its batches
+and its continuation, which cost as much for one event as for many. A turn that takes longer is followed at once."""
 TURN_SECONDS = 1.0
 BEAT_SECONDS = 1.0
 ALIVE_SECONDS = 10.0
@@ -244,9 +246,10 @@ class Relay:
     def _work(self) -> None:
         in_a_row = lasting = 0
         while not self._stopping.is_set():
+            next_turn = time.monotonic() + POLL_SECONDS
             try:
-                pause = 0.0 if self._turn() else POLL_SECONDS
-                in_a_row = lasting = 0
+                self._turn()
+                in_a_row, lasting, pause = 0, 0, next_turn - time.monotonic()
             except Exception as error:  # the thread's outermost loop
                 in_a_row, lasting = in_a_row + 1, 0 if is_throttling(error) else lasting + 1
                 if lasting >= FAILURES_IN_A_ROW or not may_pass(error):
