@@ -42,7 +42,6 @@ from labkit.http_api import HeadAsGet, answering, new_api, refusals, told, told_
 from labkit.problems import RETRY_AFTER_SECONDS, Problem
 from labkit.projections.query_container import QueryContainer
 from labkit.read_queries import forms, questions, waiting
-from labkit.read_queries.kept import Kept
 from labkit.read_queries.synapse import Answer, Synapse
 from labkit.read_queries.tables import TableMissing
 
@@ -93,19 +92,13 @@ def shown(answer: Answer) -> list[dict[str, Any]]:
     return cast(list[dict[str, Any]], answer.rows.rename_columns(names).to_pylist())
 
 
-async def answered(
-    request: Request,
-    conditions: If,
-    visible: waiting.Look,
-    ask: Callable[[], Found],
-    longest_pause: float = waiting.LONGEST_PAUSE_SECONDS,
-) -> Response:
+async def answered(request: Request, conditions: If, arrival: waiting.Arrival, ask: Callable[[], Found]) -> Response:
     """Wait for the token's version, if there is one, then ask. Raises: `Problem`."""
     told_once(request, "If-Version-At-Least")
     token, if_none_match = conditions
     waits: waiting.Waiting = request.app.state.waiting
     asked = "if-version-at-least" in request.headers
-    late = asked and not await waits.until_visible(token, visible, longest_pause)
+    late = asked and not await waits.until_visible(token, arrival)
     found = await run_in_threadpool(ask)
     if late:
         text = f"The write is not visible after {waits.at_most_seconds:g} s; `has` is the answer without it."
@@ -159,11 +152,10 @@ routes = APIRouter(dependencies=[Depends(each_once)])
 async def order(request: Request, order_id: OrderInPath, asked: Nothing, conditions: If) -> Response:
     """One order. Only the files of the day in its id are looked at."""
     synapse: Synapse = request.app.state.synapse
-    kept: Kept = request.app.state.kept
 
     def ask() -> Found:
         try:
-            answer = kept.answer(questions.order_of_day(order_id))
+            answer = questions.order_summary(order_id).answer(synapse)
         except ValueError:
             raise Problem("not-found", "No calendar has the day in this id.", status=404) from None
         if not answer.rows.num_rows:
@@ -172,23 +164,22 @@ async def order(request: Request, order_id: OrderInPath, asked: Nothing, conditi
         etag = str(row["version"]) if row["customerName"] is not None else f"{row['version']}.0"
         return Found(answer, row, etag, {"Version-Token": f"{order_id}@{row['version']}"})
 
-    return await answered(request, conditions, waiting.in_tables(synapse), ask)
+    return await answered(request, conditions, request.app.state.waiting.in_tables, ask)
 
 
 @routes.get("/orders", responses=gives(forms.Orders))
 async def orders(request: Request, asked: Annotated[forms.OrdersOfDays, Query()], conditions: If) -> Response:
     """The orders of these days by id, a page at a time."""
     synapse: Synapse = request.app.state.synapse
-    kept: Kept = request.app.state.kept
 
     def ask() -> Found:
         question = questions.orders_between(
             asked.first, asked.last, asked.status, after=asked.page or "", page_size=asked.size
         )
-        answer = kept.answer(question)
+        answer = question.answer(synapse)
         return Found(answer, *a_page("/orders", shown(answer), asked))
 
-    return await answered(request, conditions, waiting.in_tables(synapse), ask)
+    return await answered(request, conditions, request.app.state.waiting.in_tables, ask)
 
 
 @routes.get("/customers/{id}/orders", responses=gives(forms.Orders, 404))
@@ -204,21 +195,19 @@ async def orders_of_customer(
         body, etag, headers = a_page(f"/customers/{customer_id}/orders", found, asked)
         return Found(Answer(None, {}, {"query-model": positions}, as_of), body, etag, headers)
 
-    visible, longest_pause = waiting.in_query_container(container, customer_id), waiting.LONGEST_BETWEEN_READS_SECONDS
-    return await answered(request, conditions, visible, ask, longest_pause)
+    return await answered(request, conditions, waiting.in_query_container(container, customer_id), ask)
 
 
 @routes.get("/metrics/daily", responses=gives(forms.Figures))
 async def daily_metrics(request: Request, asked: Annotated[forms.OfDays, Query()], conditions: If) -> Response:
     """The figures of these days, from the derived table."""
     synapse: Synapse = request.app.state.synapse
-    kept: Kept = request.app.state.kept
 
     def ask() -> Found:
-        answer = kept.answer(questions.derived_daily_metrics(asked.first, asked.last))
+        answer = questions.derived_daily_metrics(asked.first, asked.last).answer(synapse)
         return Found(answer, {"days": shown(answer)})
 
-    return await answered(request, conditions, waiting.in_figures(synapse), ask)
+    return await answered(request, conditions, request.app.state.waiting.in_figures, ask)
 
 
 def a_page(path: str, found: list[dict[str, Any]], asked: forms.Paged) -> tuple[dict[str, Any], str, dict[str, str]]:
@@ -241,8 +230,7 @@ def query_app(
     description = "Questions to the read models. Each answer says how old it may be."
     api = new_api("Orders, query side", description, REFUSED)
     api.state.synapse, api.state.query_container, api.state.hub = synapse, query_container, hub
-    api.state.kept = Kept(synapse)
-    api.state.waiting = waiting.Waiting(wait_at_most_seconds)
+    api.state.waiting = waiting.Waiting(wait_at_most_seconds, synapse)
     again = {"Retry-After": str(RETRY_AFTER_SECONDS)}
     missing = Problem("no-tables", "No projector has made the read models' tables yet.", status=503, headers=again)
     broken = Problem("unavailable", "The read store cannot be read now.", headers=again)

@@ -10,15 +10,11 @@ Every answer is a pandas frame with Arrow's types: decimals stay decimals, days 
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from labkit.events.ids import CUSTOMER_ID, order_day
 from labkit.read_queries.synapse import Answer, FilesRead, Synapse
@@ -35,8 +31,6 @@ class Question:
     parameters: Mapping[str, object] = field(default_factory=dict)
     days: Days | None = None
     """The first and the last day whose orders can be in the answer, if they are known."""
-    part: Part | None = None
-    """Of which wider question's answer this one's is a part, for who keeps such answers (`kept`)."""
 
     def answer(self, synapse: Synapse) -> Answer:
         return synapse.answer(self.tsql, self.parameters, days=self.days)
@@ -46,28 +40,6 @@ class Question:
 
     def files_read(self, synapse: Synapse) -> FilesRead:
         return synapse.files_read(self.tsql, self.parameters, days=self.days)
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Of the rows of a wider question, in the order of `key`: those from `first` to `last`, with these values."""
-
-    of: Question
-    key: str
-    first: Any
-    last: Any
-    values: Mapping[str, object] = field(default_factory=dict)
-    at_most: int | None = None
-
-    def cut(self, rows: pa.Table) -> pa.Table:
-        """The part, out of the wider question's rows in the order of `key`."""
-        column, many = rows[self.key], range(rows.num_rows)
-        start = bisect_left(many, self.first, key=lambda row: column[row].as_py())
-        end = bisect_right(many, self.last, start, key=lambda row: column[row].as_py())
-        found = rows.slice(start, end - start)
-        for name, value in self.values.items():
-            found = found.filter(pc.equal(found[name], value))
-        return found.slice(0, self.at_most)
 
 
 SUMMARY = """
@@ -86,22 +58,29 @@ DERIVED_METRICS = """OPENROWSET(BULK 'daily_order_metrics/', DATA_SOURCE = 'read
         distinct_customers BIGINT
     ) AS m"""
 
-VERSION_OF_CUSTOMER = """
-SELECT c.version
-FROM OPENROWSET(BULK 'customers/', DATA_SOURCE = 'read_store', FORMAT = 'DELTA')
-    WITH (customer_id VARCHAR(128) COLLATE Latin1_General_100_BIN2_UTF8, version BIGINT) AS c
-WHERE c.customer_id = @id
+VERSIONS = """
+SELECT t.{key} AS id, t.version
+FROM OPENROWSET(BULK '{table}/', DATA_SOURCE = 'read_store', FORMAT = 'DELTA')
+    WITH ({key} VARCHAR(128) COLLATE Latin1_General_100_BIN2_UTF8, version BIGINT{day}) AS t
+WHERE t.{key} IN ({ids})
 """
 
 
-def version_of(aggregate_id: str) -> Question:
-    """The version that `orders` or `customers` shows of it, or no row; for who waits for a write.
+def versions_of(aggregate_ids: Collection[str]) -> Question:
+    """The versions that a table shows of these customers, or of these orders of one day; for who waits for a write.
 
-    Raises: `ValueError` for an order whose day is in no calendar.
+    Of texts there are few, so that each is translated once: ids are repeated up to a power of two.
+    Raises: `ValueError` for orders whose day is in no calendar.
     """
-    if CUSTOMER_ID.fullmatch(aggregate_id):
-        return Question(VERSION_OF_CUSTOMER, {"id": aggregate_id})
-    return order_summary(aggregate_id)
+    ids = sorted(aggregate_ids)
+    ids += ids[-1:] * (2 ** (len(ids) - 1).bit_length() - len(ids))
+    parameters: dict[str, object] = {f"id{number}": one for number, one in enumerate(ids)}
+    listed = ", ".join(f"@{name}" for name in parameters)
+    if CUSTOMER_ID.fullmatch(ids[0]):
+        return Question(VERSIONS.format(key="customer_id", table="customers", day="", ids=listed), parameters)
+    day = order_day(ids[0])
+    text = VERSIONS.format(key="order_id", table="orders", day=", created_day DATE", ids=listed)
+    return Question(text + "AND t.created_day = @day", parameters | {"day": day}, (day, day))
 
 
 def order_summary(order_id: str) -> Question:
@@ -109,16 +88,6 @@ def order_summary(order_id: str) -> Question:
     day = order_day(order_id)
     where = "WHERE created_day = @day AND order_id = @order_id"
     return Question(SUMMARY + where, {"day": day, "order_id": order_id}, (day, day))
-
-
-def order_of_day(order_id: str) -> Question:
-    """The same, as a part of the orders of its day. Raises: as `order_summary`."""
-    return replace(order_summary(order_id), part=Part(orders_of(order_day(order_id)), "order_id", order_id, order_id))
-
-
-def orders_of(day: date) -> Question:
-    """All orders of one day."""
-    return Question(SUMMARY + "WHERE created_day = @day", {"day": day}, (day, day))
 
 
 def orders_between(
@@ -139,11 +108,7 @@ def orders_between(
             where += f" AND {column} {comparison} @{column}"
             parameters[column] = value
     paging = "\nORDER BY order_id OFFSET 0 ROWS FETCH NEXT @page_size ROWS ONLY"
-    part = None
-    if from_day == last_day:
-        values = {"status": status} if status else {}
-        part = Part(orders_of(last_day), "order_id", after and after + "\0", "~", values, page_size)
-    return Question(SUMMARY + where + paging, parameters | {"page_size": page_size}, (from_day, last_day), part)
+    return Question(SUMMARY + where + paging, parameters | {"page_size": page_size}, (from_day, last_day))
 
 
 def customer_orders(customer_id: str) -> Question:
@@ -169,6 +134,4 @@ def daily_metrics(first_day: date, last_day: date) -> Question:
 
 def derived_daily_metrics(first_day: date, last_day: date) -> Question:
     """The same figures, from the table that the projector derives after each commit."""
-    text = METRICS.format(source=DERIVED_METRICS)
-    part = Part(Question(text, {"first_day": date.min, "last_day": date.max}), "day", first_day, last_day)
-    return Question(text, {"first_day": first_day, "last_day": last_day}, None, part)
+    return Question(METRICS.format(source=DERIVED_METRICS), {"first_day": first_day, "last_day": last_day})

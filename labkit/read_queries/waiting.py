@@ -1,119 +1,151 @@
 """Read your own writes: is the version that a token names in what will answer, and how long to wait for it.
 
-Owns: the look at each read model, and the waiting. Between two looks no thread is held, and only so many may wait.
+Owns: the look at each read model, and the waiting. All who wait for a table share one look: who comes joins the next
+one, and it asks once for each version of the table and all who are new to it. So a crowd costs hardly more than one.
+Between two looks no thread is held, and only so many may wait.
 Refuses to know: what is asked afterwards.
 """
 
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from functools import partial
 from typing import Final
 
 from starlette.concurrency import run_in_threadpool
 
-from labkit.events.ids import CUSTOMER_ID, ORDER_ID, parse_token
+from labkit.events.ids import CUSTOMER_ID, ORDER_ID, order_day, parse_token
 from labkit.problems import RETRY_AFTER_SECONDS, Problem
 from labkit.projections.query_container import QueryContainer
 from labkit.projections.tables import CUSTOMERS, DAILY_ORDER_METRICS, ORDERS
 from labkit.read_queries import questions
 from labkit.read_queries.synapse import Synapse
+from labkit.read_queries.tables import TableVersion
 
 WAIT_AT_MOST_SECONDS: Final = 5.0
 WAITING_AT_MOST: Final = 100
+LOOK_EVERY_SECONDS: Final = 0.03
+"""At the tables, which costs nothing while they stand."""
 FIRST_PAUSE_SECONDS: Final = 0.02
-LONGEST_PAUSE_SECONDS: Final = 0.05
-"""Between two looks at a table, which cost nothing while it stands."""
-LONGEST_BETWEEN_READS_SECONDS: Final = 0.25
+LONGEST_PAUSE_SECONDS: Final = 0.25
 """Between two looks at the query container: each is a read that is charged."""
 TOKEN: Final = re.compile(rf"(?:{ORDER_ID.pattern}|{CUSTOMER_ID.pattern})@[1-9][0-9]{{0,17}}", re.ASCII)
 
-Look = Callable[[str, int], bool]
-"""Aggregate id and version -> whether the read model shows that version or a later one."""
+Wanted = tuple[str, int]
+"""Aggregate id and version: what a token names."""
+Arrival = Callable[[str, int], Awaitable[None]]
+"""Returns once the read model shows that version of the aggregate or a later one."""
 
 
 class Waiting:
     """Those who wait in one app; asked from its event loop alone."""
 
-    def __init__(self, at_most_seconds: float) -> None:
+    def __init__(self, at_most_seconds: float, synapse: Synapse) -> None:
         self.at_most_seconds = at_most_seconds
+        self._synapse = synapse
         self._how_many = 0
+        self._wanted: set[Wanted] = set()
+        self._look: asyncio.Task[set[Wanted]] | None = None
+        self._next_look = 0.0
+        self._asked: dict[Wanted, TableVersion] = {}
+        """Who was looked for last, and in which versions of the tables."""
 
-    async def until_visible(self, token: str, visible: Look, longest_pause: float = LONGEST_PAUSE_SECONDS) -> bool:
+    async def until_visible(self, token: str, arrival: Arrival) -> bool:
         """Whether the write became visible in time. Raises: `Problem` for what is no token, or when too many wait."""
         if TOKEN.fullmatch(token) is None:
             raise Problem("bad-header", "If-Version-At-Least is the Version-Token of a command's answer.")
         if self._how_many >= WAITING_AT_MOST:
             again = {"Retry-After": str(RETRY_AFTER_SECONDS)}
             raise Problem("busy", f"{WAITING_AT_MOST} requests wait for their writes already.", headers=again)
-        aggregate_id, version = parse_token(token)
-        pause = FIRST_PAUSE_SECONDS
-        until = time.monotonic() + self.at_most_seconds
         self._how_many += 1
         try:
-            while not await run_in_threadpool(visible, aggregate_id, version):
-                left = until - time.monotonic()
-                if left <= 0:
-                    return False
-                await asyncio.sleep(min(pause, left))
-                pause = min(pause * 1.5, longest_pause)
+            async with asyncio.timeout(self.at_most_seconds):
+                await arrival(*parse_token(token))
             return True
+        except TimeoutError:
+            return False
         finally:
             self._how_many -= 1
 
+    async def in_tables(self, aggregate_id: str, version: int) -> None:
+        """An `Arrival` in the table of this aggregate."""
+        day_of(aggregate_id)
+        shown: set[Wanted] = set()
+        while (aggregate_id, version) not in shown:
+            self._wanted.add((aggregate_id, version))
+            if self._look is None or self._look.done():
+                self._look = asyncio.create_task(self._looked())
+            shown = await asyncio.shield(self._look)  # who came while it was taken joins the next one
 
-def in_tables(synapse: Synapse) -> Look:
-    """A table is asked once for each of its versions, so that a crowd that waits costs hardly more than one."""
-    seen: list[object] = []
+    async def in_figures(self, aggregate_id: str, version: int) -> None:
+        """An `Arrival` in the figures, which are committed after the orders: they have to come as far as the orders
+        were when they showed it, in the hub and in the replay of this aggregate's parked events, which moves no
+        position."""
+        await self.in_tables(aggregate_id, version)
 
-    def visible(aggregate_id: str, version: int) -> bool:
-        table = synapse.tables.one(table_of(aggregate_id))
-        if table in seen:
-            return False
-        seen[:] = [table]
-        return _shows(synapse, aggregate_id, version)
+        def came_to(name: str) -> tuple[Mapping[str, int], int]:
+            return self._synapse.tables.one(name).positions, self._synapse.tables.recorded(
+                name, f"parked/{aggregate_id}"
+            )
 
-    return visible
+        ends, replayed = await run_in_threadpool(came_to, table_of(aggregate_id))
+
+        def arrived() -> bool:
+            there, applied = came_to(DAILY_ORDER_METRICS.name)
+            return applied >= replayed and all(there[part] >= number for part, number in ends.items())
+
+        await polled(arrived, LOOK_EVERY_SECONDS)
+
+    async def _looked(self) -> set[Wanted]:
+        """Those of all who wait now that their tables show."""
+        await asyncio.sleep(self._next_look - time.monotonic())
+        self._next_look = time.monotonic() + LOOK_EVERY_SECONDS
+        wanted, self._wanted = self._wanted, set()
+        return await run_in_threadpool(self._shown, wanted)
+
+    def _shown(self, wanted: Collection[Wanted]) -> set[Wanted]:
+        asked = {one: self._synapse.tables.one(table_of(one[0])) for one in wanted}
+        if asked == self._asked:
+            return set()
+        of_day, there = defaultdict(set), dict[str, int]()
+        for who, _ in wanted:
+            of_day[day_of(who)].add(who)
+        for names in of_day.values():
+            rows = questions.versions_of(names).answer(self._synapse).rows
+            there |= zip(rows["id"].to_pylist(), rows["version"].to_pylist(), strict=True)
+        self._asked = asked
+        return {(who, version) for who, version in wanted if there.get(who, 0) >= version}
 
 
-def in_figures(synapse: Synapse) -> Look:
-    """The figures are committed after the orders: they have to come as far as the orders were when they showed it, in
-    the hub and in the replay of this aggregate's parked events, which moves no position."""
-    shown = in_tables(synapse)
-    wanted: list[tuple[Mapping[str, int], int]] = []
-
-    def visible(aggregate_id: str, version: int) -> bool:
-        replay, table = f"parked/{aggregate_id}", table_of(aggregate_id)
-        if not wanted and shown(aggregate_id, version):
-            wanted.append((synapse.tables.one(table).positions, synapse.tables.recorded(table, replay)))
-        if not wanted:
-            return False
-        ((ends, replayed),) = wanted
-        there = synapse.tables.one(DAILY_ORDER_METRICS.name).positions
-        arrived = all(there[part] >= number for part, number in ends.items())
-        return arrived and synapse.tables.recorded(DAILY_ORDER_METRICS.name, replay) >= replayed
-
-    return visible
-
-
-def in_query_container(container: QueryContainer, customer_id: str) -> Look:
+def in_query_container(container: QueryContainer, customer_id: str) -> Arrival:
     def visible(aggregate_id: str, version: int) -> bool:
         if ORDER_ID.fullmatch(aggregate_id) is None:
             raise Problem("bad-header", "This answer shows orders, and the token is not of an order.")
         return container.version_of(customer_id, aggregate_id) >= version
 
-    return visible
+    return lambda aggregate_id, version: polled(partial(visible, aggregate_id, version))
+
+
+async def polled(arrived: Callable[[], bool], longest_pause: float = LONGEST_PAUSE_SECONDS) -> None:
+    """Look until it is true."""
+    pause = FIRST_PAUSE_SECONDS
+    while not await run_in_threadpool(arrived):
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.5, longest_pause)
 
 
 def table_of(aggregate_id: str) -> str:
     return CUSTOMERS.name if CUSTOMER_ID.fullmatch(aggregate_id) else ORDERS.name
 
 
-def _shows(synapse: Synapse, aggregate_id: str, version: int) -> bool:
+def day_of(aggregate_id: str) -> dt.date | None:
+    """The day whose files hold an order; None for a customer. Raises: `Problem` for a day that no calendar has."""
     try:
-        answer = questions.version_of(aggregate_id).answer(synapse)
+        return None if CUSTOMER_ID.fullmatch(aggregate_id) else order_day(aggregate_id)
     except ValueError:
         raise Problem("bad-header", "If-Version-At-Least names a day that no calendar has.") from None
-    return any(there >= version for there in answer.rows["version"].to_pylist())

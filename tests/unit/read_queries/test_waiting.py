@@ -3,35 +3,117 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from deltalake.exceptions import DeltaError
 
+from labkit.problems import Problem
 from labkit.projections.read_store import Batch, ReadStore
+from labkit.projections.rows import CustomerRow
 from labkit.projections.tables import DAILY_ORDER_METRICS
-from labkit.read_queries import waiting
+from labkit.read_queries import questions, waiting
 from labkit.read_queries.synapse import Synapse
-from labkit.read_queries.waiting import in_figures, in_tables
+from labkit.read_queries.waiting import Waiting
+from tests.unit.read_queries.conftest import NINE
 
 MINE = "order-20260105-a"
 
 
-def test_a_table_is_asked_once_for_each_of_its_versions_however_often_one_looks(
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
+    """Of each question for versions, whose."""
+    whose: list[set[str]] = []
+    versions_of = questions.versions_of
+    monkeypatch.setattr(
+        questions,
+        "versions_of",
+        lambda names: whose.append(set(names)) or versions_of(names),  # type: ignore[func-returns-value]
+    )
+    return whose
+
+
+async def looks(waits: Waiting, how_many: int) -> None:
+    """Let so many looks be taken."""
+    for _ in range(how_many):
+        before = waits._look
+        while waits._look is before or before is None:
+            await asyncio.sleep(0.001)
+            before = before or waits._look
+
+
+def test_all_who_wait_share_one_look_and_a_table_is_asked_once_for_each_of_its_versions(
+    synapse: Synapse, tables: Any, asked: list[set[str]]
+) -> None:
+    tables.write([tables.an_order("a"), tables.an_order("b")])
+
+    async def waited() -> None:
+        waits = Waiting(60.0, synapse)
+        orders = [MINE, "order-20260105-b", "order-20260105-c"]
+        all_of_them = [asyncio.create_task(waits.until_visible(f"{order}@2", waits.in_tables)) for order in orders]
+        await looks(waits, 4)
+        assert asked == [set(orders)]
+        tables.write([tables.an_order("a", version=2)])
+        assert await all_of_them[0]
+        await looks(waits, 4)
+        assert [one.done() for one in all_of_them] == [True, False, False]
+        assert asked == [set(orders), set(orders), {*orders} - {MINE}]
+        tables.write([tables.an_order("b", version=3), tables.an_order("c", version=2)])
+        assert await asyncio.gather(*all_of_them) == [True, True, True]
+        assert await waits.until_visible(f"{MINE}@1", waits.in_tables)
+
+    asyncio.run(waited())
+
+
+def test_orders_of_several_days_and_customers_are_each_looked_for_where_they_are(
+    synapse: Synapse, tables: Any, asked: list[set[str]]
+) -> None:
+    tables.write([tables.an_order("a"), tables.an_order("b", day=6), CustomerRow("customer-1", "Ada", NINE, 1)])
+    tokens = (f"{MINE}@1", "order-20260106-b@1", "customer-1@1")
+
+    async def waited() -> list[bool]:
+        waits = Waiting(60.0, synapse)
+        return await asyncio.gather(*(waits.until_visible(token, waits.in_tables) for token in tokens))
+
+    assert asyncio.run(waited()) == [True, True, True]
+    assert sorted(map(len, asked)) == [1, 1, 1]
+
+
+def test_a_look_that_fails_is_told_to_all_who_wait_and_the_next_one_is_taken_anew(
     synapse: Synapse, tables: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[str] = []
-    answer = Synapse.answer
-    monkeypatch.setattr(
-        Synapse, "answer", lambda self, tsql, *rest, **more: asked.append(tsql) or answer(self, tsql, *rest, **more)
-    )
     tables.write([tables.an_order("a")])
-    visible = in_tables(synapse)
-    assert not any(visible(MINE, 2) for _ in range(5))
-    tables.write([tables.an_order("b")])
-    assert not any(visible(MINE, 2) for _ in range(5))
-    assert len(asked) == 2
-    tables.write([tables.an_order("a", version=2)])
-    assert visible(MINE, 2)
+
+    def broken(*_: object, **__: object) -> None:
+        raise DeltaError("torn")
+
+    async def waited() -> None:
+        waits = Waiting(60.0, synapse)
+        with monkeypatch.context() as patched:
+            patched.setattr(Synapse, "answer", broken)
+            both = (waits.until_visible(f"{MINE}@{version}", waits.in_tables) for version in (1, 2))
+            assert [str(error) for error in await asyncio.gather(*both, return_exceptions=True)] == ["torn", "torn"]
+        assert await waits.until_visible(f"{MINE}@1", waits.in_tables)
+
+    asyncio.run(waited())
+
+
+def test_a_day_of_no_calendar_is_refused_before_anybody_waits(synapse: Synapse) -> None:
+    waits = Waiting(60.0, synapse)
+    with pytest.raises(Problem, match="no calendar"):
+        asyncio.run(waits.until_visible("order-20261345-a@1", waits.in_tables))
+
+
+def test_who_waits_longer_than_may_be_is_told_so_and_leaves_nothing_behind(synapse: Synapse, tables: Any) -> None:
+    tables.write([tables.an_order("a")])
+
+    async def waited() -> None:
+        waits = Waiting(0.0, synapse)
+        assert not await waits.until_visible(f"{MINE}@2", waits.in_tables)
+        assert waits._how_many == 0
+
+    asyncio.run(waited())
 
 
 def test_figures_after_a_replay_wait_for_the_replays_own_commit(
@@ -50,28 +132,41 @@ def test_figures_after_a_replay_wait_for_the_replays_own_commit(
     with monkeypatch.context() as patch:
         patch.setattr(ReadStore, "_commit", killed_before_the_figures)
         tables.store.commit(replay)
-    visible = in_figures(synapse)
-    assert in_tables(synapse)(MINE, 2)
-    assert not visible(MINE, 2)
-    tables.store.commit(replay)
-    assert visible(MINE, 2)
+
+    polled, looked_in_vain = waiting.polled, asyncio.Event()
+
+    async def noted(arrived: Callable[[], bool], longest_pause: float) -> None:
+        if not arrived():
+            looked_in_vain.set()
+        await polled(arrived, longest_pause)
+
+    monkeypatch.setattr(waiting, "polled", noted)
+
+    async def waited() -> None:
+        waits = Waiting(60.0, synapse)
+        figures = asyncio.create_task(waits.until_visible(f"{MINE}@2", waits.in_figures))
+        assert await waits.until_visible(f"{MINE}@2", waits.in_tables)
+        await looked_in_vain.wait()
+        assert not figures.done()
+        tables.store.commit(replay)
+        assert await figures
+
+    asyncio.run(waited())
     (revenue,) = synapse.answer("SELECT revenue FROM dbo.vw_daily_order_metrics").rows["revenue"].to_pylist()
     assert str(revenue) == "12.00"
 
 
-@pytest.mark.parametrize(("longest", "looks"), [((), 201), ((waiting.LONGEST_BETWEEN_READS_SECONDS,), 44)])
-def test_a_look_that_is_charged_is_taken_four_times_a_second_and_one_at_a_table_twenty_times(
-    longest: tuple[float, ...], looks: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_look_that_is_charged_is_taken_four_times_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten seconds of waiting on a clock of the test's own."""
-    clock = [0.0]
+    clock, looks_taken = [0.0], [0]
 
     async def sleep(seconds: float) -> None:
         clock[0] += seconds
 
+    def look() -> bool:
+        looks_taken[0] += 1
+        return clock[0] >= 10.0
+
     monkeypatch.setattr(waiting.asyncio, "sleep", sleep)
-    monkeypatch.setattr(waiting.time, "monotonic", lambda: clock[0])
-    asked: list[str] = []
-    wait = waiting.Waiting(10.0).until_visible(f"{MINE}@2", lambda order, _: bool(asked.append(order)), *longest)
-    assert asyncio.run(wait) is False
-    assert abs(len(asked) - looks) <= 2
+    asyncio.run(waiting.polled(look))
+    assert abs(looks_taken[0] - 44) <= 2
