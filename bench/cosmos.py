@@ -31,9 +31,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import psutil
 from azure.cosmos import ContainerProxy, CosmosClient, PartitionKey
 from measure import Figure, Missed, interleaved, main
+from process import Process, started
 from tqdm import tqdm
 
 from localazure import keys
@@ -55,10 +55,9 @@ ANY_KEY = base64.b64encode(b"any" * 20).decode()
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class Served(Process):
     """A server process and how to reach it."""
 
-    process: subprocess.Popen[str]
     endpoint: str
     key: str
 
@@ -66,43 +65,20 @@ class Served:
         client = CosmosClient(self.endpoint, self.key, **options)
         return client.get_database_client("d").get_container_client(name)
 
-    def cpu_seconds(self) -> float:
-        times = psutil.Process(self.process.pid).cpu_times()
-        return float(times.user + times.system)
-
-    def rss_mb(self) -> float:
-        return float(psutil.Process(self.process.pid).memory_info().rss) / 1e6
-
-
-@contextmanager
-def process(command: list[str], folder: Path | None = None) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A server and its first line of output."""
-    started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder)
-    try:
-        assert started.stdout is not None
-        line = started.stdout.readline()
-        if not line:
-            assert started.stderr is not None
-            raise Missed(f"{' '.join(command[1:])} did not start: {started.stderr.read().strip()[-300:]}")
-        yield started, line
-    finally:
-        started.terminate()
-        started.communicate(timeout=20)
-
 
 @contextmanager
 def embedded(folder: Path) -> Iterator[Served]:
     command = [sys.executable, "-m", "localazure", "serve", "--data", str(folder)]
-    with process(command) as (started, line):
+    with started(command) as (process, line):
         found = keys.load(folder)
         assert found is not None
-        yield Served(started, json.loads(line)["cosmos_endpoint"], found.cosmos_read_write)
+        yield Served(process, json.loads(line)["cosmos_endpoint"], found.cosmos_read_write)
 
 
 @contextmanager
 def canned() -> Iterator[Served]:
-    with process([sys.executable, str(Path(__file__).parent / "peers" / "canned_cosmos.py")]) as (started, port):
-        yield Served(started, f"http://127.0.0.1:{int(port)}/", ANY_KEY)
+    with started([sys.executable, str(Path(__file__).parent / "peers" / "canned_cosmos.py")]) as (process, port):
+        yield Served(process, f"http://127.0.0.1:{int(port)}/", ANY_KEY)
 
 
 @contextmanager
@@ -119,8 +95,8 @@ def peer(folder: Path) -> Iterator[Served]:
         capture_output=True,
     )
     command = [node, "node_modules/@vercel/cosmosdb-server/lib/cli.js", "--host", "127.0.0.1", "-p", "0"]
-    with process(command, folder) as (started, line):
-        yield Served(started, f"https://127.0.0.1:{int(line.rpartition(':')[2])}/", ANY_KEY)
+    with started(command, folder) as (process, line):
+        yield Served(process, f"https://127.0.0.1:{int(line.rpartition(':')[2])}/", ANY_KEY)
 
 
 def prepare(served: Served, *names: str) -> None:

@@ -15,7 +15,6 @@ import os
 import sqlite3
 import statistics
 import struct
-import subprocess
 import sys
 import tempfile
 import threading
@@ -26,10 +25,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import psutil
 from azure.eventhub import EventData, EventHubConsumerClient, EventHubProducerClient
 from measure import Figure, Missed, interleaved, main
 from peers.amqp_client import Client
+from process import Process, started
 from tqdm import tqdm
 
 from localazure.amqp import encode
@@ -52,10 +51,9 @@ BATCH = encode.described(0x75, encode.binary(EVENT)) * BATCH_EVENTS
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class Served(Process):
     """A server process on a port."""
 
-    process: subprocess.Popen[str]
     port: int
 
     @property
@@ -65,34 +63,12 @@ class Served:
             "UseDevelopmentEmulator=true"
         )
 
-    def cpu_seconds(self) -> float:
-        times = psutil.Process(self.process.pid).cpu_times()
-        return float(times.user + times.system)
-
-    def rss_mb(self) -> float:
-        return float(psutil.Process(self.process.pid).memory_info().rss) / 1e6
-
-
-@contextmanager
-def _served(command: list[str]) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A server and the line it prints when it is ready."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line:
-            raise Missed(f"{command[1:]} did not start")
-        yield process, line
-    finally:
-        process.terminate()
-        process.wait(30)
-
 
 @contextmanager
 def sink(file: Path | None = None) -> Iterator[Served]:
     """The ceiling; with a file, the ceiling of what is durable."""
     command = [sys.executable, str(Path(__file__).parent / "peers" / "event_hubs_sink.py")]
-    with _served(command + [str(file)] * (file is not None)) as (process, line):
+    with started(command + [str(file)] * (file is not None)) as (process, line):
         yield Served(process, int(line))
 
 
@@ -101,7 +77,7 @@ def embedded(folder: Path, *hubs: str) -> Iterator[Served]:
     command = [sys.executable, "-m", "localazure", "serve", "--data", str(folder), "--eventhubs-key", KEY]
     for hub in hubs:
         command += ["--hub", hub]
-    with _served(command) as (process, line):
+    with started(command) as (process, line):
         yield Served(process, int(json.loads(line)["eventhubs_port"]))
 
 

@@ -37,8 +37,9 @@ STATUS: Final[Mapping[str, int]] = {
 }
 """Code -> HTTP status."""
 
+ASK_AGAIN_LATER: Final = (429, 503)
 RETRY_AFTER_SECONDS: Final = 1
-"""Where the service names no time itself."""
+"""Told with each of these, where the service names no time itself."""
 
 ERRORS_AT_MOST: Final = 20
 LONGEST_POINTER: Final = 200
@@ -47,7 +48,7 @@ ASK_AGAIN: Final = "Send the same request again; a command with the same key."
 
 
 class Problem(Exception):
-    """A request that is refused, and why."""
+    """A request that is refused, and why. If asking again may help, it is said when."""
 
     def __init__(
         self,
@@ -62,7 +63,8 @@ class Problem(Exception):
         super().__init__(detail)
         self.code = code
         self.status = STATUS[code] if status is None else status
-        self.headers = dict(headers or {})
+        again = {"Retry-After": str(RETRY_AFTER_SECONDS)} if self.status in ASK_AGAIN_LATER else {}
+        self.headers = {**again, **(headers or {})}
         self.detail = detail
         self.errors = list(errors)[:ERRORS_AT_MOST]
         self.more = dict(more or {})
@@ -89,13 +91,12 @@ def of_azure(error: AzureError) -> Problem:
     headers = getattr(error, "headers", None) or {}
     if status == 429:
         asked_ms = str(headers.get("x-ms-retry-after-ms", ""))
-        wait_seconds = math.ceil(int(asked_ms) / 1000) if asked_ms.isdecimal() else RETRY_AFTER_SECONDS
+        asked = {"Retry-After": str(math.ceil(int(asked_ms) / 1000))} if asked_ms.isdecimal() else {}
         detail = "The database has more requests than it is paid for; nothing was carried out."
-        return Problem("busy", detail, headers={"Retry-After": str(wait_seconds)})
+        return Problem("busy", detail, headers=asked)
     behind = status == 404 and getattr(error, "sub_status", None) == 1002  # the replica has not seen this session yet
     if behind or status in (None, 408, 410, 449, 503):
-        detail = f"The database does not answer. {ASK_AGAIN}"
-        return Problem("unavailable", detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+        return Problem("unavailable", f"The database does not answer. {ASK_AGAIN}")
     return Problem("upstream", f"The database answered {status}, which asking again will not change.")
 
 

@@ -42,6 +42,7 @@ from labkit.http_api import HeadAsGet, answering, new_api, refusals, told, told_
 from labkit.problems import RETRY_AFTER_SECONDS, Problem
 from labkit.projections.query_container import QueryContainer
 from labkit.read_queries import forms, questions, waiting
+from labkit.read_queries.kept import Kept
 from labkit.read_queries.synapse import Answer, Synapse
 from labkit.read_queries.tables import TableMissing
 
@@ -151,11 +152,11 @@ routes = APIRouter(dependencies=[Depends(each_once)])
 @routes.get("/orders/{id}", responses=gives(forms.Order, 404))
 async def order(request: Request, order_id: OrderInPath, asked: Nothing, conditions: If) -> Response:
     """One order. Only the files of the day in its id are looked at."""
-    synapse: Synapse = request.app.state.synapse
+    kept: Kept = request.app.state.kept
 
     def ask() -> Found:
         try:
-            answer = questions.order_summary(order_id).answer(synapse)
+            answer = kept.answer(questions.order_of_day(order_id))
         except ValueError:
             raise Problem("not-found", "No calendar has the day in this id.", status=404) from None
         if not answer.rows.num_rows:
@@ -170,13 +171,13 @@ async def order(request: Request, order_id: OrderInPath, asked: Nothing, conditi
 @routes.get("/orders", responses=gives(forms.Orders))
 async def orders(request: Request, asked: Annotated[forms.OrdersOfDays, Query()], conditions: If) -> Response:
     """The orders of these days by id, a page at a time."""
-    synapse: Synapse = request.app.state.synapse
+    kept: Kept = request.app.state.kept
 
     def ask() -> Found:
         question = questions.orders_between(
             asked.first, asked.last, asked.status, after=asked.page or "", page_size=asked.size
         )
-        answer = question.answer(synapse)
+        answer = kept.answer(question)
         return Found(answer, *a_page("/orders", shown(answer), asked))
 
     return await answered(request, conditions, request.app.state.waiting.in_tables, ask)
@@ -201,10 +202,10 @@ async def orders_of_customer(
 @routes.get("/metrics/daily", responses=gives(forms.Figures))
 async def daily_metrics(request: Request, asked: Annotated[forms.OfDays, Query()], conditions: If) -> Response:
     """The figures of these days, from the derived table."""
-    synapse: Synapse = request.app.state.synapse
+    kept: Kept = request.app.state.kept
 
     def ask() -> Found:
-        answer = questions.derived_daily_metrics(asked.first, asked.last).answer(synapse)
+        answer = kept.answer(questions.derived_daily_metrics(asked.first, asked.last))
         return Found(answer, {"days": shown(answer)})
 
     return await answered(request, conditions, request.app.state.waiting.in_figures, ask)
@@ -230,6 +231,7 @@ def query_app(
     description = "Questions to the read models. Each answer says how old it may be."
     api = new_api("Orders, query side", description, REFUSED)
     api.state.synapse, api.state.query_container, api.state.hub = synapse, query_container, hub
+    api.state.kept = Kept(synapse)
     api.state.waiting = waiting.Waiting(wait_at_most_seconds, synapse)
     again = {"Retry-After": str(RETRY_AFTER_SECONDS)}
     missing = Problem("no-tables", "No projector has made the read models' tables yet.", status=503, headers=again)

@@ -10,11 +10,15 @@ Every answer is a pandas frame with Arrow's types: decimals stay decimals, days 
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
+from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from labkit.events.ids import CUSTOMER_ID, order_day
 from labkit.read_queries.synapse import Answer, FilesRead, Synapse
@@ -31,6 +35,8 @@ class Question:
     parameters: Mapping[str, object] = field(default_factory=dict)
     days: Days | None = None
     """The first and the last day whose orders can be in the answer, if they are known."""
+    part: Part | None = None
+    """Of which wider question's answer this one's is a part, for who keeps such answers (`kept`)."""
 
     def answer(self, synapse: Synapse) -> Answer:
         return synapse.answer(self.tsql, self.parameters, days=self.days)
@@ -40,6 +46,28 @@ class Question:
 
     def files_read(self, synapse: Synapse) -> FilesRead:
         return synapse.files_read(self.tsql, self.parameters, days=self.days)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Of the rows of a wider question, in the order of `key`: those from `first` to `last`, with these values."""
+
+    of: Question
+    key: str
+    first: Any
+    last: Any
+    values: Mapping[str, object] = field(default_factory=dict)
+    at_most: int | None = None
+
+    def cut(self, rows: pa.Table) -> pa.Table:
+        """The part, out of the wider question's rows in the order of `key`."""
+        column, many = rows[self.key], range(rows.num_rows)
+        start = bisect_left(many, self.first, key=lambda row: column[row].as_py())
+        end = bisect_right(many, self.last, start, key=lambda row: column[row].as_py())
+        found = rows.slice(start, end - start)
+        for name, value in self.values.items():
+            found = found.filter(pc.equal(found[name], value))
+        return found.slice(0, self.at_most)
 
 
 SUMMARY = """
@@ -90,6 +118,16 @@ def order_summary(order_id: str) -> Question:
     return Question(SUMMARY + where, {"day": day, "order_id": order_id}, (day, day))
 
 
+def order_of_day(order_id: str) -> Question:
+    """The same, as a part of the orders of its day. Raises: as `order_summary`."""
+    return replace(order_summary(order_id), part=Part(orders_of(order_day(order_id)), "order_id", order_id, order_id))
+
+
+def orders_of(day: date) -> Question:
+    """All orders of one day."""
+    return Question(SUMMARY + "WHERE created_day = @day", {"day": day}, (day, day))
+
+
 def orders_between(
     first_day: date, last_day: date, status: str | None = None, *, after: str = "", page_size: int = 100
 ) -> Question:
@@ -108,7 +146,11 @@ def orders_between(
             where += f" AND {column} {comparison} @{column}"
             parameters[column] = value
     paging = "\nORDER BY order_id OFFSET 0 ROWS FETCH NEXT @page_size ROWS ONLY"
-    return Question(SUMMARY + where + paging, parameters | {"page_size": page_size}, (from_day, last_day))
+    part = None
+    if from_day == last_day:
+        values = {"status": status} if status else {}
+        part = Part(orders_of(last_day), "order_id", after and after + "\0", "~", values, page_size)
+    return Question(SUMMARY + where + paging, parameters | {"page_size": page_size}, (from_day, last_day), part)
 
 
 def customer_orders(customer_id: str) -> Question:
@@ -134,4 +176,6 @@ def daily_metrics(first_day: date, last_day: date) -> Question:
 
 def derived_daily_metrics(first_day: date, last_day: date) -> Question:
     """The same figures, from the table that the projector derives after each commit."""
-    return Question(METRICS.format(source=DERIVED_METRICS), {"first_day": first_day, "last_day": last_day})
+    text = METRICS.format(source=DERIVED_METRICS)
+    part = Part(Question(text, {"first_day": date.min, "last_day": date.max}), "day", first_day, last_day)
+    return Question(text, {"first_day": first_day, "last_day": last_day}, None, part)

@@ -5,11 +5,13 @@ replacement keeps every line break, so that a complaint about the rest names the
 Refuses to know: what is in the tables, and what the query around them asks.
 
 Source: learn.microsoft.com/sql/t-sql/functions/openrowset-bulk-transact-sql
-Known gaps: a rowset without WITH is refused, as Synapse would then guess the column types from the files.
+Known gaps: a rowset without WITH is refused, as Synapse would then guess the column types from the files, which change;
+so is one whose options come in another order.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +23,17 @@ DATA_SOURCE = "read_store"
 """The external data source that the views name; here, the folder of tables."""
 BYTEWISE = "Latin1_General_100_BIN2_UTF8"
 """The one collation under which T-SQL compares text as DuckDB does, by the bytes of UTF-8."""
+
+THE_FORM = f"(BULK 'folder/', DATA_SOURCE = '{DATA_SOURCE}', FORMAT = 'DELTA') WITH (column type, ...)"
+_COLUMN = r"\[?{name}\w+)\]? {type}\w+(?: \( \w+(?: , \w+)? \))?)(?: COLLATE {collation}\w+))?"
+_ANY = _COLUMN.format(name="(?:", type="(?:", collation="(?:")
+COLUMN = re.compile(_COLUMN.format(name="(?P<name>", type="(?P<type>", collation="(?P<collation>"), re.IGNORECASE)
+FORM = re.compile(
+    rf"OPENROWSET \( BULK '/?(?P<table>\w+)/?' , DATA_SOURCE = '{DATA_SOURCE}' , FORMAT = 'DELTA' \)"
+    rf" WITH \( (?P<columns>){_ANY}(?: , {_ANY})* \)",
+    re.IGNORECASE,
+)
+"""Of its words, one blank between each and the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,103 +89,34 @@ def take_rowsets(text: str, file: str) -> tuple[str, tuple[Rowset, ...]]:
     """
     rowsets: list[Rowset] = []
     pieces: list[str] = []
-    reader = _Reader(tokens_of(text, file), file)
-    done = 0
-    while reader.skip_to("OPENROWSET"):
-        start = reader.peek().start
-        rowset = _rowset(reader, f"rowset_{len(rowsets)}")
-        end = reader.previous_end
-        rowsets.append(rowset)
-        pieces += [text[done:start], rowset.placeholder, "\n" * text.count("\n", start, end)]
+    tokens, done = tokens_of(text, file), 0
+    words = [_word(token) for token in tokens]
+    for at, token in enumerate(tokens):
+        if words[at].upper() != "OPENROWSET":
+            continue
+        form = FORM.match(" ".join(words[at:]))
+        if form is None:
+            raise OutsideSubset([Finding(file, token.line, "rowset", f"the one form of OPENROWSET here is {THE_FORM}")])
+        columns = [
+            _column(column, tokens[at + form.string.count(" ", 0, column.start())].line, file)
+            for column in COLUMN.finditer(form.string, form.start("columns"), form.end())
+        ]
+        rowsets.append(Rowset(form["table"], tuple(columns), f"rowset_{len(rowsets)}"))
+        end = tokens[at + form[0].count(" ")].end + 1
+        pieces += [text[done : token.start], rowsets[-1].placeholder, "\n" * text.count("\n", token.start, end)]
         done = end
     return "".join([*pieces, text[done:]]), tuple(rowsets)
 
 
-def _rowset(reader: _Reader, placeholder: str) -> Rowset:
-    line = reader.peek().line
-    reader.expect("OPENROWSET", "(", "BULK")
-    table = reader.string()
-    options: dict[str, str] = {}
-    while reader.accept(","):
-        name = reader.next().text.upper()
-        reader.expect("=")
-        options[name] = reader.string()
-    reader.expect(")")
-    if options != {"DATA_SOURCE": DATA_SOURCE, "FORMAT": "DELTA"}:
-        reader.refuse(line, f"OPENROWSET reads DATA_SOURCE = '{DATA_SOURCE}', FORMAT = 'DELTA', and nothing else")
-    folder = table.strip("/")
-    if not folder.replace("_", "").isalnum():
-        reader.refuse(line, f"BULK '{table}' is not the name of one table folder")
-    if not reader.accept("WITH"):
-        reader.refuse(line, "OPENROWSET needs WITH (column type, ...): types guessed from files change with the files")
-    reader.expect("(")
-    columns = [_column(reader)]
-    while reader.accept(","):
-        columns.append(_column(reader))
-    reader.expect(")")
-    return Rowset(folder, tuple(columns), placeholder)
+def _word(token: Token) -> str:
+    """The token without blanks, so that words can be told apart by them; a string in its quotes, a name in brackets."""
+    text = token.text.replace(" ", "\0")
+    return {TokenType.STRING: f"'{text}'", TokenType.IDENTIFIER: f"[{text}]"}.get(token.token_type, text)
 
 
-def _column(reader: _Reader) -> Column:
-    name, kind = reader.next(), reader.next()
-    declared = kind.text.upper()
-    if reader.accept("("):
-        arguments = [reader.next().text]
-        while reader.accept(","):
-            arguments.append(reader.next().text)
-        reader.expect(")")
-        declared += f"({','.join(arguments)})"
-    collation = reader.next().text if reader.accept("COLLATE") else None
-    if declared.startswith("VARCHAR") != (collation == BYTEWISE):
-        reader.refuse(name.line, f"text is VARCHAR(n) COLLATE {BYTEWISE}, other types have none", "collation")
-    return Column(name.text, declared, name.line)
-
-
-class _Reader:
-    """A place in a list of tokens."""
-
-    def __init__(self, tokens: Sequence[Token], file: str) -> None:
-        self._tokens = tokens
-        self._file = file
-        self._at = 0
-
-    def skip_to(self, word: str) -> bool:
-        """Move on to the next unquoted `word`; False if there is none left."""
-        for at, token in enumerate(self._tokens[self._at :], self._at):
-            if token.token_type == TokenType.VAR and token.text.upper() == word:
-                self._at = at
-                return True
-        return False
-
-    def peek(self) -> Token:
-        if self._at == len(self._tokens):
-            self.refuse(self._tokens[-1].line, "the text ends in the middle of an OPENROWSET")
-        return self._tokens[self._at]
-
-    def next(self) -> Token:
-        token = self.peek()
-        self._at += 1
-        return token
-
-    @property
-    def previous_end(self) -> int:
-        return self._tokens[self._at - 1].end + 1
-
-    def accept(self, word: str) -> bool:
-        if self._at < len(self._tokens) and self.peek().text.upper() == word:
-            self._at += 1
-            return True
-        return False
-
-    def expect(self, *words: str) -> None:
-        for word in words:
-            if not self.accept(word):
-                self.refuse(self.peek().line, f"OPENROWSET: {word} expected, not {self.peek().text}")
-
-    def string(self) -> str:
-        if self.peek().token_type != TokenType.STRING:
-            self.refuse(self.peek().line, f"OPENROWSET: a string expected, not {self.peek().text}")
-        return self.next().text
-
-    def refuse(self, line: int, reason: str, rule: str = "rowset") -> None:
-        raise OutsideSubset([Finding(self._file, line, rule, reason)])
+def _column(form: re.Match[str], line: int, file: str) -> Column:
+    declared = form["type"].replace(" ", "").upper()
+    if form["collation"] != (BYTEWISE if declared.startswith("VARCHAR") else None):
+        reason = f"text is VARCHAR(n) COLLATE {BYTEWISE}, other types have none"
+        raise OutsideSubset([Finding(file, line, "collation", reason)])
+    return Column(form["name"], declared, line)

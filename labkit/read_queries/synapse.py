@@ -14,15 +14,16 @@ from __future__ import annotations
 import datetime as dt
 import re
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import pandas as pd
+import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
 from labkit.read_queries.rowsets import Finding, OutsideSubset
@@ -30,6 +31,8 @@ from labkit.read_queries.sources import Held
 from labkit.read_queries.subset import AVERAGE_MACRO, read_statement
 from labkit.read_queries.tables import Days, Hub, TableMissing, Tables, TableVersion
 from labkit.read_queries.texts import Text, over_tables
+
+T = TypeVar("T")
 
 __all__ = ["Answer", "FilesRead", "Hub", "Synapse", "TableMissing"]
 
@@ -63,6 +66,8 @@ class Answer:
     as_of: dt.datetime | None
     """The earliest of the tables' last commits: what each had then is in this answer, of some also what came later.
     None: not known."""
+    tables: Mapping[str, TableVersion] = field(default_factory=dict)
+    """Those versions themselves; none of an answer from elsewhere."""
 
     def frame(self) -> pd.DataFrame:
         """Typed by Arrow: decimals stay decimals, days are days. What the answer rests on is in `attrs`."""
@@ -126,15 +131,15 @@ class Synapse(AbstractContextManager["Synapse"]):
         Raises: `OutsideSubset` for T-SQL outside the subset; `TableMissing` before a projector has made the tables.
         """
         question = self._question(tsql, frozenset(waive))
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                tables = self.tables.now(question.tables)
-                return self._run(question, tables, dict(parameters or {}), days)
-            except (duckdb.IOException, duckdb.CatalogException, DeltaError, TableMissing):
-                if attempt == ATTEMPTS:
-                    raise
-                self.tables.forget()
-        raise AssertionError("unreachable")
+
+        def found() -> Answer:
+            return self._run(question, self.tables.now(question.tables), dict(parameters or {}), days)
+
+        return self._again(found)
+
+    def tables_of(self, tsql: str) -> dict[str, TableVersion]:
+        """The newest version of each table that this text reads. Raises: as `answer`."""
+        return self._again(lambda: self.tables.now(self._question(tsql, frozenset()).tables))
 
     def files_read(
         self,
@@ -160,6 +165,14 @@ class Synapse(AbstractContextManager["Synapse"]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _again(self, read: Callable[[], T]) -> T:
+        for _ in range(1, ATTEMPTS):
+            try:
+                return read()
+            except (duckdb.IOException, duckdb.CatalogException, DeltaError, TableMissing):
+                self.tables.forget()
+        return read()
+
     def _read(self, tsql: str, waive: frozenset[str]) -> Text:
         statement = read_statement(tsql, waive=waive)
         if statement.view:
@@ -177,7 +190,12 @@ class Synapse(AbstractContextManager["Synapse"]):
         with self._duckdb.cursor() as cursor:
             sql, files = question.bound(cursor, tables, days, self._held)
             rows = cursor.execute(sql, {**parameters, **files}).to_arrow_table()
-        versions = {name: table.version for name, table in tables.items()}
-        positions = {name: table.positions for name, table in tables.items()}
-        as_of = min((table.committed_at for table in tables.values()), default=dt.datetime.now(dt.UTC))
-        return Answer(rows, versions, positions, as_of)
+        return resting_on(tables, rows)
+
+
+def resting_on(tables: Mapping[str, TableVersion], rows: pa.Table) -> Answer:
+    """The answer with these rows, which were found in these tables."""
+    versions = {name: table.version for name, table in tables.items()}
+    positions = {name: table.positions for name, table in tables.items()}
+    as_of = min((table.committed_at for table in tables.values()), default=dt.datetime.now(dt.UTC))
+    return Answer(rows, versions, positions, as_of, tables)

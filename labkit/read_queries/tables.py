@@ -17,11 +17,10 @@ import threading
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
@@ -69,8 +68,8 @@ class TableVersion:
     """Hub partition -> the last sequence number in it; empty if no hub was named."""
     committed_at: dt.datetime
     """Of the last commit of rows: nothing that happened later is in it."""
-    rows: int | None
-    """How many, of a table that is not by days, if its files tell."""
+    rows_of: Mapping[str, int | None]
+    """File -> how many rows, if its statistics tell."""
     entry: tuple[int, int] | None
     """The mark of the log's entry that made it."""
     dataset: Any = None
@@ -84,6 +83,11 @@ class TableVersion:
         if first == last:
             return self.of_day.get(first, ())
         return [file for day, files in self.of_day.items() if first <= day <= last for file in files]
+
+    def rows(self, days: Days | None = None) -> int | None:
+        """How many there are in the files of these days; None if one of them does not tell."""
+        counts = [self.rows_of[file] for file in self.chosen(days)]
+        return None if None in counts else sum(cast(list[int], counts))
 
 
 class Tables:
@@ -160,7 +164,7 @@ class Tables:
             any(column not in added.column_names or added[column].null_count > 0 for column in counts),
             {part: _recorded(delta, f"{name}/{self._hub.name}/{part}") for part in self._hub.partition_ids},
             _committed_at(delta, before),
-            None if by or added["num_records"].null_count else pc.sum(added["num_records"]).as_py() or 0,
+            dict(zip(files, added["num_records"].to_pylist(), strict=True)),
             _entry(f"{self._in_use}/{name}", int(delta.version())),
             delta.to_pyarrow_dataset() if at_url and files else None,
         )

@@ -59,7 +59,7 @@ class Text:
             if table.dataset is not None:
                 rows = f"at_url_{name}"
                 cursor.register(rows, table.dataset)
-            elif held is not None and table.rows is not None and table.rows <= ROWS_AT_MOST:
+            elif held is not None and not table.partition_by and (table.rows() or ROWS_AT_MOST + 1) <= ROWS_AT_MOST:
                 rows = f"query_table($copy_of_{name})"
                 given[f"copy_of_{name}"] = held.copy_of(table)
             else:

@@ -30,7 +30,7 @@ from pydantic.alias_generators import to_camel
 
 from labkit.events.ids import CUSTOMER_ID, ORDER_ID
 from labkit.http_api import new_api, refusals, told, told_once, whole
-from labkit.problems import RETRY_AFTER_SECONDS, Problem
+from labkit.problems import Problem
 from labkit.write_model import orders
 from labkit.write_model.handler import Accepted, CommandHandler, Context
 from labkit.write_model.orders import Command, RefusalCode
@@ -195,8 +195,6 @@ def carry_out(request: Request, command: Command, context: Context, status: int 
     refusal = outcome.refusal
     if refusal.code == RefusalCode.INVALID_KEY:
         del headers["X-Correlation-Id"]
-    if refusal.code == RefusalCode.CONTENDED:
-        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     raise Problem(refusal.code, refusal.sentence, status=REFUSED[refusal.code], headers=headers)
 
 

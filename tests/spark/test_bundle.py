@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
+import projection_job
 import pytest
 import yaml
 
+from labkit.verbs import attaching
 from tests.setup.test_locks import pins
 from tests.spark.job import BUNDLE, ROOT
 
@@ -31,6 +34,19 @@ import azure.cosmos
 names = importlib.metadata.packages_distributions()
 found = {name.partition(".")[0] for name in set(sys.modules) - there} - {"azure"}
 print(" ".join(sorted({package for name in found for package in names.get(name, [])})))
+"""
+
+
+SHIPPED = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from spark_projection.folding import EVENT_COLUMNS, folded, name_aggregates
+from labkit.projections import folds
+import pyarrow
+batch = pyarrow.RecordBatch.from_pylist([{"hub_partition": "0", "sequence_number": 7, "body": b"none"}], EVENT_COLUMNS)
+print([row["aggregate_id"] for one in name_aggregates([batch]) for row in one.to_pylist()])
+print(all(sys.modules[one.__module__].__file__.startswith(sys.argv[1]) for one in (folded, folds.fold)))
+print({"azure", "deltalake", "delta", "fastapi"} & set(sys.modules))
 """
 
 
@@ -110,6 +126,16 @@ def test_the_libraries_are_what_the_job_imports_at_the_locked_versions() -> None
     assert set(libraries) == needed | {"azure-cosmos"}
 
 
+def test_what_is_shipped_to_the_workers_is_all_that_they_fold_with(tmp_path: Path) -> None:
+    archive = projection_job.modules_of(ROOT, tmp_path)
+
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", SHIPPED, archive], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+    assert done.stdout.splitlines() == ["['']", "True", "set()"], done.stderr
+
+
 def test_the_secrets_come_from_a_scope() -> None:
     environment = cluster()["spark_env_vars"]
     script = (BUNDLE / "projection_job.py").read_text(encoding="utf-8")
@@ -121,5 +147,30 @@ def test_the_secrets_come_from_a_scope() -> None:
 
 def test_one_run_writes_the_tables() -> None:
     assert job()["max_concurrent_runs"] == 1
-    assert job()["continuous"] == {"pause_status": "UNPAUSED"}
+    assert job()["continuous"] == {"pause_status": "${var.pause_status}"}
+    assert bundle()["variables"]["pause_status"]["default"] == "UNPAUSED"
+    assert bundle()["targets"]["dev"]["variables"] == {"pause_status": "PAUSED"}
     assert "schedule" not in job()
+
+
+def test_only_whoever_deploys_can_change_what_runs_with_the_secrets() -> None:
+    assert bundle()["targets"]["prod"]["workspace"]["root_path"].startswith(
+        "/Workspace/Users/${workspace.current_user.userName}/"
+    )
+
+
+def test_the_lane_and_the_tables_are_where_the_parked_verb_looks_for_those_of_a_lab() -> None:
+    said = task()["spark_python_task"]["parameters"]
+
+    assert said[said.index("--parked") + 1] == f"${{var.name}}{attaching.LANE_ENDING}"
+    assert said[said.index("--tables") + 1] == "${var.store}/${var.name}"
+
+
+def test_the_readme_gives_every_variable_that_has_no_default() -> None:
+    needed = {name for name, one in bundle()["variables"].items() if "default" not in one}
+    text = (BUNDLE / "README.md").read_text(encoding="utf-8")
+    commands = [line for line in text.splitlines() if re.match(r"databricks bundle (validate|deploy)", line)]
+
+    assert len(commands) == 2
+    for command in commands:
+        assert needed <= set(re.findall(r'--var="?(\w+)=', command))

@@ -9,15 +9,12 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from spark_projection import folding
+from spark_projection.offsets import capped, last_noted
 
 from labkit.projections.folds import Arrival, fold, read
 from labkit.projections.rows import CustomerRow, OrderRow, Row, from_arrow, to_arrow
-from tests.spark import job
 from tests.unit.projections.streams import CUSTOMER, ORDER, arrivals, event, life_of
-
-assert job.BUNDLE.is_dir()  # and on the path, for what follows
-from spark_projection import folding  # noqa: E402
-from spark_projection.offsets import capped, last_noted  # noqa: E402
 
 REGISTERED = event(CUSTOMER, 1, "CustomerRegistered", {"name": "Ada"})
 COUNTS = st.dictionaries(st.sampled_from("0123"), st.integers(0, 50), min_size=1)

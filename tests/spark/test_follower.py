@@ -7,14 +7,11 @@ from pathlib import Path
 
 import pytest
 from azure.eventhub import EventData
+from spark_projection import follower
 
 from labkit.lab import Lab, open_lab
 from labkit.settings import embedded
 from localazure.handle import LocalAzure
-from tests.spark import job
-
-assert job.BUNDLE.is_dir()  # and on the path, for what follows
-from spark_projection import follower  # noqa: E402
 
 EVENTS = 60
 

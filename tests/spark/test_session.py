@@ -8,12 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.spark import job
-
 pytest.importorskip("pyspark", reason="only on machines with Java 17 or 21, where `lab.py test` installs Spark")
 
-assert job.BUNDLE.is_dir()  # and on the path, for what follows
-from spark_projection import session  # noqa: E402
+from spark_projection import session
 
 GOOD = b"the jar"
 LOCK = f"# a comment\norg.one:thing_2.13:1.0 sha256:{hashlib.sha256(GOOD).hexdigest()}\n"

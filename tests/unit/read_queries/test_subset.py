@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit.read_queries.rowsets import BYTEWISE, Finding, OutsideSubset, take_rowsets
+from labkit.read_queries.rowsets import BYTEWISE, Column, Finding, OutsideSubset, Rowset, take_rowsets
 from labkit.read_queries.rules import RULES
 from labkit.read_queries.subset import FUNCTIONS, read_statement
 from labkit.read_queries.synapse import SQL_FOLDER
@@ -114,6 +114,8 @@ def test_each_file_of_sql_makes_the_view_that_it_is_named_after(path: Path) -> N
         (BYTEWISE, "Latin1_General_CI_AS", "collation"),
         ("DECIMAL(18, 2)", f"DECIMAL(18, 2) COLLATE {BYTEWISE}", "collation"),
         (f"WITH (order_id VARCHAR(80) COLLATE {BYTEWISE}, total DECIMAL(18, 2)) ", "", "rowset"),
+        ("DATA_SOURCE = 'read_store', FORMAT = 'DELTA'", "FORMAT = 'DELTA', DATA_SOURCE = 'read_store'", "rowset"),
+        ("DECIMAL(18, 2)", "DECIMAL(18, 2) COLLATE Latin1_General_CI_AS", "collation"),
         (") AS o", "", "rowset"),
     ],
 )
@@ -124,6 +126,15 @@ def test_an_openrowset_of_anything_but_declared_columns_of_a_delta_table_is_refu
     with pytest.raises(OutsideSubset) as refused:
         read_statement(f"SELECT o.order_id FROM {ROWSET.replace(old, new)}")
     assert [finding.rule for finding in refused.value.findings] == [rule]
+
+
+def test_an_openrowset_may_be_written_over_lines_in_any_case_with_remarks_and_names_in_brackets() -> None:
+    text = """SELECT o.a FROM openrowset( -- of orders
+        bulk '/orders', data_source = 'read_store', format = 'DELTA') with ([a] int, /* money */
+        b decimal (18,2)) AS o"""
+    plain, (rowset,) = take_rowsets(text, "here.sql")
+    assert plain == "SELECT o.a FROM rowset_0\n\n AS o"
+    assert rowset == Rowset("orders", (Column("a", "INT", 2), Column("b", "DECIMAL(18,2)", 3)), "rowset_0")
 
 
 def test_the_word_openrowset_in_a_string_or_in_brackets_is_no_rowset() -> None:

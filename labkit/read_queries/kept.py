@@ -1,0 +1,93 @@
+"""Whole answers that are asked for in parts again and again, kept while the files stand that they rest on.
+
+Owns which wholes are kept, and for how long. A part is cut out of the rows that the T-SQL of the whole has found, so
+the view stays the meaning; and an answer tells the versions of the tables as they are now, because only files hold
+rows: a commit that leaves these alone (of positions, of other days) changes nothing. Refuses to know what is asked.
+
+A whole is found once so many parts of it were asked for, from the same files, as cost together what it costs: whether
+more are to come or not, that is at most twice what would have been best. Until then each question finds its own rows.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+
+from labkit.read_queries.questions import Question
+from labkit.read_queries.synapse import Answer, Synapse, resting_on
+from labkit.read_queries.tables import TableVersion
+
+ROWS_PER_QUESTION = 3_000
+"""To find so many rows and to sort them takes as much processor time as a question for one of them."""
+ROWS_AT_MOST = 300_000
+"""Of one whole; a larger one is not kept."""
+BYTES_AT_MOST = 128 * 1024 * 1024
+"""Of all rows together: some million of orders."""
+WHOLES_AT_MOST = 1_000
+
+
+@dataclass(slots=True)
+class Whole:
+    files: Mapping[str, Sequence[str]]
+    """Table -> files in which the rows are found."""
+    asked: int = 0
+    """How many parts were asked for."""
+    rows: pa.Table | None = None
+    """In the order of the parts' key."""
+
+
+class Kept:
+    """Answers questions as `Synapse` does. Threads may share it."""
+
+    def __init__(self, synapse: Synapse) -> None:
+        self._synapse = synapse
+        self._wholes: OrderedDict[tuple[object, ...], Whole] = OrderedDict()  # what was asked for last comes last
+        self._lock = threading.Lock()
+
+    def answer(self, question: Question) -> Answer:
+        """As `question.answer` would. Raises: as that does."""
+        part = question.part
+        if part is None:
+            return question.answer(self._synapse)
+        tables = self._synapse.tables_of(part.of.tsql)
+        whole = self._noted(part.of, tables)
+        if whole.rows is not None:
+            return resting_on(tables, part.cut(whole.rows))
+        if not pays(whole, part.of, tables):
+            return question.answer(self._synapse)
+        answer = part.of.answer(self._synapse)
+        rows = answer.rows.sort_by(part.key).combine_chunks()
+        if answer.tables == tables:
+            self._keep(whole, rows)
+        return replace(answer, rows=part.cut(rows))
+
+    def _noted(self, asked: Question, tables: Mapping[str, TableVersion]) -> Whole:
+        files = {name: table.chosen(asked.days) for name, table in tables.items()}
+        key = (asked.tsql, *asked.parameters.values())
+        with self._lock:
+            whole = self._wholes.pop(key, None)
+            if whole is None or whole.files != files:
+                whole = Whole(files)
+            self._wholes[key] = whole
+            if len(self._wholes) > WHOLES_AT_MOST:
+                self._wholes.popitem(last=False)
+            whole.asked += 1
+        return whole
+
+    def _keep(self, whole: Whole, rows: pa.Table) -> None:
+        with self._lock:
+            whole.rows = rows
+            while sum(each.rows.nbytes for each in self._wholes.values() if each.rows) > BYTES_AT_MOST:
+                self._wholes.popitem(last=False)
+
+
+def pays(whole: Whole, asked: Question, tables: Mapping[str, TableVersion]) -> bool:
+    """Whether so many parts were asked for that the whole would not have cost more."""
+    by_days = [table for table in tables.values() if table.partition_by]
+    counts = [table.rows(asked.days) for table in by_days or tables.values()]
+    rows = ROWS_AT_MOST + 1 if None in counts else sum(count or 0 for count in counts)
+    return rows <= min(ROWS_AT_MOST, whole.asked * ROWS_PER_QUESTION)
