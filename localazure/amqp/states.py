@@ -91,7 +91,7 @@ class Fault:
 
 Step = Go | Ignore | Fault
 C, S, L, I = ConnectionState, SessionState, LinkState, Input  # noqa: E741
-_IGNORE = Ignore()
+_IGNORE, _NOT_ALLOWED, _UNATTACHED = Ignore(), Fault(NOT_ALLOWED), Fault(UNATTACHED_HANDLE)
 _OF_THE_HANDSHAKE = (I.SASL_HEADER, I.AMQP_HEADER, I.OTHER_HEADER, I.SASL_INIT, I.OTHER_SASL)
 _IN_SESSION = (I.BEGIN, I.ATTACH, I.FLOW, I.TRANSFER, I.DISPOSITION, I.DETACH, I.END)
 
@@ -137,15 +137,18 @@ LINK: Mapping[tuple[LinkState, Input], Step] = {
 
 def connection_step(state: ConnectionState, arrived: Input) -> Step:
     """Before the open is due, and for headers and SASL frames after it, what does not fit is a framing error."""
+    step = CONNECTION.get((state, arrived))
+    if step is not None:
+        return step
     misframed = state in (C.SASL_HEADER, C.SASL_INIT, C.AMQP_HEADER) or arrived in _OF_THE_HANDSHAKE
-    return CONNECTION.get((state, arrived), Fault(FRAMING_ERROR if misframed else ILLEGAL_STATE))
+    return Fault(FRAMING_ERROR if misframed else ILLEGAL_STATE)
 
 
 def session_step(state: SessionState, arrived: Input) -> Step:
     """A fault here ends the connection: there is no session to end."""
-    return SESSION.get((state, arrived), Fault(NOT_ALLOWED))
+    return SESSION.get((state, arrived), _NOT_ALLOWED)
 
 
 def link_step(state: LinkState, arrived: Input) -> Step:
     """A fault here ends the session. Disposition names no link and never comes here."""
-    return LINK.get((state, arrived), Fault(UNATTACHED_HANDLE))
+    return LINK.get((state, arrived), _UNATTACHED)

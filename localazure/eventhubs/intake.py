@@ -22,7 +22,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -289,6 +289,9 @@ class Intake:
 
 def _run_all(steps: Sequence[Callable[[], None]]) -> None:
     """Each in order, also when one before it raises; what was raised is raised at the end."""
-    with ExitStack() as stack:
-        for step in reversed(steps):
-            stack.callback(step)
+    for index, step in enumerate(steps, 1):
+        try:
+            step()
+        except BaseException:
+            _run_all(steps[index:])
+            raise
