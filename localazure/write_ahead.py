@@ -11,12 +11,17 @@ What failed to be written is cut off at once, and its numbers are not used again
 follows a record that was written in its place. A file that begins with another mark is another version's: it is refused
 and left alone.
 
+A write is made of whole blocks: the one in which the last record ended comes first, and the last one is filled up with
+zeros. So it can go past the system's cache where there is a way (Linux, on most file systems).
+
 Gaps: as SQLite does by default, macOS is asked for `fsync`, which does not empty the drive's own cache. A disk that
 neither flushes what is written nor cuts it off may show it after a kill, though its sender was told that it failed.
 """
 
 from __future__ import annotations
 
+import errno
+import mmap
 import os
 import struct
 import zlib
@@ -29,6 +34,8 @@ from pathlib import Path
 from localazure.errors import DataDamaged
 
 SEGMENT_BYTES = 4_194_304
+BLOCK_BYTES = 4_096
+"""What writes past the cache are to be made of: no less than any disk's sector."""
 MOST_SEGMENTS = 8
 _MARK = b"rec1"
 _HEAD = struct.Struct("<4sIQI")
@@ -62,6 +69,32 @@ class _Segment:
     end: int = 0
     last_number: int = 0
 
+    def put(self, data: memoryview, position: int) -> None:
+        """Have all of it on disk. Some file systems let a file be opened and then ask for more than whole blocks.
+
+        Raises: `OSError`.
+        """
+        try:
+            self._write(data, position)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            refusing, self.file = self.file, FileIO(self.path, "r+")
+            refusing.close()
+            self._write(data, position)
+        _flush(self.file.fileno())
+
+    def cut_off(self) -> None:
+        """What is behind the end was not written, if the disk still takes that."""
+        with suppress(OSError):
+            os.ftruncate(self.file.fileno(), self.end)
+            os.fsync(self.file.fileno())
+
+    def _write(self, data: memoryview, position: int) -> None:
+        self.file.seek(position)
+        while data:
+            data = data[self.file.write(data) :]
+
 
 class WriteAhead:
     """The files `<path>0`, `<path>1`, ...; at most one caller at a time. Raises, at construction: `DataDamaged`."""
@@ -71,6 +104,7 @@ class WriteAhead:
         self._released = 0
         self._segments: list[_Segment] = []
         self._current: _Segment | None = None
+        self._room = memoryview(mmap.mmap(-1, SEGMENT_BYTES + 2 * BLOCK_BYTES))
         self._recovered: list[tuple[int, bytes]] = []
         for index in range(MOST_SEGMENTS):
             found = path.with_name(f"{path.name}{index}")
@@ -89,24 +123,26 @@ class WriteAhead:
 
         Raises: `Full`; `OSError`, after which none of them counts as written.
         """
-        pieces: list[bytes] = []
+        segment = self._room_for(sum(_HEAD_BYTES + record.size_bytes for record in records))
         number = self._next_number
+        begin = end = segment.end % BLOCK_BYTES
         for record in records:
             head = _HEAD.pack(_MARK, record.size_bytes, number, record.check)
-            pieces.append(head + _CHECK.pack(zlib.crc32(head)))
-            pieces.extend(record.parts)
+            for part in (head, _CHECK.pack(zlib.crc32(head)), *record.parts):
+                self._room[end : end + len(part)] = part
+                end += len(part)
             number += 1
-        data = b"".join(pieces)
-        segment = self._room_for(len(data))
         self._next_number = number
+        padding = -end % BLOCK_BYTES
+        self._room[end : end + padding] = bytes(padding)
         try:
-            _put(segment.file, segment.end, data)
+            segment.put(self._room[: end + padding], segment.end - begin)
         except OSError:
-            with suppress(OSError):
-                os.ftruncate(segment.file.fileno(), segment.end)
-                os.fsync(segment.file.fileno())
+            segment.cut_off()
             raise
-        segment.end += len(data)
+        rest = end % BLOCK_BYTES
+        self._room[:rest] = self._room[end - rest : end]
+        segment.end += end - begin
         segment.last_number = number - 1
         return number - 1
 
@@ -146,7 +182,7 @@ class WriteAhead:
         taken = {segment.path for segment in self._segments}
         names = (self._path.with_name(f"{self._path.name}{index}") for index in range(MOST_SEGMENTS))
         path = next(name for name in names if name not in taken)
-        segment = _Segment(path, FileIO(path, "w+"))
+        segment = _Segment(path, _open(path, "w+"))
         self._segments.append(segment)
         if os.name == "posix":
             folder = os.open(path.parent, os.O_RDONLY)
@@ -174,16 +210,14 @@ class WriteAhead:
                 break
             number, end = found, start + size_bytes
             self._recovered.append((number, record))
-        file = FileIO(path, "r+")
+        file = _open(path, "r+")
         file.truncate(end)
         os.fsync(file.fileno())
         return _Segment(path, file, end, number)
 
 
-def _put(file: FileIO, position: int, data: bytes) -> None:
-    """Have all of it on disk. Raises: `OSError`."""
-    file.seek(position)
-    view = memoryview(data)
-    while view:
-        view = view[file.write(view) :]
-    _flush(file.fileno())
+def _open(path: Path, mode: str) -> FileIO:
+    """Past the system's cache, if there is a way: a flush then finds nothing that is still to be written."""
+    with suppress(OSError, AttributeError):
+        return FileIO(path, mode, opener=lambda name, flags: os.open(name, flags | os.O_DIRECT, 0o666))
+    return FileIO(path, mode)

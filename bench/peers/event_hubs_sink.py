@@ -3,16 +3,16 @@
 It accepts any token and any link. A transfer is answered with a disposition made beforehand, a flow with transfers made
 beforehand, as many as it gives credit for. Prints its port. Run by `bench/event_hubs.py`.
 
-Given a file, it writes the bytes of a transfer there and has them on disk before it answers, looking at nothing: what
-is lost then is lost to the disk alone. The file has its full size beforehand and is written over and over, in place.
+Given a path, it has the bytes of a transfer on disk before it answers, looking at nothing, in the way that the service
+writes ahead: what is lost then is lost to the disk alone. One file is written over and over, in place.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import struct
 import sys
+from pathlib import Path
 
 from localazure.amqp import encode, performatives
 from localazure.amqp.connection import Connection
@@ -24,6 +24,7 @@ from localazure.eventhubs.messages import split, stamp
 from localazure.eventhubs.requests import read_request, write_response
 from localazure.eventhubs.sender import MAX_MESSAGE_BYTES
 from localazure.eventhubs.termini import address_of
+from localazure.write_ahead import Record, WriteAhead
 
 BODY = encode.described(0x75, encode.binary(b"x" * 1_000))
 PROPERTIES = encode.map_of(
@@ -34,28 +35,25 @@ PROPERTIES = encode.map_of(
     ]
 )
 CANNED_EVENTS = 250
-FILE_BYTES = 4_194_304
 TRANSFER_CODE = 0x14
 SETTLED = performatives.write(Disposition(True, 0x7FFFFFFF, 0x7FFFFFFF, True, ACCEPTED))
 DELIVERY_ID = struct.pack(">I", 0x7FFFFFFF)
 
 
 class Disk:
-    """A file of fixed size, written round and round."""
+    """What the service writes ahead with, and a check of nothing."""
 
-    def __init__(self, path: str) -> None:
-        self.file = os.open(path, os.O_RDWR | os.O_CREAT)
-        os.pwrite(self.file, bytes(FILE_BYTES), 0)
-        os.fsync(self.file)
-        self.position = 0
+    def __init__(self, path: Path) -> None:
+        self.ahead = WriteAhead(path)
+        self.record = Record()
 
-    def write(self, data: bytes) -> None:
-        if self.position + len(data) > FILE_BYTES:
-            self.position = 0
-        self.position += os.pwrite(self.file, data, self.position)
+    def take(self, data: bytes) -> None:
+        self.record.parts.append(data)
+        self.record.size_bytes += len(data)
 
     def flush(self) -> None:
-        getattr(os, "fdatasync", os.fsync)(self.file)
+        self.ahead.release(self.ahead.write([self.record]))
+        self.record = Record()
 
 
 class Sink(asyncio.Protocol):
@@ -132,7 +130,7 @@ class Sink(asyncio.Protocol):
     def acknowledge(self, data: bytes) -> None:
         """One canned disposition for each delivery that is complete."""
         if self.disk is not None:
-            self.disk.write(data)
+            self.disk.take(data)
         data = self.rest + data
         start = 0
         while len(data) - start >= 8:
@@ -153,7 +151,7 @@ class Sink(asyncio.Protocol):
 
 
 async def main() -> None:
-    disk = Disk(sys.argv[1]) if len(sys.argv) > 1 else None
+    disk = Disk(Path(sys.argv[1])) if len(sys.argv) > 1 else None
     server = await asyncio.get_running_loop().create_server(lambda: Sink(disk), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from io import FileIO
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,11 @@ def there(path: Path) -> list[tuple[int, bytes]]:
     return WriteAhead(path).recovered()
 
 
+def written(*records: bytes) -> int:
+    """The bytes that these records take in a file."""
+    return sum(write_ahead._HEAD_BYTES + len(one) for one in records)
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "ahead"
@@ -42,7 +48,7 @@ def test_what_was_written_is_there_after_a_kill_in_its_order(path: Path) -> None
 def test_a_torn_record_is_none_and_nothing_behind_it_is_one(path: Path, position: int) -> None:
     ahead = WriteAhead(path)
     ahead.write([record(b"whole")])
-    end = (path.parent / "ahead0").stat().st_size
+    end = written(b"whole")
     ahead.write([record(b"torn"), record(b"behind")])
     with (path.parent / "ahead0").open("r+b") as file:
         file.seek(end + position)
@@ -57,7 +63,7 @@ def test_a_torn_record_is_none_and_nothing_behind_it_is_one(path: Path, position
 
 def test_every_length_that_a_kill_can_leave_ends_with_a_whole_record(path: Path) -> None:
     WriteAhead(path).write([record(b"one"), record(b"two")])
-    whole = (path.parent / "ahead0").read_bytes()
+    whole = (path.parent / "ahead0").read_bytes()[: written(b"one", b"two")]
     for length in range(len(whole)):
         (path.parent / "ahead0").write_bytes(whole[:length])
         assert there(path) == [(1, b"one")] * (length >= len(whole) // 2)
@@ -141,6 +147,51 @@ def test_a_file_that_was_made_and_not_yet_written_is_none_of_another_version(pat
     for content in (b"", b"re", bytes(100)):
         (path.parent / "ahead0").write_bytes(content)
         assert there(path) == []
+
+
+@pytest.mark.parametrize("size_bytes", [1, 100, 4_071, 4_072, 4_073, 5_000, 8_168, 20_000])
+def test_records_follow_each_other_without_a_gap_over_the_borders_of_blocks(path: Path, size_bytes: int) -> None:
+    ahead, bodies = WriteAhead(path), [bytes((number,)) * size_bytes for number in range(1, 8)]
+    for body in bodies[:5]:
+        ahead.write([record(body)])
+    ahead.write([record(bodies[5]), record(bodies[6][: size_bytes // 2], bodies[6][size_bytes // 2 :])])
+    assert [body for _, body in there(path)] == bodies
+    assert (path.parent / "ahead0").stat().st_size == written(*bodies), "a start cuts a file off behind its last record"
+
+
+def test_behind_the_last_record_nothing_is_left_of_a_longer_write_before(path: Path) -> None:
+    ahead = WriteAhead(path)
+    ahead.write([record(b"x" * 20_000)])
+    ahead.write([record(b"y" * 2_000)])
+    content = (path.parent / "ahead0").read_bytes()
+    assert content[written(b"x" * 20_000, b"y" * 2_000) :].strip(b"\0") == b""
+
+
+@pytest.mark.parametrize("refuses", ["to open", "to write"])
+def test_where_the_cache_cannot_be_passed_by_it_is_used(
+    path: Path, monkeypatch: pytest.MonkeyPatch, refuses: str
+) -> None:
+    real_open, direct = os.open, 1 << 30
+
+    class Misaligned(FileIO):
+        def write(self, data: object) -> int:
+            raise OSError(22, os.strerror(22))
+
+    def opened(name: str, flags: int, mode: int = 0o777) -> int:
+        if flags & direct and refuses == "to open":
+            raise OSError(22, os.strerror(22))
+        return real_open(name, flags & ~direct, mode)
+
+    def file(name: Path, mode: str, **options: object) -> FileIO:
+        return (Misaligned if options and refuses == "to write" else FileIO)(name, mode, **options)
+
+    monkeypatch.setattr(write_ahead.os, "O_DIRECT", direct, raising=False)
+    monkeypatch.setattr(write_ahead.os, "open", opened)
+    monkeypatch.setattr(write_ahead, "FileIO", file)
+    ahead = WriteAhead(path)
+    ahead.write([record(b"one")])
+    ahead.write([record(b"two")])
+    assert there(path) == [(1, b"one"), (2, b"two")]
 
 
 def test_closed_it_leaves_only_what_is_nowhere_else(path: Path) -> None:
