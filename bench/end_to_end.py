@@ -4,6 +4,10 @@
 `If-Version-At-Least`; the time is from the 2xx received to the answer received. Command side, relay, projector, query
 side, monitor and embedded Azure are a process each, as they would be deployed; the callers are this one. The SDK's
 floor is the same hub, asked by the SDK alone: from the acknowledgement of one event to its arrival at a consumer.
+
+Where the machine does not carry the load within the goals, its figures are told all the same, with the processor time
+that each process takes for one order; then the load is lowered step by step until the goals are met, and that rate is a
+figure too. A load that was not carried at all ends with `Missed` after its figures.
 """
 
 from __future__ import annotations
@@ -17,8 +21,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import chain
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -40,7 +46,7 @@ from labkit.lag_monitoring.alerting import Alerter
 from labkit.lag_monitoring.alerts import Alerts, Rule
 from labkit.lag_monitoring.history import LagHistory
 from labkit.lag_monitoring.measures import LagSample, OutboxLag, PartitionLag, percentile
-from labkit.lag_monitoring.monitor import LagMonitor
+from labkit.lag_monitoring.monitor import INTERVAL_SECONDS, LagMonitor
 from labkit.projections.parking import ParkingLane
 from labkit.projections.projector import Projector
 from labkit.projections.query_container import QueryContainer
@@ -56,8 +62,12 @@ from labkit.write_model.handler import CommandHandler, Context
 from labkit.write_model.orders import CreateOrder
 
 ROWS = 10 * ORDERS_PER_DAY
-PER_S, SECONDS, WARM_UP_S = 50.0, 20.0, 3.0
+RATES_PER_S, SECONDS, WARM_UP_S = (50.0, 40.0, 30.0, 20.0, 10.0), 20.0, 3.0
+"""The first is the load of the goals; the others are tried in turn until one meets them."""
+GOALS_MS = {0.5: 250.0, 0.99: 700.0}
+"""Of 2xx received to the waiting GET answered: share of the orders -> at most."""
 FLOOR_EVENTS, ALERTS, SPANS = 60, 60, 200_000
+FLOOR = "one event, acknowledged to received, by the SDK"
 LANES, LATEST_S = 96, 1.0
 """Callers at a time (the query API lets 100 wait), and how late one may begin before the load counts as missed."""
 COMMIT_INTERVAL_SECONDS, UPKEEP = 0.02, Upkeep(every_commits=10)
@@ -65,17 +75,18 @@ COMMIT_INTERVAL_SECONDS, UPKEEP = 0.02, Upkeep(every_commits=10)
 PATIENCE_SECONDS = 60.0
 
 
-def new_orders(lab: Lab) -> Any:
+def new_orders(lab: Lab, load: str) -> Any:
     """Without end; the customer is one of fifty."""
     number = 0
     while True:
         number += 1
-        name = f"order-{datetime.now(UTC):%Y%m%d}-{lab.name}-{number:05}"
+        name = f"order-{datetime.now(UTC):%Y%m%d}-{lab.name}-{load}-{number:05}"
         yield CreateOrder(name, f"customer-{number % 50:04}", ()), Context(name)
 
 
 def ordered(http: httpx.Client, write: str, read: str, command: CreateOrder, context: Context) -> float:
-    """Seconds from the 2xx to the answer that shows the write. Raises: `Missed`."""
+    """Seconds from the 2xx to the answer that shows the write, asked again when the API says that it has waited long
+    enough (504). Raises: `Missed`."""
     items = [{"productId": "tea", "quantity": 2, "unitPrice": "12.50"}]
     body = {"orderId": command.order_id, "customerId": command.customer_id, "items": items}
     accepted = http.post(f"{write}/orders", json=body, headers={"Idempotency-Key": context.idempotency_key})
@@ -83,7 +94,10 @@ def ordered(http: httpx.Client, write: str, read: str, command: CreateOrder, con
     if accepted.status_code != 201:
         raise Missed(f"a command was answered {accepted.status_code}: {accepted.text[:200]}")
     token = accepted.headers["Version-Token"]
-    shown = http.get(f"{read}/orders/{command.order_id}", headers={"If-Version-At-Least": token})
+    while True:
+        shown = http.get(f"{read}/orders/{command.order_id}", headers={"If-Version-At-Least": token})
+        if shown.status_code != 504 or time.perf_counter() - began > PATIENCE_SECONDS:
+            break
     if shown.status_code != 200:
         raise Missed(f"a question was answered {shown.status_code}: {shown.text[:200]}")
     return time.perf_counter() - began
@@ -127,7 +141,7 @@ def projector(lab: Lab, tables: str) -> Iterator[str]:
 
 @contextmanager
 def monitor(lab: Lab, tables: str) -> Iterator[str]:
-    """Watches as by default, once a second, and writes its samples to a table."""
+    """Watches as by default, and writes its samples to a table."""
     containers = [lab.container(name, "monitor") for name in ("write-model", "relay-state", "parked-events")]
     consumer = partial(lab.async_consumer, "monitor", "monitor")
     worker = LagMonitor(consumer, ReadStore(tables, read_only=True), *containers, history=LagHistory(tables))
@@ -136,7 +150,7 @@ def monitor(lab: Lab, tables: str) -> Iterator[str]:
     yield ""
     worker.stop()
     must_be_well(worker)
-    if worker.failures or len(worker.samples) < (WARM_UP_S + SECONDS) / 3:
+    if worker.failures or len(worker.samples) < (WARM_UP_S + SECONDS) / (3 * INTERVAL_SECONDS):
         raise Missed(f"the monitor took {len(worker.samples)} samples, and {worker.failures} failed")
 
 
@@ -217,25 +231,50 @@ def when_the_first_is_seen(ask: Callable[[], object]) -> None:
                 raise
 
 
-def visible(lab: Lab, tables: str) -> tuple[list[Sent], dict[str, float]]:
-    """What became of each command, and for each process its CPU seconds over wall seconds."""
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What became of the orders of one load."""
+
+    per_s: float
+    sent: list[Sent]
+    cpu_shares: dict[str, float]
+    """Of each process: CPU seconds over wall seconds."""
+    wall_s: float
+
+    def wait_ms(self, share: float) -> float:
+        return 1000 * percentile((one.outcome for one in self.sent), share)  # type: ignore[misc]
+
+    @property
+    def late_s(self) -> float:
+        """So long after it was due one command of a hundred began, at least."""
+        return percentile((one.began_s - one.due_s for one in self.sent), 0.99)
+
+    @property
+    def meets_the_goals(self) -> bool:
+        return self.late_s <= LATEST_S and all(self.wait_ms(share) <= most for share, most in GOALS_MS.items())
+
+    def cpu_ms_per_order(self, role: str) -> float:
+        return 1000 * self.cpu_shares[role] * self.wall_s / len(self.sent)
+
+
+def visible(lab: Lab, tables: str, per_s: float) -> Load:
     running = embedded_status(Path(os.environ[DATA_DIR]))
     assert running is not None
     server = psutil.Process(running.pid)
-    commands = new_orders(lab)
+    commands = new_orders(lab, f"{per_s:.0f}")
     with Cast(lab, tables) as cast, httpx.Client(trust_env=False, timeout=PATIENCE_SECONDS) as http:
         ask = partial(ordered, http, cast.urls["command side"], cast.urls["query side"])
         when_the_first_is_seen(lambda: ask(*next(commands)))
-        drive(commands, due_seconds(steady(PER_S), WARM_UP_S), ask, lanes=LANES)
+        drive(commands, due_seconds(steady(per_s), WARM_UP_S), ask, lanes=LANES)
 
         def cpu() -> dict[str, float]:
             azure, here = server.cpu_times(), {"callers": time.process_time()}
             return cast.cpu_seconds() | {"embedded Azure": azure.user + azure.system} | here
 
         before, began = cpu(), time.monotonic()
-        sent = drive(commands, due_seconds(steady(PER_S), SECONDS), ask, lanes=LANES)
+        sent = drive(commands, due_seconds(steady(per_s), SECONDS), ask, lanes=LANES)
         after, wall = cpu(), time.monotonic() - began
-    return sent, {role: (seconds - before[role]) / wall for role, seconds in after.items()}
+    return Load(per_s, sent, {role: (seconds - before[role]) / wall for role, seconds in after.items()}, wall)
 
 
 def sdk_floor(lab: Lab) -> list[float]:
@@ -315,40 +354,43 @@ def untraced_us() -> float:
     return 1e6 * (2 * middle - began - time.perf_counter()) / SPANS
 
 
-def measured() -> list[Figure]:
+def figures_of(load: Load) -> Iterator[Figure]:
+    over = (
+        f"{len(load.sent)} orders at {load.per_s:.0f}/s, tables of {ROWS:,}; 2xx received to the waiting GET answered"
+    )
+    yield Figure("visible_p50_ms", load.wait_ms(0.5), "ms", over)
+    yield Figure("visible_p99_ms", load.wait_ms(0.99), "ms", over)
+    yield Figure("late_start_p99_s", load.late_s, "s", "a command began so long after it was due")
+    watched = f"CPU over wall of a process that samples every {INTERVAL_SECONDS:g} s under this load"
+    yield Figure("monitor_overhead_share", load.cpu_shares["monitor"], "share", watched)
+    for role in load.cpu_shares:
+        name, told = role.replace(" ", "_").lower(), "processor time of its process for one order"
+        yield Figure(f"{name}_cpu_ms", load.cpu_ms_per_order(role), "ms", told)
+    every, told = sum(map(load.cpu_ms_per_order, load.cpu_shares)), f"of all of them; {os.cpu_count()} processors"
+    yield Figure("all_cpu_ms", every, "ms", told)
+
+
+def measured() -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         os.environ[DATA_DIR] = folder
         try:
             with open_lab("05") as lab:
                 tables = copied(seeded(ROWS), Path(lab.tables_url)).root_url
-                sent, shares = visible(lab, tables)
-                floor = sdk_floor(lab)
-                alerts = alert_to_webhook(lab)
+                load = visible(lab, tables, RATES_PER_S[0])
+                yield from figures_of(load)
+                lower = (visible(lab, tables, per_s) for per_s in RATES_PER_S[1:])
+                met = next((one for one in chain([load], lower) if one.meets_the_goals), None)
+                if met:
+                    waits = f"p50 {met.wait_ms(0.5):.0f} ms, p99 {met.wait_ms(0.99):.0f} ms"
+                    yield Figure("goals_met_at_per_s", met.per_s, "1/s", f"{waits}; of {RATES_PER_S}")
+                yield Figure("sdk_floor_p50_ms", 1000 * statistics.median(sdk_floor(lab)), "ms", FLOOR)
+                slowest = 1000 * percentile(alert_to_webhook(lab), 0.99)
+                yield Figure("alert_to_webhook_p99_ms", slowest, "ms", "sample observed to webhook called")
+                yield Figure("untraced_span_us", untraced_us(), "us", f"a span while traces are off, of {SPANS:,}")
+                if load.late_s > LATEST_S:
+                    raise Missed(f"at {load.per_s:.0f}/s one command of 100 began {load.late_s:.1f} s after it was due")
         finally:
             stop_embedded(Path(folder))
-    waits: list[float] = [one.outcome for one in sent]  # type: ignore[misc]
-    late = percentile([one.began_s - one.due_s for one in sent], 0.99)
-    if late > LATEST_S:
-        raise Missed(
-            f"of 100 commands one began {late:.1f} s after it was due; answers took {percentile(waits, 0.5):.1f} s"
-        )
-    over = f"{len(waits)} orders at {PER_S:.0f}/s, tables of {ROWS:,}; 2xx received to the waiting GET answered"
-    watched = "CPU over wall of a process that samples once a second under this load"
-    return [
-        Figure("visible_p50_ms", 1000 * percentile(waits, 0.5), "ms", over),
-        Figure("visible_p99_ms", 1000 * percentile(waits, 0.99), "ms", over),
-        Figure(
-            "sdk_floor_p50_ms", 1000 * statistics.median(floor), "ms", "one event, acknowledged to received, by the SDK"
-        ),
-        Figure("late_start_p99_s", late, "s", "a command began so long after it was due"),
-        Figure("monitor_overhead_share", shares.pop("monitor"), "share", watched),
-        *(
-            Figure(f"{role.replace(' ', '_').lower()}_cpu_share", share, "share", "CPU over wall of its process")
-            for role, share in shares.items()
-        ),
-        Figure("untraced_span_us", untraced_us(), "us", f"a span while traces are off, mean of {SPANS:,}"),
-        Figure("alert_to_webhook_p99_ms", 1000 * percentile(alerts, 0.99), "ms", "sample observed to webhook called"),
-    ]
 
 
 if __name__ == "__main__":

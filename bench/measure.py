@@ -3,7 +3,7 @@
 Two things are compared by pairs, interleaved (a b, b a, a b, ...), at least `PAIRS_AT_LEAST` of them, and by the
 median of the ratios within pairs: a machine that slows down slows both halves of a pair. A figure is a value, its unit
 and the method in a sentence; `--json FILE` writes them all. A measurement that had errors, or did not get through its
-load, raises `Missed`: exit code 1 and no figures.
+load, raises `Missed`: exit code 1, after the figures that it had given before.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PAIRS_AT_LEAST = 7
 
 
 class Missed(Exception):
-    """The load was not carried, or not without errors: there is nothing to report."""
+    """The load was not carried, or not without errors: what was to follow has no figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +85,14 @@ def main(measure: Callable[..., Iterable[Figure]], *, parts: Sequence[str] = ())
         parser.add_argument("--part", action="append", choices=parts, dest="parts", help="this one alone; repeatable")
     options = vars(parser.parse_args())
     file = options.pop("json")
+    rows: list[Figure] = []
+    failed = 0
     try:
-        report(measure(**options | ({"parts": options["parts"] or parts} if parts else {})), file)
+        for row in measure(**options | ({"parts": options["parts"] or parts} if parts else {})):
+            rows.append(row)  # one by one: what came before a miss counts
     except Missed as missed:
         print(f"Missed: {missed}", file=sys.stderr)
-        return 1
-    return 0
+        failed = 1
+    if rows:
+        report(rows, file)
+    return failed

@@ -187,7 +187,9 @@ def _recorded(delta: DeltaTable, app: str) -> int:
 
 def _committed_at(delta: DeltaTable, before: TableVersion | None) -> dt.datetime:
     """When rows were committed last. Upkeep may have taken that commit from the log: then what was known before."""
-    commits = delta.history(LAST_COMMITS)
+    commits = delta.history(1)
+    if commits and commits[0].get("operation") in UPKEEP:  # seldom, and each entry of the log is a file to be read
+        commits = delta.history(LAST_COMMITS)
     if not commits:
         raise TableNotFoundError("the log has been deleted since")
     of_rows = [commit for commit in commits if commit.get("operation") not in UPKEEP]
