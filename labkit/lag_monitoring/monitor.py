@@ -36,7 +36,8 @@ from labkit.projections.read_store import ReadStore
 
 log = logging.getLogger(__name__)
 
-INTERVAL_SECONDS = 1.0
+INTERVAL_SECONDS = 10.0
+"""A sample takes some 60 ms of processor time, and alerts are about a minute. Who looks closer says so."""
 RECONNECT_SECONDS = 1.0
 APPEND_SECONDS = 10.0
 """So often the samples taken meanwhile go to the table, in one commit."""

@@ -5,8 +5,9 @@ moving the relay. Refuses to know what the figures mean (`measures`).
 
 The hub is read through a consumer group of the monitor's own. In each hub partition in which something was unapplied, a
 receiver stands in front of the first event that is not applied and holds it; it moves on when a sample finds that event
-applied. So the hub is read a second time, with Event Hubs' egress to match, but hardly ahead of the projector. While it
-is held, and while nothing is unapplied, it costs next to nothing.
+applied, past the few events in between. Where many were applied since the last sample, it is closed, and another one is
+opened behind them: so the hub is not read a second time. While it is held, and while nothing is unapplied, it costs
+next to nothing.
 
 The outbox is what the change feed holds behind the relays' saved continuations. Nothing is written.
 """
@@ -42,6 +43,8 @@ LOOK_SECONDS = 0.02
 """After so long without events the SDK calls all the same, and so can be held."""
 RECEIVE_SECONDS = 0.5
 """How long the SDK waits for the next frame on a connection before it looks up, or notices that it is to end."""
+FAR_EVENTS = 50
+"""To let so many pass takes as much processor time as to open another receiver, and the hub's egress beside."""
 COUNT_AT_MOST = 10_000
 """A longer outbox is reported as at least this long."""
 PAGE_DOCUMENTS = 1_000
@@ -97,7 +100,9 @@ class Peek:
 
     async def let_pass(self, applied: int) -> None:
         """What is applied need not be held."""
-        if applied < self._let_go:  # the read models went back, to a folder of before
+        if (
+            not self._let_go <= applied <= self._read + FAR_EVENTS
+        ):  # or the read models went back, to a folder of before
             await self.close()
         async with self._changed:
             self._applied = applied

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from labkit.lag_monitoring import sources
-from labkit.lag_monitoring.sources import Peek
+from labkit.lag_monitoring.sources import FAR_EVENTS, Peek
 
 AT = datetime(2026, 1, 5, 9, tzinfo=UTC)
 
@@ -53,12 +53,19 @@ def test_of_several_events_in_hand_the_first_that_is_not_applied_tells_the_age()
     asyncio.run(look())
 
 
-def test_what_was_applied_meanwhile_is_let_pass_and_the_next_one_found() -> None:
+@pytest.mark.parametrize(
+    ("applied", "opened_at"), [(FAR_EVENTS, ["-1"]), (FAR_EVENTS + 1, ["-1", FAR_EVENTS + 1])], ids=["few", "many"]
+)
+def test_few_events_that_were_applied_meanwhile_are_let_pass_and_many_are_not_read(
+    applied: int, opened_at: list[object]
+) -> None:
     async def look() -> None:
-        peek = peek_at(Hub(*([number] for number in range(1_000))))
+        hub = Hub(*([number] for number in range(1_000)))
+        peek = peek_at(hub)
         assert await peek.after(-1) == taken_at(0)
-        await peek.let_pass(700)
-        assert await peek.after(900) == taken_at(901)
+        await peek.let_pass(applied)
+        assert await peek.after(applied) == taken_at(applied + 1)
+        assert hub.begun_at == opened_at
         await peek.close()
 
     asyncio.run(look())
