@@ -152,11 +152,10 @@ routes = APIRouter(dependencies=[Depends(each_once)])
 @routes.get("/orders/{id}", responses=gives(forms.Order, 404))
 async def order(request: Request, order_id: OrderInPath, asked: Nothing, conditions: If) -> Response:
     """One order. Only the files of the day in its id are looked at."""
-    kept: Kept = request.app.state.kept
 
     def ask() -> Found:
         try:
-            answer = kept.answer(questions.order_of_day(order_id))
+            answer: Answer = request.app.state.kept.answer(questions.order_of_day(order_id))
         except ValueError:
             raise Problem("not-found", "No calendar has the day in this id.", status=404) from None
         if not answer.rows.num_rows:
@@ -171,13 +170,11 @@ async def order(request: Request, order_id: OrderInPath, asked: Nothing, conditi
 @routes.get("/orders", responses=gives(forms.Orders))
 async def orders(request: Request, asked: Annotated[forms.OrdersOfDays, Query()], conditions: If) -> Response:
     """The orders of these days by id, a page at a time."""
-    kept: Kept = request.app.state.kept
 
     def ask() -> Found:
-        question = questions.orders_between(
-            asked.first, asked.last, asked.status, after=asked.page or "", page_size=asked.size
-        )
-        answer = kept.answer(question)
+        days, after = (asked.first, asked.last), asked.page or ""
+        question = questions.orders_between(*days, asked.status, after=after, page_size=asked.size)
+        answer: Answer = request.app.state.kept.answer(question)
         return Found(answer, *a_page("/orders", shown(answer), asked))
 
     return await answered(request, conditions, request.app.state.waiting.in_tables, ask)
@@ -202,10 +199,9 @@ async def orders_of_customer(
 @routes.get("/metrics/daily", responses=gives(forms.Figures))
 async def daily_metrics(request: Request, asked: Annotated[forms.OfDays, Query()], conditions: If) -> Response:
     """The figures of these days, from the derived table."""
-    kept: Kept = request.app.state.kept
 
     def ask() -> Found:
-        answer = kept.answer(questions.derived_daily_metrics(asked.first, asked.last))
+        answer: Answer = request.app.state.kept.answer(questions.derived_daily_metrics(asked.first, asked.last))
         return Found(answer, {"days": shown(answer)})
 
     return await answered(request, conditions, request.app.state.waiting.in_figures, ask)
@@ -230,7 +226,7 @@ def query_app(
     """The query side as an ASGI app. `hub`: the name under which the query container keeps how far it has come."""
     description = "Questions to the read models. Each answer says how old it may be."
     api = new_api("Orders, query side", description, REFUSED)
-    api.state.synapse, api.state.query_container, api.state.hub = synapse, query_container, hub
+    api.state.query_container, api.state.hub = query_container, hub
     api.state.kept = Kept(synapse)
     api.state.waiting = waiting.Waiting(wait_at_most_seconds, synapse)
     again = {"Retry-After": str(RETRY_AFTER_SECONDS)}

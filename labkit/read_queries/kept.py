@@ -50,8 +50,7 @@ class Kept:
 
     def answer(self, question: Question) -> Answer:
         """As `question.answer` would. Raises: as that does."""
-        part = question.part
-        if part is None:
+        if (part := question.part) is None:
             return question.answer(self._synapse)
         tables = self._synapse.tables_of(part.of.tsql)
         whole = self._noted(part.of, tables)
@@ -69,10 +68,8 @@ class Kept:
         files = {name: table.chosen(asked.days) for name, table in tables.items()}
         key = (asked.tsql, *asked.parameters.values())
         with self._lock:
-            whole = self._wholes.pop(key, None)
-            if whole is None or whole.files != files:
-                whole = Whole(files)
-            self._wholes[key] = whole
+            known = self._wholes.pop(key, None)
+            self._wholes[key] = whole = known if known and known.files == files else Whole(files)
             if len(self._wholes) > WHOLES_AT_MOST:
                 self._wholes.popitem(last=False)
             whole.asked += 1

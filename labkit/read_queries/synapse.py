@@ -131,11 +131,8 @@ class Synapse(AbstractContextManager["Synapse"]):
         Raises: `OutsideSubset` for T-SQL outside the subset; `TableMissing` before a projector has made the tables.
         """
         question = self._question(tsql, frozenset(waive))
-
-        def found() -> Answer:
-            return self._run(question, self.tables.now(question.tables), dict(parameters or {}), days)
-
-        return self._again(found)
+        given = dict(parameters or {})
+        return self._again(lambda: self._run(question, self.tables.now(question.tables), given, days))
 
     def tables_of(self, tsql: str) -> dict[str, TableVersion]:
         """The newest version of each table that this text reads. Raises: as `answer`."""

@@ -11,12 +11,14 @@ Source: docs.delta.io.
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import re
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -144,6 +146,13 @@ class Tables:
         return table
 
     def _looked_at(self, name: str, delta: DeltaTable, before: TableVersion | None) -> TableVersion:
+        noted = _noted(f"{self._in_use}/{name}", before.version, int(delta.version())) if before else None
+        told = {action["txn"]["appId"]: action["txn"]["version"] for action in noted or () if "txn" in action}
+        apps = {part: f"{name}/{self._hub.name}/{part}" for part in self._hub.partition_ids}
+        positions = {
+            part: _recorded(delta, app) if before is None or noted is None else told.get(app, before.positions[part])
+            for part, app in apps.items()
+        }
         files = [unquote(file) for file in delta.file_uris()]
         of_day: dict[str, list[str]] = {}
         for file in files:
@@ -162,19 +171,32 @@ class Tables:
             of_day,
             by,
             any(column not in added.column_names or added[column].null_count > 0 for column in counts),
-            {part: _recorded(delta, f"{name}/{self._hub.name}/{part}") for part in self._hub.partition_ids},
-            _committed_at(delta, before),
+            positions,
+            _committed_at(delta, before, noted),
             dict(zip(files, added["num_records"].to_pylist(), strict=True)),
             _entry(f"{self._in_use}/{name}", int(delta.version())),
             delta.to_pyarrow_dataset() if at_url and files else None,
         )
 
 
+def _noted(url: str, after: int, last: int) -> list[dict[str, Any]] | None:
+    """What the log's entries after this version say beside files; None if one is not there, as of any table at a URL.
+
+    These are small, and delta-rs reads the log from its last checkpoint for each number that it is asked for.
+    Source: the protocol of Delta Lake, "Delta Log Entries".
+    """
+    said: list[dict[str, Any]] = []
+    with suppress(OSError):
+        for version in range(after + 1, last + 1):
+            lines = Path(url, "_delta_log", f"{version:020}.json").read_bytes().splitlines()
+            said += [json.loads(line) for line in lines if not line.startswith((b'{"add"', b'{"remove"'))]
+        return said
+    return None
+
+
 def _entry(url: str, version: int) -> tuple[int, int] | None:
     """The mark of this version's entry in the log of a table in a folder; None if it has gone into a checkpoint."""
-    if pointer.is_url(url):
-        return None
-    with suppress(FileNotFoundError):
+    with suppress(OSError):  # as at a URL
         entry = os.stat(os.path.join(url, "_delta_log", f"{version:020}.json"))
         return entry.st_mtime_ns, entry.st_size
     return None
@@ -185,11 +207,10 @@ def _recorded(delta: DeltaTable, app: str) -> int:
     return NOTHING if number is None else int(number)
 
 
-def _committed_at(delta: DeltaTable, before: TableVersion | None) -> dt.datetime:
+def _committed_at(delta: DeltaTable, before: TableVersion | None, noted: list[dict[str, Any]] | None) -> dt.datetime:
     """When rows were committed last. Upkeep may have taken that commit from the log: then what was known before."""
-    commits = delta.history(1)
-    if commits and commits[0].get("operation") in UPKEEP:  # seldom, and each entry of the log is a file to be read
-        commits = delta.history(LAST_COMMITS)
+    seen = [action["commitInfo"] for action in reversed(noted or ()) if "commitInfo" in action]
+    commits = seen or delta.history(LAST_COMMITS)
     if not commits:
         raise TableNotFoundError("the log has been deleted since")
     of_rows = [commit for commit in commits if commit.get("operation") not in UPKEEP]

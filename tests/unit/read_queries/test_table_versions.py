@@ -17,7 +17,7 @@ from labkit.projections.tables import CUSTOMERS, ORDERS
 from labkit.projections.upkeep import Upkeep, keep
 from labkit.read_queries import questions, texts
 from labkit.read_queries.sources import COPIES, Held
-from labkit.read_queries.synapse import Synapse, TableMissing
+from labkit.read_queries.synapse import Hub, Synapse, TableMissing
 
 NAMES = "SELECT order_id, customer_name FROM dbo.vw_order_summary ORDER BY order_id"
 
@@ -125,6 +125,34 @@ def test_a_table_at_a_url_is_looked_at_each_time(tables: Any) -> None:
         assert len(names(by_url)) == 1
         store.write([store.an_order("b")])
         assert len(names(by_url)) == 2
+
+
+@pytest.mark.parametrize("cleaned", [False, True])
+def test_who_followed_the_log_tells_the_same_positions_and_age_as_who_reads_it_anew(
+    cleaned: bool, tables: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = Hub("hub", ["0", "1"])
+    asked = []
+    number_of = DeltaTable.transaction_version
+    monkeypatch.setattr(
+        DeltaTable, "transaction_version", lambda table, app: asked.append(app) or number_of(table, app)
+    )
+    with Synapse(str(tables.folder), hub=hub) as followed:
+        for commits in (1, 1, 3):
+            for number in range(commits):
+                tables.write([tables.an_order(f"{number}", version=commits + number)])
+                if cleaned:
+                    keep(tables.store, Upkeep(retention_seconds=0))
+            answer = followed.answer(NAMES)
+            followed_asked, asked[:] = len(asked), []
+            with Synapse(str(tables.folder), hub=hub) as anew:
+                expected = anew.answer(NAMES)
+            assert (answer.versions, answer.positions, answer.as_of) == (
+                expected.versions, expected.positions, expected.as_of,
+            )  # fmt: skip
+            asked.clear()
+    assert answer.positions["orders"] == {"0": 5, "1": -1}
+    assert bool(followed_asked) == cleaned
 
 
 def test_a_small_table_is_copied_once_for_its_files_and_a_commit_of_positions_alone_copies_nothing(
