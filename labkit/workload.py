@@ -140,7 +140,6 @@ class Sent:
     command: Command
     due_s: float
     began_s: float
-    ended_s: float
     outcome: object
 
 
@@ -159,7 +158,7 @@ def drive(
     def send(command: Command, context: Context, due_s: float) -> Sent:
         begun = time.monotonic()
         outcome = carry_out(command, context)
-        return Sent(command, due_s, begun - began, time.monotonic() - began, outcome)
+        return Sent(command, due_s, begun - began, outcome)
 
     with ExitStack() as stack:
         pools = [stack.enter_context(ThreadPoolExecutor(1, f"lane-{number}")) for number in range(lanes)]

@@ -27,20 +27,11 @@ from deltalake import DeltaTable, Schema
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
 from labkit.errors import LabError
-from labkit.projections import pointer
+from labkit.projections import pointer, tables
 from labkit.projections.folds import NOTHING
 from labkit.projections.handles import Handle
 from labkit.projections.rows import CustomerRow, OrderRow, Row, daily_metrics, from_arrow, order_day, to_arrow
-from labkit.projections.tables import (
-    CUSTOMERS,
-    DAILY_ORDER_METRICS,
-    ORDERS,
-    READ_MODELS,
-    ReadModel,
-    is_newest,
-    reading,
-    writing,
-)
+from labkit.projections.tables import CUSTOMERS, DAILY_ORDER_METRICS, ORDERS, READ_MODELS, ReadModel, reading, writing
 
 T = TypeVar("T")
 CONFLICT_RETRIES = 20
@@ -131,7 +122,7 @@ class ReadStore:
         with reading(self.url(model)):
             if model.name not in handles:
                 handles[model.name] = Handle(model, DeltaTable(self.url(model), storage_options=self.options))
-            elif latest and not is_newest(self.url(model), handles[model.name].table.version()):
+            elif latest and not tables.is_newest(self.url(model), handles[model.name].table.version()):
                 handles[model.name].table.update_incremental()
         return handles[model.name]
 

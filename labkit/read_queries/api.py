@@ -152,10 +152,15 @@ routes = APIRouter(dependencies=[Depends(each_once)])
 @routes.get("/orders/{id}", responses=gives(forms.Order, 404))
 async def order(request: Request, order_id: OrderInPath, asked: Nothing, conditions: If) -> Response:
     """One order. Only the files of the day in its id are looked at."""
+    seen: list[Answer] = []
+
+    async def arrival(aggregate_id: str, version: int) -> None:
+        answer = await request.app.state.waiting.in_tables(aggregate_id, version)
+        seen.extend([answer] if aggregate_id == order_id else [])
 
     def ask() -> Found:
         try:
-            answer: Answer = request.app.state.kept.answer(questions.order_of_day(order_id))
+            answer = seen[0] if seen else request.app.state.kept.answer(questions.order_of_day(order_id))
         except ValueError:
             raise Problem("not-found", "No calendar has the day in this id.", status=404) from None
         if not answer.rows.num_rows:
@@ -164,7 +169,7 @@ async def order(request: Request, order_id: OrderInPath, asked: Nothing, conditi
         etag = str(row["version"]) if row["customerName"] is not None else f"{row['version']}.0"
         return Found(answer, row, etag, {"Version-Token": f"{order_id}@{row['version']}"})
 
-    return await answered(request, conditions, request.app.state.waiting.in_tables, ask)
+    return await answered(request, conditions, arrival, ask)
 
 
 @routes.get("/orders", responses=gives(forms.Orders))

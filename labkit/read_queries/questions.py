@@ -86,16 +86,16 @@ DERIVED_METRICS = """OPENROWSET(BULK 'daily_order_metrics/', DATA_SOURCE = 'read
         distinct_customers BIGINT
     ) AS m"""
 
-VERSIONS = """
-SELECT t.{key} AS id, t.version
-FROM OPENROWSET(BULK '{table}/', DATA_SOURCE = 'read_store', FORMAT = 'DELTA')
-    WITH ({key} VARCHAR(128) COLLATE Latin1_General_100_BIN2_UTF8, version BIGINT{day}) AS t
-WHERE t.{key} IN ({ids})
+CUSTOMERS = """
+SELECT c.customer_id, c.version
+FROM OPENROWSET(BULK 'customers/', DATA_SOURCE = 'read_store', FORMAT = 'DELTA')
+    WITH (customer_id VARCHAR(128) COLLATE Latin1_General_100_BIN2_UTF8, version BIGINT) AS c
+WHERE c.customer_id IN ({ids})
 """
 
 
-def versions_of(aggregate_ids: Collection[str]) -> Question:
-    """The versions that a table shows of these customers, or of these orders of one day; for who waits for a write.
+def shown_of(aggregate_ids: Collection[str]) -> Question:
+    """What is shown of these customers, or of these orders of one day: who first, then at least the version.
 
     Of texts there are few, so that each is translated once: ids are repeated up to a power of two.
     Raises: `ValueError` for orders whose day is in no calendar.
@@ -105,10 +105,9 @@ def versions_of(aggregate_ids: Collection[str]) -> Question:
     parameters: dict[str, object] = {f"id{number}": one for number, one in enumerate(ids)}
     listed = ", ".join(f"@{name}" for name in parameters)
     if CUSTOMER_ID.fullmatch(ids[0]):
-        return Question(VERSIONS.format(key="customer_id", table="customers", day="", ids=listed), parameters)
-    day = order_day(ids[0])
-    text = VERSIONS.format(key="order_id", table="orders", day=", created_day DATE", ids=listed)
-    return Question(text + "AND t.created_day = @day", parameters | {"day": day}, (day, day))
+        return Question(CUSTOMERS.format(ids=listed), parameters)
+    day, where = order_day(ids[0]), f"WHERE created_day = @day AND order_id IN ({listed})"
+    return Question(SUMMARY + where, parameters | {"day": day}, (day, day))
 
 
 def order_summary(order_id: str) -> Question:

@@ -14,7 +14,7 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from functools import partial
+from dataclasses import replace
 from typing import Final
 
 from starlette.concurrency import run_in_threadpool
@@ -24,7 +24,7 @@ from labkit.problems import RETRY_AFTER_SECONDS, Problem
 from labkit.projections.query_container import QueryContainer
 from labkit.projections.tables import CUSTOMERS, DAILY_ORDER_METRICS, ORDERS
 from labkit.read_queries import questions
-from labkit.read_queries.synapse import Synapse
+from labkit.read_queries.synapse import Answer, Synapse
 from labkit.read_queries.tables import TableVersion
 
 WAIT_AT_MOST_SECONDS: Final = 5.0
@@ -38,7 +38,7 @@ TOKEN: Final = re.compile(rf"(?:{ORDER_ID.pattern}|{CUSTOMER_ID.pattern})@[1-9][
 
 Wanted = tuple[str, int]
 """Aggregate id and version: what a token names."""
-Arrival = Callable[[str, int], Awaitable[None]]
+Arrival = Callable[[str, int], Awaitable[object]]
 """Returns once the read model shows that version of the aggregate or a later one."""
 
 
@@ -50,7 +50,7 @@ class Waiting:
         self._synapse = synapse
         self._how_many = 0
         self._wanted: set[Wanted] = set()
-        self._look: asyncio.Task[set[Wanted]] | None = None
+        self._look: asyncio.Task[dict[Wanted, Answer]] | None = None
         self._next_look = 0.0
         self._asked: dict[Wanted, TableVersion] = {}
         """Who was looked for last, and in which versions of the tables."""
@@ -72,15 +72,16 @@ class Waiting:
         finally:
             self._how_many -= 1
 
-    async def in_tables(self, aggregate_id: str, version: int) -> None:
-        """An `Arrival` in the table of this aggregate."""
+    async def in_tables(self, aggregate_id: str, version: int) -> Answer:
+        """An `Arrival` in the table of this aggregate, and what is shown of it."""
         day_of(aggregate_id)
-        shown: set[Wanted] = set()
+        shown: dict[Wanted, Answer] = {}
         while (aggregate_id, version) not in shown:
             self._wanted.add((aggregate_id, version))
             if self._look is None or self._look.done():
                 self._look = asyncio.create_task(self._looked())
             shown = await asyncio.shield(self._look)  # who came while it was taken joins the next one
+        return shown[aggregate_id, version]
 
     async def in_figures(self, aggregate_id: str, version: int) -> None:
         """An `Arrival` in the figures, which are committed after the orders: they have to come as far as the orders
@@ -101,34 +102,36 @@ class Waiting:
 
         await polled(arrived, LOOK_EVERY_SECONDS)
 
-    async def _looked(self) -> set[Wanted]:
-        """Those of all who wait now that their tables show."""
+    async def _looked(self) -> dict[Wanted, Answer]:
+        """What the tables show of those who are waited for, as far as they have come."""
         await asyncio.sleep(self._next_look - time.monotonic())
         self._next_look = time.monotonic() + LOOK_EVERY_SECONDS
         wanted, self._wanted = self._wanted, set()
         return await run_in_threadpool(self._shown, wanted)
 
-    def _shown(self, wanted: Collection[Wanted]) -> set[Wanted]:
+    def _shown(self, wanted: Collection[Wanted]) -> dict[Wanted, Answer]:
         asked = {one: self._synapse.tables.one(table_of(one[0])) for one in wanted}
         if asked == self._asked:
-            return set()
-        of_day, there = defaultdict(set), dict[str, int]()
+            return {}
+        of_day, there = defaultdict(set), dict[str, tuple[int, Answer]]()
         for who, _ in wanted:
             of_day[day_of(who)].add(who)
         for names in of_day.values():
-            rows = questions.versions_of(names).answer(self._synapse).rows
-            there |= zip(rows["id"].to_pylist(), rows["version"].to_pylist(), strict=True)
+            answer = questions.shown_of(names).answer(self._synapse)
+            found = zip(answer.rows[0].to_pylist(), answer.rows["version"].to_pylist(), strict=True)
+            for number, (who, version) in enumerate(found):
+                there[who] = version, replace(answer, rows=answer.rows.slice(number, 1))
         self._asked = asked
-        return {(who, version) for who, version in wanted if there.get(who, 0) >= version}
+        return {(who, version): there[who][1] for who, version in wanted if who in there and there[who][0] >= version}
 
 
 def in_query_container(container: QueryContainer, customer_id: str) -> Arrival:
-    def visible(aggregate_id: str, version: int) -> bool:
+    async def arrival(aggregate_id: str, version: int) -> None:
         if ORDER_ID.fullmatch(aggregate_id) is None:
             raise Problem("bad-header", "This answer shows orders, and the token is not of an order.")
-        return container.version_of(customer_id, aggregate_id) >= version
+        await polled(lambda: container.version_of(customer_id, aggregate_id) >= version)
 
-    return lambda aggregate_id, version: polled(partial(visible, aggregate_id, version))
+    return arrival
 
 
 async def polled(arrived: Callable[[], bool], longest_pause: float = LONGEST_PAUSE_SECONDS) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 from deltalake.exceptions import DeltaError
 
@@ -14,6 +15,7 @@ from labkit.projections.read_store import Batch, ReadStore
 from labkit.projections.rows import CustomerRow
 from labkit.projections.tables import DAILY_ORDER_METRICS
 from labkit.read_queries import questions, waiting
+from labkit.read_queries.api import query_app
 from labkit.read_queries.synapse import Synapse
 from labkit.read_queries.waiting import Waiting
 from tests.unit.read_queries.conftest import NINE
@@ -25,11 +27,11 @@ MINE = "order-20260105-a"
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
     """Of each question for versions, whose."""
     whose: list[set[str]] = []
-    versions_of = questions.versions_of
+    shown_of = questions.shown_of
     monkeypatch.setattr(
         questions,
-        "versions_of",
-        lambda names: whose.append(set(names)) or versions_of(names),  # type: ignore[func-returns-value]
+        "shown_of",
+        lambda names: whose.append(set(names)) or shown_of(names),  # type: ignore[func-returns-value]
     )
     return whose
 
@@ -78,6 +80,29 @@ def test_orders_of_several_days_and_customers_are_each_looked_for_where_they_are
 
     assert asyncio.run(waited()) == [True, True, True]
     assert sorted(map(len, asked)) == [1, 1, 1]
+
+
+def test_who_waited_for_an_order_has_it_with_that_look_and_who_waited_for_another_asks(
+    synapse: Synapse, tables: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables.write([tables.an_order("a", version=3), tables.an_order("b", "12.00")])
+    questions_asked: list[str] = []
+    answer = Synapse.answer
+    monkeypatch.setattr(
+        Synapse,
+        "answer",
+        lambda self, tsql, *rest, **more: questions_asked.append(tsql) or answer(self, tsql, *rest, **more),
+    )
+
+    async def told(order: str, token: str) -> httpx.Response:
+        transport = httpx.ASGITransport(query_app(synapse, None, "hub"))  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=transport, base_url="http://api") as http:
+            return await http.get(f"/orders/{order}", headers={"If-Version-At-Least": token})
+
+    mine, other = asyncio.run(told(MINE, f"{MINE}@2")), asyncio.run(told("order-20260105-b", f"{MINE}@2"))
+    assert (mine.json()["version"], mine.headers["Version-Token"]) == (3, f"{MINE}@3")
+    assert (other.json()["total"], other.headers["Version-Token"]) == ("12.00", "order-20260105-b@1")
+    assert len(questions_asked) == 1 + 2
 
 
 def test_a_look_that_fails_is_told_to_all_who_wait_and_the_next_one_is_taken_anew(
