@@ -15,6 +15,7 @@ html_theme = "furo"
 html_title = project
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+html_js_files = [("site.js", {"defer": "defer"})]
 html_use_index = False
 html_copy_source = False
 html_show_sphinx = False

@@ -36,6 +36,11 @@ FAINT_TEXT: Final = """atLeast => {
     }
     return [...found];
 }"""
+TABS: Final = 40
+OUTSIDE: Final = """() => {
+    const one = document.activeElement, box = one.getBoundingClientRect();
+    return box.right <= 0 || box.left >= innerWidth ? one.textContent.trim() || one.id : '';
+}"""
 PAGES: Final = ("index", "notebooks/01_write_model", "docs/support", "docs/glossary", "reference/events")
 """One of each kind."""
 
@@ -91,6 +96,37 @@ def test_the_keyboard_comes_first_to_the_way_past_the_menu_and_opens_a_solution(
     solution.locator("summary").focus()
     page.keyboard.press("Enter")
     expect(solution.locator("pre")).to_be_visible()
+
+
+@pytest.mark.parametrize(("width", "key"), [(360, "Tab"), (360, "Shift+Tab"), (1280, "Shift+Tab")])
+def test_the_keyboard_comes_to_nothing_that_is_out_of_sight(page: Page, site: Path, width: int, key: str) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    open_page(page, site, "docs/architecture")
+    lost = []
+    for _ in range(TABS):
+        page.keyboard.press(key)
+        if outside := page.evaluate(OUTSIDE):
+            lost.append(outside)
+    assert lost == []
+
+
+def test_the_menu_of_a_narrow_window_is_opened_and_followed_by_keyboard(page: Page, site: Path) -> None:
+    page.set_viewport_size(PHONE)
+    open_page(page, site, "index")
+    while page.evaluate("document.activeElement.id") != "__navigation":
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement !== document.body"), "the menu is not among what Tab comes to"
+    assert page.locator("header .nav-overlay-icon").evaluate("one => getComputedStyle(one).outlineStyle") == "solid"
+
+    page.keyboard.press("Space")
+    link = page.get_by_role("link", name="02 · Events").first
+    expect(link).to_be_in_viewport()
+    for _ in range(TABS):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent").strip().startswith("02 · Events"):
+            break
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("02 · Events")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
