@@ -14,28 +14,16 @@ from deltalake import DeltaTable, write_deltalake
 from labkit.projections.read_store import ReadStore
 from labkit.projections.rows import CustomerRow, OrderRow, daily_metrics, to_arrow
 from labkit.projections.tables import CUSTOMERS, DAILY_ORDER_METRICS, ORDERS, contents
-from tests.spark import job
 
 pytest.importorskip("pyspark", reason="only on machines with Java 17 or 21, where `lab.py test` installs Spark")
 
 from pyspark.sql import DataFrame, SparkSession
 from spark_projection.batches import CONFLICTS
-from spark_projection.session import session
 from spark_projection.tables import Commit, Tables
 from spark_projection.tables import daily_metrics as by_spark
 
 DAY, NEXT = dt.date(2026, 1, 5), dt.date(2026, 1, 6)
 NINE = dt.datetime(2026, 1, 5, 9, tzinfo=dt.UTC)
-
-
-@pytest.fixture(scope="module")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAVA_TOOL_OPTIONS", job.SHORT_LIVED)
-        patch.chdir(tmp_path_factory.mktemp("spark"))
-        one = session("local[2]")
-        yield one
-        one.stop()
 
 
 def order(number: int, day: dt.date = DAY, version: int = 1, status: str = "Created", total: str = "29.00") -> OrderRow:

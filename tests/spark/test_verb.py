@@ -1,0 +1,42 @@
+"""`labkit spark` over the hub of a lab that is open, as a person in another terminal calls it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from azure.eventhub import EventData
+from click.testing import CliRunner
+
+from labkit import settings
+from labkit.lab import open_lab
+from labkit.projections.parking import ParkingLane
+from labkit.verbs.spark import fill, spark
+from localazure import daemon
+from tests.spark import job
+
+pytest.importorskip("pyspark", reason="only on machines with Java 17 or 21, where `lab.py test` installs Spark")
+
+
+def test_an_open_lab_is_projected_its_views_answer_and_its_lane_stays_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(settings.DATA_DIR, str(tmp_path))
+    monkeypatch.setenv("JAVA_TOOL_OPTIONS", job.SHORT_LIVED)
+    try:
+        with open_lab("03", partitions=2, target=settings.target()) as lab:
+            sent = fill(lab, 10) + 1
+            lab.producer().send_batch([EventData(b"no event")], partition_id="0")
+
+            done = CliRunner().invoke(spark, ["--lab", lab.name])
+
+            assert done.exit_code == 0, (done.output, done.exception)
+            lines = done.output.splitlines()
+            assert lines[0].startswith("trigger   0")
+            assert sum(int(line.split()[2]) for line in lines if line.startswith("trigger")) == sent
+            counted = [line.split() for line in lines if line[:3] == "202"]
+            assert sum(int(day[1]) for day in counted) == 10
+            assert lines[-1].startswith("parked: 1 of no aggregate, the first cannot be read: ")
+            assert ParkingLane(lab.container("parked-events", "projector")).held(lab.hub) == []
+    finally:
+        daemon.stop(tmp_path)
