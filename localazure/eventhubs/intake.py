@@ -37,8 +37,8 @@ from localazure.write_ahead import SEGMENT_BYTES, Full, Record, WriteAhead
 logger = logging.getLogger(__name__)
 
 LONGEST_FLUSH_IN_THE_LOOP_SECONDS = 0.0005
-FORGETTING = 0.9
-"""What the longest flush counts with each further one."""
+FORGETTING = 0.7
+"""What the longest flush counts with each further one. A move delays about one flush in ten: others need not pay."""
 MOST_BYTES_PER_FLUSH = SEGMENT_BYTES // 2
 _RECORD = struct.Struct("<QQqI")
 """Partition, sequence number of the first event, enqueued ms, message format: behind the message's bytes."""
