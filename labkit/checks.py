@@ -62,16 +62,17 @@ class Check:
         gives: type | tuple[type, ...] | None = object,
         idea: str = "",
         lets: tuple[type[BaseException], ...] = (),
+        tried: str = "",
         **named: Any,
     ) -> Any:
         """What the learner's function answers to these arguments.
 
         `gives`: the types an answer may have; None is one only if NoneType is among them. `gives=None` asks nothing of
         what comes out. `idea`: shown if an exception or another type comes out. `lets`: exceptions that are an answer,
-        and reach the check.
+        and reach the check. `tried`: what to show for the arguments, where they are long.
         Raises: `CheckFailed` for everything else that is no answer.
         """
-        self._tried, self._came_out = _call_text(function, arguments, named), ""
+        self._tried, self._came_out = _call_text(function, arguments, named, tried), ""
         if not callable(function):
             self._refuse("a function is asked for: is its name used for something else?", came_out=_shown(function))
         self._insist_on_parameters(function, arguments, named)
@@ -95,13 +96,17 @@ class Check:
     def cases(
         self,
         function: Callable[..., Any],
-        cases: Iterable[tuple[tuple[Any, ...], Any, str]],
+        cases: Iterable[tuple[tuple[Any, ...], Any, str] | tuple[tuple[Any, ...], Any, str, str]],
         *,
         gives: type | tuple[type, ...] = object,
     ) -> None:
-        """Call the function once per case: arguments, the answer that is right, the idea to think of if it differs."""
-        for arguments, right, idea in cases:
-            self.that(self.call(function, *arguments, gives=gives, idea=idea) == right, idea)
+        """Call the function once per case: arguments, the answer that is right, the idea to think of if it differs.
+
+        A fourth text is what to show for the arguments, where they are long.
+        """
+        for arguments, right, idea, *tried in cases:
+            found = self.call(function, *arguments, gives=gives, idea=idea, tried="".join(tried))
+            self.that(found == right, idea)
 
     def that(self, holds: object, idea: str, *, tried: str | None = None, came_out: object = None) -> None:
         """Go on only if it holds. `tried` (in words) and `came_out` replace the last call where that tells too little.
@@ -173,8 +178,8 @@ def _labelled(label: str, text: str) -> str:
     return textwrap.indent("\n".join(folded), " " * LABEL_WIDTH).replace(" " * LABEL_WIDTH, f"  {label:<10}", 1)
 
 
-def _call_text(function: object, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> str:
-    given = [_shown(value, ARGUMENT_LENGTH) for value in arguments]
+def _call_text(function: object, arguments: tuple[Any, ...], named: Mapping[str, Any], tried: str) -> str:
+    given = [tried] if tried else [_shown(value, ARGUMENT_LENGTH) for value in arguments]
     given += [f"{name}={_shown(value, ARGUMENT_LENGTH)}" for name, value in named.items()]
     return f"{getattr(function, '__name__', 'your function')}({', '.join(given)})"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
 import re
 
 import nbformat
@@ -64,6 +66,20 @@ def test_the_rest_of_the_notebook_uses_nothing_that_an_exercise_defines(book: No
     ]
     used = {cell.id: sorted(name for name in defined if re.search(rf"\b{name}\b", cell.source)) for cell in rest}
     assert {cell: names for cell, names in used.items() if names} == {}
+
+
+def test_a_check_names_what_the_notebook_made_only_where_it_can_say_that_it_is_missing(book: NotebookNode) -> None:
+    """After a restart a name is missing: outside of its `with` a check would end in a bare NameError."""
+    bare = {one.id: sorted(named_before_the_with(one.check)) for one in exercises(book)}
+    assert {exercise: names for exercise, names in bare.items() if names} == {}
+
+
+def named_before_the_with(check: str) -> set[str]:
+    steps = [step for step in ast.parse(check).body if not isinstance(step, ast.With | ast.FunctionDef | ast.ClassDef)]
+    names = [node for step in steps for node in ast.walk(step) if isinstance(node, ast.Name)]
+    imported = {name.name for step in steps if isinstance(step, ast.ImportFrom) for name in step.names}
+    made = {name.id for name in names if isinstance(name.ctx, ast.Store)}
+    return {name.id for name in names} - made - imported - set(dir(builtins))
 
 
 def test_each_notebook_has_its_tests_and_its_wrong_answers() -> None:

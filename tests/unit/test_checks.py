@@ -183,6 +183,13 @@ def test_cases_are_tried_in_order_and_each_brings_its_own_idea() -> None:
     assert told("def double(n): return 'x'", cases).endswith("think of  an int is asked for; one")
 
 
+def test_a_case_whose_arguments_are_long_brings_what_to_show_for_them() -> None:
+    cases = "check.cases(double, [((1,), 2, 'one'), ((2,), 4, 'two', 'a sample, 2')], gives=int)"
+    assert "\n  tried     double(a sample, 2)\n  came out  2\n" in told("def double(n): return 2", cases)
+    assert "\n  tried     double(a sample, 2)\n" in told("def double(n): return 2 if n < 2 else None", cases)
+    assert "\n  tried     double(1)\n" in told("def double(n): return 4", cases)
+
+
 def test_words_of_the_check_replace_the_last_call() -> None:
     message = told("def double(n): return n", "check.call(double, 2)\ncheck.that(0, 'b', tried='both', came_out=[1])")
     assert message.splitlines()[1:] == ["  tried     both", "  came out  [1]", "  think of  b"]
