@@ -146,7 +146,6 @@ def monitor(lab: Lab, tables: str) -> Iterator[str]:
     consumer = partial(lab.async_consumer, "monitor", "monitor")
     worker = LagMonitor(consumer, ReadStore(tables, read_only=True), *containers, history=LagHistory(tables))
     worker.start()
-    worker.wait_until(lambda sample: True, PATIENCE_SECONDS)
     yield ""
     worker.stop()
     must_be_well(worker)
