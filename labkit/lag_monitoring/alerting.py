@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 import queue
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -22,10 +21,10 @@ from azure.core.exceptions import AzureError, HttpResponseError
 from azure.core.messaging import CloudEvent
 from azure.eventgrid import EventGridPublisherClient
 
-from labkit.errors import NotYet
 from labkit.events.relay import pause_seconds
 from labkit.lag_monitoring.alerts import Alert, Alerts
 from labkit.lag_monitoring.measures import LagSample
+from labkit.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +44,7 @@ def to_cloud_event(alert: Alert, source: str) -> CloudEvent[dict[str, object]]:
     return CloudEvent(source, kind, id=alert.event_id, subject=alert.rule, time=alert.at, data=data)
 
 
-class Alerter:
+class Alerter(Worker):
     """`start` and `stop` it; `observe` is called by the monitor and never waits."""
 
     def __init__(
@@ -57,7 +56,7 @@ class Alerter:
         history: Iterable[LagSample] = (),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self.error: BaseException | None = None
+        super().__init__("alerter")
         self.published: list[Alert] = []
         self.failures = 0
         """Attempts that were made again here, after those of the SDK."""
@@ -68,41 +67,26 @@ class Alerter:
         self._samples: queue.SimpleQueue[LagSample | None] = queue.SimpleQueue()
         newest = {alert.rule: alert for sample in history for alert in alerts.observe(sample)}
         self._unpublished = deque(sorted(newest.values(), key=lambda alert: alert.at))
-        self._thread: threading.Thread | None = None
 
     def observe(self, sample: LagSample) -> None:
         """Look at this sample, on the alerter's own thread."""
         self._samples.put(sample)
 
-    def start(self) -> None:
-        """Begin to publish. Starting a running one does nothing."""
-        if self._thread is None:
-            self.error = None
-            self._thread = threading.Thread(target=self._run, name="alerter", daemon=True)
-            self._thread.start()
-
     def stop(self, timeout_seconds: float = 30.0) -> None:
         """Look at what has been observed, try once more to publish, end. Raises: `NotYet` if that takes longer."""
-        if self._thread is None:
-            return
-        self._samples.put(None)
-        self._thread.join(timeout_seconds)
-        if self._thread.is_alive():
-            raise NotYet(f"the alerter did not end within {timeout_seconds} s")
-        self._thread = None
+        if self.running:
+            self._samples.put(None)
+        super().stop(timeout_seconds)
 
-    def _run(self) -> None:
+    def _work(self) -> None:
+        self._ready.set()
         failed, next_try, going = 0, 0.0, True
-        try:
-            while going:
-                left = next_try - time.monotonic() if self._unpublished else TICK_SECONDS
-                going = self._look(min(max(left, 0.0), TICK_SECONDS))
-                if self._unpublished and (time.monotonic() >= next_try or not going):
-                    pause = self._publish(failed + 1)
-                    failed, next_try = failed + 1 if pause else 0, time.monotonic() + pause
-        except BaseException as error:
-            log.exception("the alerter ends")
-            self.error = error
+        while going:
+            left = next_try - time.monotonic() if self._unpublished else TICK_SECONDS
+            going = self._look(min(max(left, 0.0), TICK_SECONDS))
+            if self._unpublished and (time.monotonic() >= next_try or not going):
+                pause = self._publish(failed + 1)
+                failed, next_try = failed + 1 if pause else 0, time.monotonic() + pause
 
     def _look(self, seconds: float) -> bool:
         """Take one sample in, or let a moment pass; False when told to stop."""

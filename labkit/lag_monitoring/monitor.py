@@ -33,6 +33,7 @@ from labkit.lag_monitoring.history import LagHistory
 from labkit.lag_monitoring.management import kept_open
 from labkit.lag_monitoring.measures import LagSample, OutboxLag
 from labkit.projections.read_store import ReadStore
+from labkit.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ APPEND_SECONDS = 10.0
 SAMPLES_IN_MEMORY = 20_000
 
 
-class LagMonitor:
+class LagMonitor(Worker):
     """Samples between `start` and `stop`; may be started again and keeps what it has seen.
 
     `open_consumer` makes a new asyncio consumer client of the monitor's consumer group. `first` says what was in the
@@ -69,7 +70,7 @@ class LagMonitor:
         interval_seconds: float = INTERVAL_SECONDS,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self.error: BaseException | None = None
+        super().__init__("lag monitor")
         self.failures = 0
         """Samples that could not be taken."""
         self._open_consumer = open_consumer
@@ -86,13 +87,6 @@ class LagMonitor:
         self._next_append = 0.0
         self._empty_at = datetime.fromtimestamp(0, UTC)
         self._sampled = threading.Condition()
-        self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopping: asyncio.Event | None = None
-
-    @property
-    def running(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
 
     @property
     def samples(self) -> tuple[LagSample, ...]:
@@ -106,31 +100,6 @@ class LagMonitor:
         if len(frame):
             frame.insert(1, "seconds", (frame["at"] - frame["at"].iloc[0]).dt.total_seconds())
         return frame
-
-    def start(self) -> None:
-        """Begin to sample. Starting a running monitor does nothing."""
-        if self.running:
-            return
-        self.error = None
-        ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(ready,), name="lag-monitor", daemon=True)
-        self._thread.start()
-        ready.wait()
-
-    def stop(self, timeout_seconds: float = 30.0) -> None:
-        """End after the sample at hand. Stopping a monitor that does not run is fine.
-
-        Raises: `NotYet` if the sample at hand takes longer than that; stopping again waits again.
-        """
-        if self._thread is None:
-            return
-        if self._loop is not None and self._stopping is not None and self._thread.is_alive():
-            with contextlib.suppress(RuntimeError):  # the worker ended by itself meanwhile, and its loop with it
-                self._loop.call_soon_threadsafe(self._stopping.set)
-        self._thread.join(timeout_seconds)
-        if self._thread.is_alive():
-            raise NotYet(f"the lag monitor did not end within {timeout_seconds} s")
-        self._thread = None
 
     def wait_until(self, holds: Callable[[LagSample], bool], timeout_seconds: float) -> LagSample:
         """The first sample taken from now on for which `holds` is true.
@@ -152,28 +121,24 @@ class LagMonitor:
                     raise NotYet(f"no such sample within {timeout_seconds} s; the last: {last}")
                 self._sampled.wait(left)
 
-    def _run(self, ready: threading.Event) -> None:
-        try:
-            asyncio.run(self._work(ready))
-        except BaseException as error:
-            log.exception("the lag monitor ends")
-            self.error = error
-        finally:
-            ready.set()
-            with self._sampled:
-                self._sampled.notify_all()
+    def _work(self) -> None:
+        asyncio.run(self._watch())
 
-    async def _work(self, ready: threading.Event) -> None:
-        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+    def _ended(self) -> None:
+        with self._sampled:
+            self._sampled.notify_all()
+
+    async def _watch(self) -> None:
+        ending = self._told_to_end()
         options = {"load_balancing_interval": RECONNECT_SECONDS, "socket_timeout": sources.RECEIVE_SECONDS}
         async with self._open_consumer(**options) as consumer, kept_open(consumer):
             hub = sources.HubWatch(consumer, self._positions)
-            ready.set()
+            self._ready.set()
             try:
-                while not self._stopping.is_set():
+                while not ending.is_set():
                     await self._try(hub, consumer.eventhub_name)
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._stopping.wait(), self._interval_seconds)
+                        await asyncio.wait_for(ending.wait(), self._interval_seconds)
             finally:
                 try:
                     await hub.close()

@@ -24,11 +24,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
 from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 from azure.eventhub.aio import EventHubConsumerClient
@@ -45,6 +43,7 @@ from labkit.projections.query_container import QueryContainer
 from labkit.projections.read_store import ReadStore
 from labkit.projections.seat import Candidate, Seat
 from labkit.projections.upkeep import UPKEEP, Upkeep
+from labkit.worker import Worker
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +58,7 @@ class AggregateParked(LabError):
     """The write cannot become visible: an event of its aggregate is parked. The message names it."""
 
 
-class Projector:
+class Projector(Worker):
     """One projector, running in a thread between `start` and `stop`; may be started again.
 
     `open_consumer` makes a new asyncio consumer client (`lab.async_consumer`). `first` says where to begin in a hub
@@ -81,7 +80,7 @@ class Projector:
         upkeep: Upkeep | None = UPKEEP,
         query_container: QueryContainer | None = None,
     ) -> None:
-        self.error: BaseException | None = None
+        super().__init__("projector")
         self.heartbeat = 0.0
         """Wall time of the last turn of the loop, in seconds since 1970; 0 before the first."""
         self.active = False
@@ -101,15 +100,6 @@ class Projector:
         self._partitions: list[str] = []
         self._out_of_reach = ("", 0)
         """What did not answer, and the commits until then."""
-        self._thread: threading.Thread | None = None
-        self._ending = threading.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopping: asyncio.Event | None = None
-
-    @property
-    def running(self) -> bool:
-        """Whether the worker is alive."""
-        return self._thread is not None and self._thread.is_alive()
 
     @property
     def counters(self) -> Mapping[str, int]:
@@ -121,28 +111,10 @@ class Projector:
         """Begin where the tables end. Starting a running projector does nothing."""
         if self.running:
             return
-        self.error, self._out_of_reach = None, ("", 0)
-        self._ending.clear()
+        self._out_of_reach = ("", 0)
         self._committing.counts = dict.fromkeys(self._committing.counts, 0)
         self._inbox = Inbox(*self._knobs)
-        ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(ready,), name="projector", daemon=True)
-        self._thread.start()
-        ready.wait()
-
-    def stop(self, timeout_seconds: float = 30.0) -> None:
-        """Commit what has been received, close the client, end the worker. The worker's error stays in `error`."""
-        thread = self._thread
-        if thread is None:
-            return
-        self._ending.set()
-        loop, stopping = self._loop, self._stopping
-        if loop is not None and stopping is not None and thread.is_alive():
-            with suppress(RuntimeError):  # the worker ended by itself meanwhile, and its loop with it
-                loop.call_soon_threadsafe(stopping.set)
-        thread.join(timeout_seconds)
-        if thread.is_alive():
-            raise NotYet(f"the projector did not end within {timeout_seconds} s")
+        super().start()
 
     def positions(self) -> dict[str, int]:
         """Hub partition -> the last sequence number that needs no reading (see `ReadStore.lowest`)."""
@@ -209,50 +181,43 @@ class Projector:
             f"{self._group!r}: check that both exist, that its key may listen, and that the relay publishes"
         )
 
-    def _run(self, ready: threading.Event) -> None:
-        try:
-            while self._begins_again(ready):
-                logger.info("another session follows")
-        except BaseException as error:
-            logger.exception("the projector ends")
-            self.error = error
-        finally:
-            ready.set()
-            with self._committing.turned:
-                self._committing.turned.notify_all()
+    def _work(self) -> None:
+        while self._begins_again():
+            logger.info("another session follows")
 
-    def _begins_again(self, ready: threading.Event) -> bool:
+    def _ended(self) -> None:
+        with self._committing.turned:
+            self._committing.turned.notify_all()
+
+    def _begins_again(self) -> bool:
         """Work until told to stop; whether another session is to follow."""
         try:
-            return asyncio.run(self._work(ready))
+            return asyncio.run(self._session())
         except OUT_OF_REACH as error:
             if self._ending.is_set():
                 raise
             logger.warning("begins again in %s s, for a service is out of reach: %r", RECONNECT_SECONDS, error)
             self._out_of_reach = (str(error), self.counters["commits"])
-            ready.set()
+            self._ready.set()
             return not self._ending.wait(RECONNECT_SECONDS)
 
-    async def _work(self, ready: threading.Event) -> bool:
+    async def _session(self) -> bool:
         """One session; whether it ended because the pointer has moved or the seat is lost."""
-        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
-        if self._ending.is_set():
-            self._stopping.set()
+        ending = self._told_to_end()
         async with self._open_consumer(load_balancing_interval=RECONNECT_SECONDS) as consumer:
             self._hub = consumer.eventhub_name
             self._group = consumer._consumer_group  # the client tells it in no other way
             self._partitions = list(await consumer.get_partition_ids())
             async with Candidate(self._seat, self._hub, self._group) as candidate:
-                if await candidate.seated(self._stopping, self._beat, ready.set):
-                    await self._follow(consumer, candidate, ready)
-        return not self._stopping.is_set()
+                if await candidate.seated(ending, self._beat, self._ready.set):
+                    await self._follow(consumer, candidate, ending)
+        return not ending.is_set()
 
     def _beat(self) -> None:
         self.heartbeat = time.time()
 
-    async def _follow(self, consumer: EventHubConsumerClient, candidate: Candidate, ready: threading.Event) -> None:
+    async def _follow(self, consumer: EventHubConsumerClient, candidate: Candidate, ending: asyncio.Event) -> None:
         """Receive and commit, until told to stop, the seat is lost, or the pointer moves."""
-        assert self._stopping is not None
         inbox = self._inbox = self._inbox.emptied()
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(1, "projector-commit") as commits:
@@ -261,10 +226,10 @@ class Projector:
                     commits, self._committing.begin, self._hub, self._partitions, self._first
                 )
                 self.active = True
-                ready.set()
+                self._ready.set()
                 receiving = asyncio.create_task(inbox.receive(consumer, begin))
                 committing = asyncio.create_task(self._committing.run(inbox, commits, self._beat))
-                stopping = asyncio.create_task(self._stopping.wait())
+                stopping = asyncio.create_task(ending.wait())
                 holding = asyncio.create_task(candidate.hold())
                 await asyncio.wait({receiving, committing, stopping, holding}, return_when=asyncio.FIRST_COMPLETED)
                 receiving.cancel()
