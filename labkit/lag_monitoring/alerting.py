@@ -17,9 +17,11 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from itertools import islice
 
+import msgspec
 from azure.core.exceptions import AzureError, HttpResponseError
 from azure.core.messaging import CloudEvent
 from azure.eventgrid import EventGridPublisherClient
+from msgspec.structs import replace
 
 from labkit.events.relay import pause_seconds
 from labkit.lag_monitoring.alerts import Alert, Alerts
@@ -37,9 +39,7 @@ HOPELESS_STATUS = frozenset({400, 401, 403, 404, 413})
 
 def to_cloud_event(alert: Alert, source: str) -> CloudEvent[dict[str, object]]:
     """`source` and id together name the event, however often it is published."""
-    told: dict[str, object] = {"alertId": alert.alert_id, "rule": alert.rule, "what": alert.what, "above": alert.above}
-    seen = None if alert.value is None else round(alert.value, 3)
-    data = {**told, "value": seen, "at": alert.at.isoformat(), "beganAt": alert.began_at.isoformat()}
+    data: dict[str, object] = msgspec.to_builtins(replace(alert, value=alert.value and round(alert.value, 3)))
     kind = f"lab.alert.{alert.what}"
     return CloudEvent(source, kind, id=alert.event_id, subject=alert.rule, time=alert.at, data=data)
 

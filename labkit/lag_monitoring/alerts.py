@@ -26,6 +26,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
+import msgspec
+
 from labkit.lag_monitoring.measures import LagSample, age_seconds
 
 Measure = Callable[[LagSample], float | None]
@@ -86,8 +88,7 @@ class State:
     recovering_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Alert:
+class Alert(msgspec.Struct, frozen=True, rename="camel"):
     """Something that somebody must be told, once: an alert that fires, or the same one resolved."""
 
     alert_id: str
@@ -95,8 +96,8 @@ class Alert:
     what: Literal["fired", "resolved"]
     at: datetime
     began_at: datetime
-    value: float | None
     above: float
+    value: float | None = None
 
     @property
     def event_id(self) -> str:
@@ -170,4 +171,4 @@ def _told(rule: Rule, before: State, after: State, value: float | None, now: dat
     began_at = after.began_at or before.began_at
     assert began_at is not None
     what: Literal["fired", "resolved"] = "fired" if after.phase in active else "resolved"
-    return Alert(f"{rule.name}@{began_at.isoformat()}", rule.name, what, now, began_at, value, rule.above)
+    return Alert(f"{rule.name}@{began_at.isoformat()}", rule.name, what, now, began_at, rule.above, value)

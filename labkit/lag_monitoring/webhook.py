@@ -22,20 +22,11 @@ from azure.cosmos.exceptions import CosmosResourceExistsError
 from fastapi import Depends, FastAPI, Query, Request, Response
 
 from labkit.http_api import new_api, refusals
+from labkit.lag_monitoring.alerts import Alert
 from labkit.problems import Problem
 
 SENDER: Final = "eventgrid.azure.net"
 PATH: Final = "/api/alerts"
-
-
-class AlertData(msgspec.Struct, rename="camel", frozen=True):
-    alert_id: str
-    rule: str
-    what: str
-    at: str
-    began_at: str
-    above: float
-    value: float | None = None
 
 
 class AlertEvent(msgspec.Struct, frozen=True):
@@ -44,7 +35,7 @@ class AlertEvent(msgspec.Struct, frozen=True):
     id: str
     source: str
     type: str
-    data: AlertData
+    data: Alert
 
 
 async def body_of(request: Request) -> bytes:
@@ -100,5 +91,6 @@ def webhook_app(alerts: ContainerProxy, *, secret: str = "") -> FastAPI:
 
 
 def told(alerts: ContainerProxy) -> list[dict[str, Any]]:
-    """The documents of all alerts handled, by rule, beginning, and what happened."""
-    return sorted(alerts.read_all_items(), key=lambda one: (one["data"]["beganAt"], one["alertId"], one["data"]["at"]))
+    """The documents of all alerts handled, by beginning, rule, and what happened."""
+    found = [(msgspec.convert(document["data"], Alert), document) for document in alerts.read_all_items()]
+    return [document for _, document in sorted(found, key=lambda one: (one[0].began_at, one[0].alert_id, one[0].at))]
