@@ -15,14 +15,14 @@ parked, until that version comes after all: sent again, or from the history by a
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
+import msgspec
 from azure.cosmos import ContainerProxy
 from azure.cosmos.exceptions import (
     CosmosAccessConditionFailedError,
@@ -53,19 +53,21 @@ class OtherEventParked(RuntimeError):
     """A different event holds this place in the lane, so parking would lose this one (a hub made anew, say)."""
 
 
-@dataclass(frozen=True, slots=True)
-class ParkedEvent:
-    """A parked event as the lane holds it. `parked_at` is wall time."""
+class ParkedEvent(msgspec.Struct, frozen=True, rename="camel"):
+    """A parked event as its document holds it. `place` is the document's id, `parked_at` is wall time."""
 
-    arrival: Arrival
+    place: str = msgspec.field(name="id")
     aggregate_id: str
-    reason: str
     hub: str
+    hub_partition: str
+    sequence_number: int
+    reason: str
     parked_at: datetime
+    body: bytes
 
     @property
-    def place(self) -> str:
-        return place(self.arrival)
+    def arrival(self) -> Arrival:
+        return Arrival(self.hub_partition, self.sequence_number, self.body, self.aggregate_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,8 @@ class ParkingLane:
 
     def first(self, hub: str, aggregate_id: str) -> ParkedEvent | None:
         """The event that all others of the aggregate wait behind."""
-        return next((_parked(document) for document in queried(self._container, FIRST, aggregate_id, hub=hub)), None)
+        found = msgspec.convert(queried(self._container, FIRST, aggregate_id, hub=hub), list[ParkedEvent])
+        return found[0] if found else None
 
     def refresh(self, hub: str, lane: dict[str, int], aggregate_ids: Iterable[str]) -> None:
         """Look again for those of these aggregates that `lane` (as from `firsts`) holds: events of them may have been
@@ -146,7 +149,7 @@ class ParkingLane:
     def events(self, aggregate_id: str) -> list[ParkedEvent]:
         """What is parked of one aggregate, in the order in which it arrived."""
         found = queried(self._container, "SELECT * FROM c WHERE IS_DEFINED(c.hub)", aggregate_id)
-        return sorted((_parked(document) for document in found), key=lambda parked: parked.arrival.sequence_number)
+        return sorted(msgspec.convert(found, list[ParkedEvent]), key=attrgetter("sequence_number"))
 
     def keep(self, event: ParkedEvent, reason: str) -> None:
         """Leave the event where it is, for this reason now."""
@@ -179,17 +182,10 @@ class ParkingLane:
         return sorted((_discarded(document) for document in found), key=lambda one: one.at)
 
     def _document(self, hub: str, event: Parked) -> dict[str, Any]:
-        arrival = event.arrival
-        return {
-            "id": place(arrival),
-            "aggregateId": event.aggregate_id,
-            "hub": hub,
-            "hubPartition": arrival.hub_partition,
-            "sequenceNumber": arrival.sequence_number,
-            "reason": _reason(event),
-            "parkedAt": self._now().isoformat(),
-            "body": base64.b64encode(arrival.body[:LONGEST_BODY]).decode("ascii"),
-        }
+        one, body = event.arrival, event.arrival.body[:LONGEST_BODY]
+        where = (place(one), event.aggregate_id, hub, one.hub_partition, one.sequence_number)
+        document: dict[str, Any] = msgspec.to_builtins(ParkedEvent(*where, _reason(event), self._now(), body))
+        return document
 
 
 def place(arrival: Arrival) -> str:
@@ -209,9 +205,3 @@ def _reason(event: Parked) -> str:
     if size > LONGEST_BODY:
         reason += f" (of the body, the first {LONGEST_BODY} of {size} bytes are kept)"
     return reason
-
-
-def _parked(document: Mapping[str, Any]) -> ParkedEvent:
-    who, body = document["aggregateId"], base64.b64decode(document["body"])
-    arrival = Arrival(document["hubPartition"], document["sequenceNumber"], body, who)
-    return ParkedEvent(arrival, who, document["reason"], document["hub"], datetime.fromisoformat(document["parkedAt"]))

@@ -23,8 +23,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 from azure.cosmos import ContainerProxy
 from azure.cosmos.exceptions import CosmosBatchOperationError
+from pydantic.alias_generators import to_camel
 
 from labkit.documents import document_named, queried
 from labkit.projections.folds import Arrival, read
@@ -41,8 +43,7 @@ ATTEMPTS = 5
 ROOM_ROWS = 20_000
 """Rows that may wait to be written; then the projector waits."""
 OF_CUSTOMER = """
-SELECT c.id AS orderId, c.customerId, c.status, c.itemCount, c.total, REPLACE(c.createdAt, "+00:00", "Z") AS createdAt,
-    REPLACE(c.updatedAt, "+00:00", "Z") AS updatedAt, c.version, c.createdDay
+SELECT c.id AS orderId, c.customerId, c.status, c.itemCount, c.total, c.createdAt, c.updatedAt, c.version, c.createdDay
 FROM c WHERE c.id > @after ORDER BY c.id OFFSET 0 LIMIT @many
 """
 THERE = "SELECT c.id, c.version, c._etag FROM c WHERE ARRAY_CONTAINS(@ids, c.id)"
@@ -50,17 +51,8 @@ THERE = "SELECT c.id, c.version, c._etag FROM c WHERE ARRAY_CONTAINS(@ids, c.id)
 
 def document(row: OrderRow) -> dict[str, Any]:
     """The order as its customer's queries find it. Money stays text, so that no cent is lost to a float."""
-    return {
-        "id": row.order_id,
-        "customerId": row.customer_id,
-        "status": row.status,
-        "itemCount": row.item_count,
-        "total": str(row.total),
-        "createdAt": row.created_at.isoformat(),
-        "updatedAt": row.updated_at.isoformat(),
-        "createdDay": row.created_day.isoformat(),
-        "version": row.version,
-    }
+    told = {to_camel(name): value for name, value in msgspec.to_builtins(row).items()}
+    return {"id": told.pop("orderId"), **told, "createdDay": row.created_day.isoformat()}
 
 
 class QueryContainer:
