@@ -13,7 +13,7 @@ import logging
 import queue
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -54,7 +54,6 @@ class Alerter(Worker):
         *,
         source: str = "/lab",
         history: Iterable[LagSample] = (),
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         super().__init__("alerter")
         self.published: list[Alert] = []
@@ -63,7 +62,6 @@ class Alerter(Worker):
         self._publisher = publisher
         self._alerts = alerts
         self._source = source
-        self._now = now
         self._samples: queue.SimpleQueue[LagSample | None] = queue.SimpleQueue()
         newest = {alert.rule: alert for sample in history for alert in alerts.observe(sample)}
         self._unpublished = deque(sorted(newest.values(), key=lambda alert: alert.at))
@@ -93,7 +91,7 @@ class Alerter(Worker):
         try:
             sample = self._samples.get(timeout=seconds)
         except queue.Empty:
-            self._unpublished.extend(self._alerts.tick(self._now()))
+            self._unpublished.extend(self._alerts.tick(datetime.now(UTC)))
             return True
         if sample is not None:
             self._unpublished.extend(self._alerts.observe(sample))

@@ -32,6 +32,8 @@ _MOMENT, _COUNT, _SECONDS = pa.timestamp("us", tz="UTC"), pa.int64(), pa.float64
 _NUMBERS = [(name, _COUNT) for name in ("first_retained", "last_enqueued", "applied")]
 _PARTITION = pa.struct([("partition_id", pa.string()), *_NUMBERS, ("oldest_unapplied_at", _MOMENT)])
 MEASURES = ("outbox_seconds", "lag_seconds", "staleness_seconds", "naive_seconds")
+_TIMES = ("oldest_parked_at", "relay_beat_at", "projector_beat_at", "newest_event_at", "newest_update_at")
+_KEPT = ("parked_events", *_TIMES)
 COLUMNS = pa.schema(
     [
         pa.field("sampled_at", _MOMENT, nullable=False),
@@ -40,14 +42,11 @@ COLUMNS = pa.schema(
         ("outbox_oldest_at", _MOMENT),
         ("outbox_is_at_least", pa.bool_()),
         ("parked_events", _COUNT),
-        *((f"{name}_at", _MOMENT) for name in ("oldest_parked", "relay_beat", "projector_beat")),
-        *((f"newest_{name}_at", _MOMENT) for name in ("event", "update")),
+        *((name, _MOMENT) for name in _TIMES),
         *((name, _COUNT) for name in ("lag_events", "lost_events")),
         *((name, _SECONDS) for name in MEASURES),
     ]
 )
-_BEATS = ("relay_beat_at", "projector_beat_at")
-_KEPT = ("parked_events", "oldest_parked_at", *_BEATS, "newest_event_at", "newest_update_at")
 
 
 class LagHistory:
