@@ -10,6 +10,7 @@ import asyncio
 import logging
 import threading
 from contextlib import suppress
+from typing import Self
 
 from labkit.errors import NotYet
 
@@ -30,16 +31,17 @@ class Worker:
         """Whether the thread is alive."""
         return self._thread is not None and self._thread.is_alive()
 
-    def start(self) -> None:
+    def start(self) -> Self:
         """Begin to work. Starting a running one does nothing."""
         if self.running:
-            return
+            return self
         self.error = self._told = None
         self._ready.clear()
         self._ending.clear()
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         self._thread.start()
         self._ready.wait()
+        return self
 
     def stop(self, timeout_seconds: float = 30.0) -> None:
         """End what is at hand, and then the thread. Stopping one that does not run is fine; its error stays in `error`.
@@ -56,6 +58,7 @@ class Worker:
         self._thread.join(timeout_seconds)
         if self._thread.is_alive():
             raise NotYet(f"the {self._name} did not end within {timeout_seconds} s")
+        self._ending.clear()
 
     def _work(self) -> None:
         raise NotImplementedError

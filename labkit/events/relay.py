@@ -22,6 +22,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
+from typing import Self
 
 from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 from azure.cosmos import ContainerProxy
@@ -34,6 +35,7 @@ from labkit.errors import NotYet
 from labkit.events import ids
 from labkit.events.leases import Lease, Leases, Page, end_of, pages
 from labkit.events.publishing import Publisher
+from labkit.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +60,7 @@ PASSING_STATUS = frozenset({408, 410, 429, 449, 500, 503})
 """Answers of Cosmos DB that a later try can change."""
 
 
-class Relay:
+class Relay(Worker):
     """Publishes what the outbox holds. `start` and `stop` run it on a thread; `run_once` makes one round here.
 
     The producer must be the relay's own: the SDK promises no thread safety for it. `name` says in the leases whose they
@@ -76,8 +78,7 @@ class Relay:
         name: str | None = None,
     ) -> None:
         self.name = name or f"relay-{secrets.token_hex(4)}"
-        self.error: BaseException | None = None
-        """What ended the thread, if anything did."""
+        super().__init__(self.name)
         self.failures = 0
         """Rounds that failed and were tried again."""
         self._write_model = write_model
@@ -88,11 +89,9 @@ class Relay:
         self._leases = Leases(state, write_model, self.name, lease_seconds)
         self._page_documents = page_documents
         self._balance_seconds = lease_seconds / BALANCES_PER_LEASE
-        self._stopping = threading.Event()
         self._progress = threading.Condition()
         self._steps = 0
         self._next_balance = self._next_split_check = self._next_beat = 0.0
-        self._thread: threading.Thread | None = None
 
     @property
     def published_events(self) -> int:
@@ -104,7 +103,7 @@ class Relay:
         Raises: `RuntimeError` while the thread runs; the SDK's errors. Nothing is lost then: the next round begins at
         the last continuation saved.
         """
-        if self._thread is not None:
+        if self.running:
             raise RuntimeError("this relay runs already, on its thread")
         try:
             self._leases.take_free()
@@ -114,24 +113,12 @@ class Relay:
         finally:
             self._leases.release()
 
-    def start(self) -> None:
+    def start(self) -> Self:
         """Make rounds on a thread until `stop`, backing off when a round fails. Raises: `RuntimeError` if started."""
-        if self._thread is not None:
+        if self.running:
             raise RuntimeError("this relay runs already")
-        self.error = None
         self._next_balance = self._next_split_check = self._next_beat = 0.0
-        self._thread = threading.Thread(target=self._work, name=self.name, daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End the thread after the pages at hand, and give its leases back. Stopping twice is fine."""
-        if self._thread is None:
-            return
-        self._stopping.set()
-        self._thread.join()
-        self._stopping.clear()
-        self._thread = None
-        self._step()
+        return super().start()
 
     def wait_until_published(self, token: str, timeout_seconds: float) -> None:
         """Return once this version and all before it are in Event Hubs, acknowledged, whichever relay sent them.
@@ -171,7 +158,7 @@ class Relay:
             return
         if self.error is not None:
             raise self.error
-        if self._thread is None and not lease.is_held:
+        if not self.running and not lease.is_held:
             raise NotYet(f"{token} may wait for long: the relay is not running; start it, or call run_once")
 
     def _others_beat(self) -> bool:
@@ -197,7 +184,7 @@ class Relay:
         """At least one page, if there is one; none is asked for any more at `until`, or when stopping."""
         for page in pages(self._write_model, lease, self._page_documents):
             yield page
-            if self._stopping.is_set() or time.monotonic() >= until:
+            if self._ending.is_set() or time.monotonic() >= until:
                 return
 
     def _follow_split(self, lease: Lease) -> int:
@@ -207,7 +194,7 @@ class Relay:
             return 0
         continuations = [end_of(self._write_model, part) for part in parts]
         sent = self._drain(lease)
-        if not self._stopping.is_set():
+        if not self._ending.is_set():
             self._leases.split(lease, parts, continuations)
             self._next_balance = 0.0
         return sent
@@ -244,8 +231,9 @@ class Relay:
         return sent
 
     def _work(self) -> None:
+        self._ready.set()
         in_a_row = lasting = 0
-        while not self._stopping.is_set():
+        while not self._ending.is_set():
             next_turn = time.monotonic() + POLL_SECONDS
             try:
                 self._turn()
@@ -253,20 +241,18 @@ class Relay:
             except Exception as error:  # the thread's outermost loop
                 in_a_row, lasting = in_a_row + 1, 0 if is_throttling(error) else lasting + 1
                 if lasting >= FAILURES_IN_A_ROW or not may_pass(error):
-                    self._end(error)
-                    break
+                    raise
                 self.failures += 1
                 pause = pause_seconds(error, in_a_row)
                 log.warning("turn failed (%s), again in %.2f s", type(error).__name__, pause)
                 self._leases.forget()
                 self._next_balance = 0.0
-            self._stopping.wait(pause)
-        self._leases.release()
+            self._ending.wait(pause)
 
-    def _end(self, error: BaseException) -> None:
-        log.error("the relay has stopped: %s", error)
-        self.error = error
+    def _ended(self) -> None:
+        """Give the leases back, after the pages at hand."""
         self._step()
+        self._leases.release()
 
 
 def may_pass(error: BaseException) -> bool:

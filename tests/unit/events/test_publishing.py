@@ -176,10 +176,10 @@ def test_a_turn_whose_time_is_over_reads_no_page_that_it_does_not_publish(monkey
     feed = Range(hub, monkeypatch)
     feed.drain(until=-math.inf)
     assert (feed.read, feed.saved) == ([0], ["page 0"])
-    feed.relay._stopping.set()
+    feed.relay._ending.set()
     feed.drain(until=math.inf)
     assert (feed.read, feed.saved) == ([0, 0], ["page 0", "page 0"])
-    feed.relay._stopping.clear()
+    feed.relay._ending.clear()
     feed.drain(until=math.inf)
     assert feed.saved[2:] == [f"page {number}" for number in range(9)]
 

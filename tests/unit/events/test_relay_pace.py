@@ -26,10 +26,10 @@ def test_what_is_committed_within_a_moment_shares_a_turn_and_a_long_turn_is_foll
 
     def wait(seconds: float) -> bool:
         pauses.append(max(seconds, 0.0))
-        return relay._stopping.set() or True
+        return relay._ending.set() or True
 
     stub: Any = relay
-    stub._turn, stub._stopping.wait, stub._leases.release = turn, wait, lambda: None
+    stub._turn, stub._ending.wait, stub._leases.release = turn, wait, lambda: None
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
     relay._work()
     assert pauses == [pytest.approx(pause)]
