@@ -149,6 +149,11 @@ def told(name: str, description: str, form: re.Pattern[str]) -> Any:
     return Header(alias=name, description=description, json_schema_extra={"pattern": whole(form)})
 
 
+def headers_said(texts: Mapping[str, str]) -> dict[str, Any]:
+    """The headers of an answer, as the document has them: name -> what it says."""
+    return {name: {"description": text, "schema": {"type": "string"}} for name, text in texts.items()}
+
+
 def told_once(request: Request, *names: str) -> None:
     """Raises: `Problem` for a header that comes more than once: which of them is meant?"""
     for name in names:

@@ -38,8 +38,8 @@ from starlette.responses import Response
 
 from labkit.errors import LabError
 from labkit.events.ids import CUSTOMER_ID, ORDER_ID
-from labkit.http_api import HeadAsGet, answering, new_api, refusals, told, told_once, whole
-from labkit.problems import RETRY_AFTER_SECONDS, Problem
+from labkit.http_api import HeadAsGet, answering, headers_said, new_api, refusals, told, told_once, whole
+from labkit.problems import Problem
 from labkit.projections.query_container import QueryContainer
 from labkit.read_queries import forms, questions, waiting
 from labkit.read_queries.kept import Kept
@@ -134,7 +134,7 @@ ANSWER_HEADERS: Final = {
 
 
 def gives(model: type[BaseModel], *statuses: int) -> dict[int | str, dict[str, Any]]:
-    headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in ANSWER_HEADERS.items()}
+    headers = headers_said(ANSWER_HEADERS)
     return {
         200: {"model": model, "headers": headers},
         304: {"description": "The caller has this answer.", "headers": headers},
@@ -234,9 +234,8 @@ def query_app(
     api.state.query_container, api.state.hub = query_container, hub
     api.state.kept = Kept(synapse)
     api.state.waiting = waiting.Waiting(wait_at_most_seconds, synapse)
-    again = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-    missing = Problem("no-tables", "No projector has made the read models' tables yet.", status=503, headers=again)
-    broken = Problem("unavailable", "The read store cannot be read now.", headers=again)
+    missing = Problem("no-tables", "No projector has made the read models' tables yet.", status=503)
+    broken = Problem("unavailable", "The read store cannot be read now.")
     api.add_exception_handler(TableMissing, answering(lambda error: missing))
     for kind in (LabError, duckdb.Error, DeltaError, OSError):
         api.add_exception_handler(kind, answering(lambda error: broken))

@@ -20,7 +20,7 @@ from typing import Final
 from starlette.concurrency import run_in_threadpool
 
 from labkit.events.ids import CUSTOMER_ID, ORDER_ID, order_day, parse_token
-from labkit.problems import RETRY_AFTER_SECONDS, Problem
+from labkit.problems import Problem
 from labkit.projections.query_container import QueryContainer
 from labkit.projections.tables import CUSTOMERS, DAILY_ORDER_METRICS, ORDERS
 from labkit.read_queries import questions
@@ -60,8 +60,7 @@ class Waiting:
         if TOKEN.fullmatch(token) is None:
             raise Problem("bad-header", "If-Version-At-Least is the Version-Token of a command's answer.")
         if self._how_many >= WAITING_AT_MOST:
-            again = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-            raise Problem("busy", f"{WAITING_AT_MOST} requests wait for their writes already.", headers=again)
+            raise Problem("busy", f"{WAITING_AT_MOST} requests wait for their writes already.")
         self._how_many += 1
         try:
             async with asyncio.timeout(self.at_most_seconds):

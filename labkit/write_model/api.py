@@ -29,7 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from labkit.events.ids import CUSTOMER_ID, ORDER_ID
-from labkit.http_api import new_api, refusals, told, told_once, whole
+from labkit.http_api import headers_said, new_api, refusals, told, told_once, whole
 from labkit.problems import Problem
 from labkit.write_model import orders
 from labkit.write_model.handler import Accepted, CommandHandler, Context
@@ -218,7 +218,7 @@ Creation = Annotated[Context, Depends(context_of_creation)]
 Change = Annotated[Context, Depends(context_of_change)]
 HAPPENED: Final[dict[str, Any]] = {
     "model": Done,
-    "headers": {n: {"description": d, "schema": {"type": "string"}} for n, d in ANSWER_HEADERS.items()},
+    "headers": headers_said(ANSWER_HEADERS),
 }
 CREATES: Final[dict[str, Any]] = {"status_code": 201, "responses": {201: HAPPENED, **refusals(400, 409, 413, 415, 422)}}
 CHANGES: Final[dict[str, Any]] = {"responses": {200: HAPPENED, **refusals(400, 404, 409, 412, 413, 415, 422)}}
