@@ -25,11 +25,11 @@ from labkit.verbs import noted
 LABEL_WIDTH: Final = 12
 LINE_WIDTH: Final = 100
 SHOWN_LENGTH: Final = 400
-ARGUMENT_LENGTH: Final = 120
+ARGUMENT_LENGTH: Final = 180
 """Characters that are shown of what came out, and of each argument; a data frame may be long."""
 
 UNFINISHED: Final = "nothing comes out yet: write your code in place of what is given, and `return` its result"
-STUMBLED: Final = "an exception is no answer here: what is different about this input?"
+STUMBLED: Final = "an exception is no answer here: what did that line get, and what does it take it for?"
 WRONG_SHAPE: Final = "the check cannot go on with what came out: does it have the form that the task asks for?"
 
 

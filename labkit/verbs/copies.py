@@ -33,9 +33,10 @@ BACKUPS: Final = "backups"
 LOCK_SECONDS: Final = 30.0
 NOTE_ID: Final = "your-copy"
 STUDENT_NOTE: Final = """> **This is your copy.** Work in it: write, run, save. Nothing overwrites it. *Run All Cells* \
-stops at the first exercise that is not solved yet. The original is \
-[here](../notebooks/{name}); `python3 lab.py lab --fresh {number}` gives you a new copy and keeps this one in \
-`my_lab/backups`, and `python3 lab.py lab --solved` opens the solutions."""
+stops at the first exercise that is not solved yet. What a cell has made is still there when it runs again: to repeat \
+one, choose *Kernel > Restart Kernel and Run up to Selected Cell*. The original is [here](../notebooks/{name}); \
+`python3 lab.py lab --fresh {number}` gives you a new copy and keeps this one in `my_lab/backups`, and \
+`python3 lab.py lab --solved` opens the solutions."""
 SOLVED_NOTE: Final = """> **This copy shows the solutions.** It is made again each time it is opened, so what you \
 write here is lost: work in `my_lab`, which `python3 lab.py lab` opens."""
 LINK: Final = re.compile(r"""(?:\]\(|\b(?:src|href)=["'])([^)"'#:\s]+)(?=[)"'#\s])""")

@@ -119,6 +119,14 @@ def test_a_page_whose_send_failed_has_no_continuation_and_nothing_leaves_behind_
     assert hub.log == ["2 sent", "2 sent"], "what was acknowledged is left out"
 
 
+def test_a_publisher_that_is_told_of_the_hub_partitions_does_not_ask_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = Hub()
+    monkeypatch.setattr(hub, "get_partition_ids", lambda: pytest.fail("it asked"))
+    publisher = Publisher(cast(EventHubProducerClient, hub), ["0", "1"])
+    assert list(publisher.publish(iter([page(1), page(2)]), set())) == ["page 1", "page 2"]
+    assert publisher.published_events == 4
+
+
 class Range:
     """One feed range's pages and saved continuations, and a relay that publishes it; the order in which it happened."""
 
