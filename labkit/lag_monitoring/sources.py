@@ -6,8 +6,8 @@ moving the relay. Refuses to know what the figures mean (`measures`).
 The hub is read through a consumer group of the monitor's own. In each hub partition in which something was unapplied, a
 receiver stands in front of the first event that is not applied and holds it; it moves on when a sample finds that event
 applied, past the few events in between. Where many were applied since the last sample, it is closed, and another one is
-opened behind them: so the hub is not read a second time. While it is held, and while nothing is unapplied, it costs
-next to nothing.
+opened behind them: so of each hub partition some dozens of events are read for a sample at most, and busy hubs are not
+read a second time. While it is held, and while nothing is unapplied, it costs next to nothing.
 
 The outbox is what the change feed holds behind the relays' saved continuations. Nothing is written.
 """
@@ -43,8 +43,8 @@ LOOK_SECONDS = 0.02
 """After so long without events the SDK calls all the same, and so can be held."""
 RECEIVE_SECONDS = 0.5
 """How long the SDK waits for the next frame on a connection before it looks up, or notices that it is to end."""
-FAR_EVENTS = 50
-"""To let so many pass takes as much processor time as to open another receiver, and the hub's egress beside."""
+FAR_EVENTS = 20
+"""To let more pass takes about as much processor time as to open another receiver, and the hub's egress beside."""
 COUNT_AT_MOST = 10_000
 """A longer outbox is reported as at least this long."""
 PAGE_DOCUMENTS = 1_000
@@ -141,6 +141,8 @@ class Peek:
             on_error=_on_error,
             partition_id=self._partition_id,
             max_wait_time=LOOK_SECONDS,
+            max_batch_size=FAR_EVENTS,  # the SDK reads on while it is held, until it has so many
+            prefetch=FAR_EVENTS,
             starting_position="-1" if applied < 0 else applied,
         )
 
