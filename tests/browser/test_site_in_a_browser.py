@@ -41,6 +41,13 @@ OUTSIDE: Final = """() => {
     const one = document.activeElement, box = one.getBoundingClientRect();
     return box.right <= 0 || box.left >= innerWidth ? one.textContent.trim() || one.id : '';
 }"""
+SCROLLS: Final = """() => {
+    const wide = [...document.querySelectorAll('article *')].filter(one =>
+        one.scrollWidth > one.clientWidth && ['auto', 'scroll'].includes(getComputedStyle(one).overflowX));
+    const reached = one => one.tabIndex >= 0 || one.querySelector('a[href], [tabindex="0"]');
+    return [wide.filter(one => !reached(one)).length, wide.filter(one => one.matches('pre')).length];
+}"""
+"""How many scroll sideways and cannot be reached, and how many blocks of code scroll."""
 PAGES: Final = ("index", "notebooks/01_write_model", "docs/support", "docs/glossary", "reference/events")
 """One of each kind."""
 
@@ -108,6 +115,15 @@ def test_the_keyboard_comes_to_nothing_that_is_out_of_sight(page: Page, site: Pa
         if outside := page.evaluate(OUTSIDE):
             lost.append(outside)
     assert lost == []
+
+
+def test_what_scrolls_sideways_is_reached_by_keyboard_and_headings_have_a_rank(page: Page, site: Path) -> None:
+    page.set_viewport_size(PHONE)
+    for name in ("index", "notebooks/03_projections"):
+        open_page(page, site, name)
+        assert page.evaluate(SCROLLS) == [0, page.locator("article pre[tabindex='0']").count()], name
+        ranks = page.locator(".caption[role=heading]").evaluate_all("all => all.map(one => one.ariaLevel)")
+        assert set(ranks) == {"2"}
 
 
 def test_the_menu_of_a_narrow_window_is_opened_and_followed_by_keyboard(page: Page, site: Path) -> None:

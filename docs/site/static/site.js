@@ -1,2 +1,8 @@
 /* The way past the menus comes before the menus. */
 document.body.prepend(document.querySelector(".skip-to-content"));
+/* The headings of the list at the side say of which rank they are. */
+document.querySelectorAll(".caption[role=heading]").forEach(one => one.setAttribute("aria-level", "2"));
+/* What scrolls sideways can be reached, and then scrolled, by keyboard. */
+for (const one of document.querySelectorAll("pre, .table-wrapper")) {
+  if (one.scrollWidth > one.clientWidth) one.tabIndex = 0;
+}
