@@ -117,7 +117,10 @@ class Child:
     def word(self, of: str = "a process") -> Any:
         if not self.ends.poll(PATIENCE_SECONDS):
             raise Missed(f"{of} said nothing for {PATIENCE_SECONDS:g} s")
-        return self.ends.recv()
+        try:
+            return self.ends.recv()
+        except EOFError:
+            raise Missed(f"{of} ended without its word") from None
 
 
 def request_for(kind: str, chosen: Asked, seen: deque[tuple[str, str]]) -> tuple[str, dict[str, str]]:

@@ -13,6 +13,7 @@ from labkit.read_queries import kept, questions
 from labkit.read_queries.kept import Kept
 from labkit.read_queries.questions import Question
 from labkit.read_queries.synapse import Synapse
+from labkit.read_queries.tables import TableVersion
 
 FOURTH, FIFTH = date(2026, 1, 4), date(2026, 1, 5)
 STATUSES = ["Created", "Paid", "Cancelled"]
@@ -125,8 +126,14 @@ def test_a_whole_is_found_only_when_so_many_parts_were_asked_for_that_it_would_h
     assert runs == [1, 2, 3, 3, 3]
 
 
-def test_a_whole_that_is_too_large_is_never_kept(counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept, "ROWS_AT_MOST", 20)
+@pytest.mark.parametrize("told", [True, False])
+def test_a_whole_that_is_too_large_or_whose_files_do_not_tell_how_large_it_is_is_never_kept(
+    told: bool, counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if told:
+        monkeypatch.setattr(kept, "ROWS_AT_MOST", 20)
+    else:
+        monkeypatch.setattr(TableVersion, "rows", lambda table, days=None: None)
     answers = Kept(counted)
     for _ in range(4):
         assert answers.answer(questions.order_of_day("order-20260105-03")).rows.num_rows == 1
