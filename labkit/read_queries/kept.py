@@ -38,6 +38,7 @@ class Whole:
     """How many parts were asked for."""
     rows: pa.Table | None = None
     """In the order of the parts' key."""
+    size_bytes: int = 0
 
 
 class Kept:
@@ -76,9 +77,9 @@ class Kept:
         return whole
 
     def _keep(self, whole: Whole, rows: pa.Table) -> None:
+        whole.rows, whole.size_bytes = rows, rows.nbytes  # counted once, and not while others wait for the lock
         with self._lock:
-            whole.rows = rows
-            while sum(each.rows.nbytes for each in self._wholes.values() if each.rows) > BYTES_AT_MOST:
+            while sum(each.size_bytes for each in self._wholes.values()) > BYTES_AT_MOST:
                 self._wholes.popitem(last=False)
 
 
