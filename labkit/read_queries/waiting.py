@@ -52,8 +52,8 @@ class Waiting:
         self._wanted: set[Wanted] = set()
         self._look: asyncio.Task[dict[Wanted, Answer]] | None = None
         self._next_look = 0.0
-        self._asked: dict[Wanted, TableVersion] = {}
-        """Who was looked for last, and in which versions of the tables."""
+        self._missed: dict[Wanted, TableVersion] = {}
+        """Who was looked for last and was not there, and in which versions of the tables."""
 
     async def until_visible(self, token: str, arrival: Arrival) -> bool:
         """Whether the write became visible in time. Raises: `Problem` for what is no token, or when too many wait."""
@@ -110,18 +110,18 @@ class Waiting:
 
     def _shown(self, wanted: Collection[Wanted]) -> dict[Wanted, Answer]:
         asked = {one: self._synapse.tables.one(table_of(one[0])) for one in wanted}
-        if asked == self._asked:
-            return {}
         of_day, there = defaultdict(set), dict[str, tuple[int, Answer]]()
-        for who, _ in wanted:
-            of_day[day_of(who)].add(who)
+        for one, seen in asked.items():
+            if self._missed.get(one) != seen:
+                of_day[day_of(one[0])].add(one[0])
         for names in of_day.values():
             answer = questions.shown_of(names).answer(self._synapse)
             found = zip(answer.rows[0].to_pylist(), answer.rows["version"].to_pylist(), strict=True)
             for number, (who, version) in enumerate(found):
                 there[who] = version, replace(answer, rows=answer.rows.slice(number, 1))
-        self._asked = asked
-        return {(who, version): there[who][1] for who, version in wanted if who in there and there[who][0] >= version}
+        shown = {(who, version): there[who][1] for who, version in wanted if who in there and there[who][0] >= version}
+        self._missed = {one: seen for one, seen in asked.items() if one not in shown}
+        return shown
 
 
 def in_query_container(container: QueryContainer, customer_id: str) -> Arrival:

@@ -60,10 +60,28 @@ def test_all_who_wait_share_one_look_and_a_table_is_asked_once_for_each_of_its_v
         assert await all_of_them[0]
         await looks(waits, 4)
         assert [one.done() for one in all_of_them] == [True, False, False]
-        assert asked == [set(orders), set(orders), {*orders} - {MINE}]
+        assert asked == [set(orders), set(orders)]
         tables.write([tables.an_order("b", version=3), tables.an_order("c", version=2)])
         assert await asyncio.gather(*all_of_them) == [True, True, True]
         assert await waits.until_visible(f"{MINE}@1", waits.in_tables)
+
+    asyncio.run(waited())
+
+
+def test_who_asks_again_for_what_was_shown_is_shown_it_again_and_who_was_missed_is_not_asked_for_again(
+    synapse: Synapse, tables: Any, asked: list[set[str]]
+) -> None:
+    """A look can find what its only waiter no longer waits for: the next one must not take it for missed."""
+    tables.write([tables.an_order("a")])
+
+    async def waited() -> None:
+        waits = Waiting(60.0, synapse)
+        missed = asyncio.create_task(waits.until_visible("order-20260105-b@1", waits.in_tables))
+        await looks(waits, 2)
+        for _ in range(2):
+            assert await waits.until_visible(f"{MINE}@1", waits.in_tables)
+        assert asked == [{"order-20260105-b"}, {MINE}, {MINE}]
+        missed.cancel()
 
     asyncio.run(waited())
 
