@@ -14,14 +14,19 @@ read-only key of Cosmos DB and files that it only reads, and has no right on Eve
 
 What is asked goes into the texts of `questions` as parameters: nothing that a caller sends is ever part of a query.
 The questions block, so they run on the thread pool; who waits for a version takes no thread meanwhile, and nothing else
-does at all (FastAPI would take one for each dependency that is no coroutine).
+does at all (FastAPI would take one for each dependency that is no coroutine). Of the tables only as many are asked at
+once as there are processors, in order of arrival: more of them would wait for each other within the engine, and each as
+long as all. Questions to Cosmos DB wait for the network and go beside them.
 Source: RFC 9110, sections 8.8.3 (ETag) and 13.1.2 (If-None-Match); RFC 8288 (Link); RFC 3339.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import os
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, cast
@@ -93,14 +98,17 @@ def shown(answer: Answer) -> list[dict[str, Any]]:
     return cast(list[dict[str, Any]], answer.rows.rename_columns(names).to_pylist())
 
 
-async def answered(request: Request, conditions: If, arrival: waiting.Arrival, ask: Callable[[], Found]) -> Response:
+async def answered(
+    request: Request, conditions: If, arrival: waiting.Arrival, ask: Callable[[], Found], *, of_tables: bool = True
+) -> Response:
     """Wait for the token's version, if there is one, then ask. Raises: `Problem`."""
     told_once(request, "If-Version-At-Least")
     token, if_none_match = conditions
     waits: waiting.Waiting = request.app.state.waiting
     asked = "if-version-at-least" in request.headers
     late = asked and not await waits.until_visible(token, arrival)
-    found = await run_in_threadpool(ask)
+    async with request.app.state.engine if of_tables else nullcontext():
+        found = await run_in_threadpool(ask)
     if late:
         text = f"The write is not visible after {waits.at_most_seconds:g} s; `has` is the answer without it."
         has = msgspec.json.decode(msgspec.json.encode(found.body))
@@ -198,7 +206,8 @@ async def orders_of_customer(
         body, etag, headers = a_page(f"/customers/{customer_id}/orders", found, asked)
         return Found(Answer(None, {}, {"query-model": positions}, as_of), body, etag, headers)
 
-    return await answered(request, conditions, waiting.in_query_container(container, customer_id), ask)
+    arrival = waiting.in_query_container(container, customer_id)
+    return await answered(request, conditions, arrival, ask, of_tables=False)
 
 
 @routes.get("/metrics/daily", responses=gives(forms.Figures))
@@ -232,7 +241,7 @@ def query_app(
     description = "Questions to the read models. Each answer says how old it may be."
     api = new_api("Orders, query side", description, REFUSED)
     api.state.query_container, api.state.hub = query_container, hub
-    api.state.kept = Kept(synapse)
+    api.state.kept, api.state.engine = Kept(synapse), asyncio.Semaphore(os.cpu_count() or 1)
     api.state.waiting = waiting.Waiting(wait_at_most_seconds, synapse)
     missing = Problem("no-tables", "No projector has made the read models' tables yet.", status=503)
     broken = Problem("unavailable", "The read store cannot be read now.")

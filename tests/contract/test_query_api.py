@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -24,8 +25,9 @@ from labkit.projections import pointer
 from labkit.projections.pointer import Pointer
 from labkit.projections.projector import Projector
 from labkit.projections.query_container import QueryContainer
-from labkit.read_queries import waiting
+from labkit.read_queries import api, waiting
 from labkit.read_queries.api import query_app
+from labkit.read_queries.kept import Kept
 from labkit.read_queries.synapse import Hub, Synapse
 from labkit.settings import embedded
 from labkit.write_model.api import command_app
@@ -223,6 +225,40 @@ def test_the_figures_wait_for_their_own_table_and_not_for_the_orders(
         then = client.get("/metrics/daily", params=DAY, headers={"If-Version-At-Least": token})
     assert problem(early, 504, "not-yet-visible")["has"] == {"days": []}
     assert then.json()["days"][0]["orders"] == 1
+
+
+def test_the_tables_are_asked_by_as_many_at_once_as_there_are_processors_and_the_query_container_beside_them(
+    shop: Shop, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = shop.does(shop.created(1))
+    shown_everywhere(shop, projected(shop), token)
+    processors, inside, most, lock = os.cpu_count() or 1, [0], [0], threading.Lock()
+    all_came, go_on, arrivals, answer, told_once = threading.Event(), threading.Event(), [0], Kept.answer, api.told_once
+
+    def arrived(*which: Any) -> None:
+        arrivals[0] += 1
+        if arrivals[0] == 3 * processors:
+            all_came.set()
+        told_once(*which)
+
+    def held(self: Kept, question: Any) -> Any:
+        with lock:
+            inside[0] += 1
+            most[0] = max(most[0], inside[0])
+        go_on.wait(PATIENCE_SECONDS)
+        with lock:
+            inside[0] -= 1
+        return answer(self, question)
+
+    monkeypatch.setattr(api, "told_once", arrived)
+    monkeypatch.setattr(Kept, "answer", held)
+    with ThreadPoolExecutor(3 * processors) as callers:
+        asked = [callers.submit(client.get, f"/orders/{token.split('@')[0]}") for _ in range(3 * processors)]
+        assert all_came.wait(PATIENCE_SECONDS)
+        assert client.get("/customers/customer-1/orders").status_code == 200
+        go_on.set()
+        assert {one.result().status_code for one in asked} == {200}
+    assert most == [processors]
 
 
 def all_pages(client: httpx.Client, address: str, size: int) -> list[list[str]]:
