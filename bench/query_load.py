@@ -57,7 +57,8 @@ class Asked(Protocol):
 def serve_in_child(cosmos: str, database: str, tables: str, hub: str, partitions: list[str], ends: Connection) -> None:
     container = CosmosClient.from_connection_string(cosmos).get_database_client(database)
     synapse = Synapse(tables, hub=Hub(hub, partitions))
-    serving = Serving(query_app(synapse, QueryContainer(container.get_container_client("query-model")), hub)).start()
+    serving = Serving(query_app(synapse, QueryContainer(container.get_container_client("query-model")), hub))
+    serving.start()
     ends.send(serving.url)
     ends.recv()
     serving.stop()

@@ -172,7 +172,8 @@ class Lab:
 
         serving = Serving(app)
         self._closers.append(serving.stop)
-        return serving.start()
+        serving.start()
+        return serving
 
     def close(self) -> None:
         """Close the clients and delete what was made on opening; the first error is raised when all has been tried."""

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import threading
 from contextlib import suppress
-from typing import Self
 
 from labkit.errors import NotYet
 
@@ -31,17 +30,16 @@ class Worker:
         """Whether the thread is alive."""
         return self._thread is not None and self._thread.is_alive()
 
-    def start(self) -> Self:
+    def start(self) -> None:
         """Begin to work. Starting a running one does nothing."""
         if self.running:
-            return self
+            return
         self.error = self._told = None
         self._ready.clear()
         self._ending.clear()
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         self._thread.start()
         self._ready.wait()
-        return self
 
     def stop(self, timeout_seconds: float = 30.0) -> None:
         """End what is at hand, and then the thread. Stopping one that does not run is fine; its error stays in `error`.

@@ -34,7 +34,8 @@ class Webhook:
         """Told with each answer that is not 2xx."""
         self._changed = threading.Condition()
         methods = ["OPTIONS", "POST"]
-        self._serving = Serving(Starlette(routes=[Route("/hook", self._called, methods=methods)])).start()
+        self._serving = Serving(Starlette(routes=[Route("/hook", self._called, methods=methods)]))
+        self._serving.start()
         self.url = f"{self._serving.url}/hook"
 
     def stop(self) -> None:

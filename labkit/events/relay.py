@@ -22,7 +22,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
-from typing import Self
 
 from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 from azure.cosmos import ContainerProxy
@@ -115,12 +114,12 @@ class Relay(Worker):
         finally:
             self._leases.release()
 
-    def start(self) -> Self:
+    def start(self) -> None:
         """Make rounds on a thread until `stop`, backing off when a round fails. Raises: `RuntimeError` if started."""
         if self.running:
             raise RuntimeError("this relay runs already")
         self._next_balance = self._next_split_check = self._next_beat = 0.0
-        return super().start()
+        super().start()
 
     def wait_until_published(self, token: str, timeout_seconds: float) -> None:
         """Return once this version and all before it are in Event Hubs, acknowledged, whichever relay sent them.

@@ -27,7 +27,6 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Self
 
 from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 from azure.eventhub.aio import EventHubConsumerClient
@@ -108,14 +107,14 @@ class Projector(Worker):
         tables whose upkeep failed (`kept` says why)."""
         return self._committing.counts | {"received": self._inbox.received, "receive_errors": self._inbox.errors}
 
-    def start(self) -> Self:
+    def start(self) -> None:
         """Begin where the tables end. Starting a running projector does nothing."""
         if self.running:
-            return self
+            return
         self._out_of_reach = ("", 0)
         self._committing.counts = dict.fromkeys(self._committing.counts, 0)
         self._inbox = Inbox(*self._knobs)
-        return super().start()
+        super().start()
 
     def positions(self) -> dict[str, int]:
         """Hub partition -> the last sequence number that needs no reading (see `ReadStore.lowest`)."""

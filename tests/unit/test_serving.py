@@ -15,7 +15,8 @@ from labkit.serving import Serving
 
 @pytest.mark.skipif(os.name != "posix", reason="only on POSIX does a connection take this from the listening socket")
 def test_the_body_of_an_answer_does_not_wait_until_its_header_is_acknowledged() -> None:
-    serving = Serving(PlainTextResponse("here")).start()
+    serving = Serving(PlainTextResponse("here"))
+    serving.start()
     try:
         with closing(http.client.HTTPConnection(serving.url.removeprefix("http://"))) as client:
             client.request("GET", "/")
