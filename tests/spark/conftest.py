@@ -22,6 +22,9 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAVA_TOOL_OPTIONS", job.SHORT_LIVED)
+        for name in ("PYTHONPATH", "PYSPARK_PYTHON"):  # which the session sets for its workers, and no later test needs
+            patch.setenv(name, "")
+        patch.syspath_prepend(str(tmp_path_factory.mktemp("elsewhere")))  # the workers do not look where this one does
         patch.chdir(tmp_path_factory.mktemp("spark"))
         one = session("local[2]")
         yield one

@@ -18,8 +18,12 @@ from pathlib import Path
 from filelock import FileLock
 from pyspark.sql import SparkSession
 
+import labkit
+
 LOCK = Path(__file__).resolve().parent.parent / "jars.lock"
 KEPT = Path(sys.prefix) / "spark-jars"
+MODULES = [str(LOCK.parent), str(Path(labkit.__file__).resolve().parent.parent)]
+"""Where the workers of this machine find `spark_projection` and `labkit`, whatever else is on the path."""
 HERE = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
@@ -67,7 +71,7 @@ def session(master: str | None) -> SparkSession:
     builder = SparkSession.builder.appName("projection")
     if master is not None:
         os.environ["PYSPARK_PYTHON"] = sys.executable
-        os.environ["PYTHONPATH"] = os.pathsep.join(sys.path[:2])  # what asks a Python source for offsets gets no zips
+        os.environ["PYTHONPATH"] = os.pathsep.join(MODULES)  # what asks a Python source for offsets gets no zips
         builder = builder.master(master).config("spark.jars", ",".join(map(str, jars())))
         for name, value in HERE.items():
             builder = builder.config(name, value)
