@@ -194,17 +194,20 @@ async def null_per_s(lab: Lab, how_many: int) -> float:
 
 
 def until_applied(projector: Projector, how_many: int) -> float:
-    """Events per second from the first one received to the last one committed."""
+    """Events per second from the first one received to the last one committed. It is stopped when all have come, which
+    commits them at once: the last batch is not full, and would wait for its interval with nothing left to do."""
     projector.start()
     deadline = time.monotonic() + PATIENCE_SECONDS
-    began = 0.0
-    while projector.counters["applied"] < how_many:
-        began = began or (time.perf_counter() if projector.counters["received"] else 0.0)
+    began, stopping = 0.0, threading.Thread(target=projector.stop)
+    while (counted := projector.counters)["applied"] < how_many:
+        began = began or (time.perf_counter() if counted["received"] else 0.0)
+        if counted["received"] >= how_many and stopping.ident is None:
+            stopping.start()
         if projector.error or time.monotonic() > deadline:
-            raise Missed(f"{projector.counters['applied']} of {how_many} events were applied: {projector.error!r}")
+            raise Missed(f"{counted['applied']} of {how_many} events were applied: {projector.error!r}")
         threading.Event().wait(0.02)
     rate = how_many / (time.perf_counter() - began)
-    projector.stop()
+    stopping.join()
     return rate
 
 
