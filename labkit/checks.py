@@ -15,6 +15,7 @@ import inspect
 import re
 import sys
 import textwrap
+import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from types import CodeType, EllipsisType, NoneType, NotImplementedType, TracebackType
@@ -28,6 +29,9 @@ SHOWN_LENGTH: Final = 400
 ARGUMENT_LENGTH: Final = 180
 """Characters that are shown of what came out, and of each argument; a data frame may be long."""
 
+TAKING_IN_SECONDS: Final = 0.3
+"""For a kernel to take in some sixty requests on a busy machine, and no more than a reader would notice."""
+
 UNFINISHED: Final = "nothing comes out yet: write your code in place of what is given, and `return` its result"
 STUMBLED: Final = "an exception is no answer here: what did that line get, and what does it take it for?"
 WRONG_SHAPE: Final = "the check cannot go on with what came out: does it have the form that the task asks for?"
@@ -37,7 +41,11 @@ class CheckFailed(AssertionError):
     """An exercise is not solved yet. Its text is the whole message; Jupyter shows it and no traceback."""
 
     def _render_traceback_(self) -> list[str]:
-        """Source: IPython, `InteractiveShell.showtraceback`."""
+        """Asked for by a kernel alone (IPython, `InteractiveShell.showtraceback`), before it drops the cells that are
+        still to be run. Of "Run All" it drops those that its receiving thread has taken in by then, and runs the last
+        few which that had no time for (ipykernel 7.4, `Kernel._abort_queues`): here it gets the time.
+        """
+        time.sleep(TAKING_IN_SECONDS)
         return str(self).splitlines()
 
 

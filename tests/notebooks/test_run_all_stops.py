@@ -1,0 +1,50 @@
+"""JupyterLab asks for all cells at once, and the kernel drops those behind a check that refuses: all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.manager import start_new_kernel
+
+ROUNDS, CELLS = 10, 60
+BUSY = """
+import time
+from labkit import checks
+until = time.monotonic() + 0.05
+while time.monotonic() < until:
+    pass
+"""
+REFUSED = """
+with checks.exercise(1, "Stops") as check:
+    check.that(False, "not yet")
+"""
+
+
+@pytest.fixture
+def kernel() -> Iterator[BlockingKernelClient]:
+    manager, client = start_new_kernel(kernel_name="python3")
+    try:
+        yield client
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+def statuses(kernel: BlockingKernelClient, cells: list[str]) -> list[str]:
+    """What each cell's request was answered with, all of them sent before the first is answered."""
+    asked = [kernel.execute(cell) for cell in cells]
+    answers: dict[str, str] = {}
+    while len(answers) < len(asked):
+        reply: dict[str, Any] = kernel.get_shell_msg(timeout=60)
+        answers[reply["parent_header"]["msg_id"]] = reply["content"]["status"]
+    return [answers[one] for one in asked]
+
+
+def test_no_cell_behind_a_check_that_refuses_is_run(kernel: BlockingKernelClient) -> None:
+    kernel.execute(BUSY)
+    kernel.get_shell_msg(timeout=60)
+    for _ in range(ROUNDS):
+        assert statuses(kernel, [BUSY, REFUSED, *["1"] * CELLS]) == ["ok", "error", *["aborted"] * CELLS]
