@@ -9,7 +9,9 @@ _SEND, _RECEIVE, _RIGHTS = _CONTRACT + "send.py::test_", _CONTRACT + "receive.py
 _FAULTS, _DURABLE = _CONTRACT + "faults.py::test_", _CONTRACT + "durability.py::test_"
 _ASYNC = _CONTRACT + "async_client.py::test_"
 _ASYNC_RECEIVE = _CONTRACT + "async_receive.py::test_"
-_SERVICE = "tests/protocol/test_service.py::test_"
+_PROTOCOL = "tests/protocol/test_"
+_SERVICE, _STORED = _PROTOCOL + "service.py::test_", _PROTOCOL + "stored_messages.py::test_"
+_RECEIVING, _REQUESTS = _PROTOCOL + "receiving.py::test_", _PROTOCOL + "requests.py::test_"
 _OWNERSHIP = "tests/contract/test_ownership.py::test_"
 
 
@@ -39,7 +41,7 @@ ROWS: tuple[Row, ...] = (
     ),
     _served("application properties, ids, content type", _SEND + "properties_and_ids_arrive_as_they_were_sent"),
     _served("every kind of body", _SEND + "every_kind_of_body_and_value_arrives_as_it_was_sent"),
-    _served("every AMQP type", _SERVICE + "every_amqp_type_comes_back_byte_for_byte"),
+    _served("every AMQP type", _STORED + "every_amqp_type_comes_back_byte_for_byte"),
     _served(
         "AMQP over WebSocket, on the same port",
         _CONTRACT + "websocket.py::test_events_are_sent_and_received_over_websocket",
@@ -116,18 +118,20 @@ ROWS: tuple[Row, ...] = (
         _FAULTS + "throttled_to_a_fraction_of_a_unit_excess_events_are_answered_server_busy",
         "`com.microsoft:server-busy`",
     ),
-    _served("settled (unacknowledged) sends", _SERVICE + "a_settled_transfer_is_stored_without_an_answer"),
-    _served("draining a receiver's credit", _SERVICE + "draining_gives_back_the_credit_at_the_end_of_the_log"),
+    _served("settled (unacknowledged) sends", _STORED + "a_settled_transfer_is_stored_without_an_answer"),
+    _served("draining a receiver's credit", _RECEIVING + "draining_gives_back_the_credit_at_the_end_of_the_log"),
     _refused("messages above 1 MiB", _SEND + "a_message_above_a_mebibyte_is_refused_with_its_condition", "rejected"),
     _refused("transactions", _SERVICE + "transactions_are_refused_as_not_implemented", "`amqp:not-implemented`"),
     _refused("publisher addresses", _SERVICE + "addresses_that_lead_nowhere_are_refused", "`amqp:not-found`"),
     _refused(
         "selectors other than start positions",
-        _SERVICE + "filters_that_are_not_understood_are_refused_not_ignored",
+        _RECEIVING + "filters_that_are_not_understood_are_refused_not_ignored",
         "`com.microsoft:argument-error`",
     ),
     _refused(
-        "management operations other than READ", _SERVICE + "other_operations_of_management_are_refused_with_501", "501"
+        "management operations other than READ",
+        _REQUESTS + "other_operations_of_management_are_refused_with_501",
+        "501",
     ),
     _refused(
         "geo-replication",
