@@ -1,0 +1,167 @@
+"""One embedded Azure per folder: started on demand, shared, brought back after a kill, stopped on purpose."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import quote
+
+import psutil
+import pytest
+from azure.cosmos import CosmosClient, PartitionKey
+
+import localazure
+from localazure import daemon
+from localazure.errors import (
+    LocalAzureError,
+    NotRunning,
+)
+from tests.contract.daemon.processes import attach_elsewhere, eventually, pid_of, serve
+
+
+def test_eight_simultaneous_attaches_give_one_process(folder: Path) -> None:
+    processes = [attach_elsewhere(folder) for _ in range(8)]
+    pids = {process.communicate(timeout=60)[0].strip() for process in processes}
+    assert len(pids) == 1
+    assert pids != {""}
+
+
+def test_attaches_from_threads_of_one_process_share_it_too(folder: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        attached = list(pool.map(lambda _: localazure.attach(folder), range(4)))
+    assert len({pid_of(azure) for azure in attached}) == 1
+    for azure in attached:
+        azure.close()
+
+
+def test_closing_an_attached_handle_only_detaches(folder: Path) -> None:
+    first = localazure.attach(folder)
+    pid = pid_of(first)
+    first.close()
+    first.close()
+    with localazure.attach(folder) as second:
+        assert pid_of(second) == pid
+
+
+def test_the_daemon_survives_the_kill_of_the_process_that_started_it(folder: Path) -> None:
+    starter = attach_elsewhere(folder, then="import time; time.sleep(60)")
+    assert starter.stdout is not None
+    pid = int(starter.stdout.readline())
+    starter.kill()
+    starter.communicate()
+    with localazure.attach(folder) as azure:
+        assert pid_of(azure) == pid
+
+
+def test_a_killed_daemon_comes_back_by_itself_on_the_same_ports_with_its_data(folder: Path) -> None:
+    with localazure.attach(folder) as azure:
+        azure.create_event_hub("orders", 2)
+        killed = pid_of(azure)
+        psutil.Process(killed).kill()
+
+        def back() -> bool:
+            try:
+                return pid_of(azure) != killed
+            except LocalAzureError:
+                return False
+
+        assert eventually(back)
+        assert azure.event_hub_names() == ["orders"]
+        running = daemon.status(folder)
+        assert running is not None
+        assert (running.cosmos_port, running.eventhubs_port) == (azure.cosmos_port, azure.eventhubs_port)
+
+
+def test_a_killed_server_comes_back_with_the_options_it_was_started_with(folder: Path) -> None:
+    options = ("--ranges", "3", "--consistency", "Eventual", "--bearer-token", "t0ken")
+    server = serve(folder, *options)
+    assert server.stdout is not None
+    server.stdout.readline()
+    with localazure.attach(folder) as azure:
+        server.kill()
+        server.communicate(timeout=30)
+        assert eventually(lambda: daemon.status(folder) is not None)
+        with CosmosClient.from_connection_string(azure.cosmos_connection_string) as client:
+            container = client.create_database("d").create_container("c", PartitionKey("/pk"))
+            assert len(list(container.read_feed_ranges())) == 3
+        token = {"authorization": quote("type=aad&ver=1.0&sig=t0ken")}
+        with urllib.request.urlopen(urllib.request.Request(azure.cosmos_endpoint, headers=token)) as answer:
+            told = json.load(answer)
+        assert told["userConsistencyPolicy"]["defaultConsistencyLevel"] == "Eventual"
+
+
+def test_a_watchdog_brings_a_server_back_over_tls_if_it_spoke_tls(folder: Path) -> None:
+    with localazure.attach(folder):
+        daemon.stop(folder)
+        server = serve(folder, "--tls")
+        assert server.stdout is not None
+        server.stdout.readline()
+        server.kill()
+        server.communicate(timeout=30)
+        assert eventually(lambda: daemon.status(folder) is not None)
+        running = daemon.status(folder)
+        assert running is not None
+        assert running.tls
+
+
+def test_what_a_stopped_server_was_started_with_is_not_kept(folder: Path) -> None:
+    server = serve(folder, "--ranges", "3")
+    assert server.stdout is not None
+    server.stdout.readline()
+    assert daemon.stop(folder)
+    server.communicate(timeout=30)
+    with (
+        localazure.attach(folder) as azure,
+        CosmosClient.from_connection_string(azure.cosmos_connection_string) as client,
+    ):
+        container = client.create_database("d").create_container("c", PartitionKey("/pk"))
+        assert len(list(container.read_feed_ranges())) == 1
+
+
+def test_a_daemon_that_was_stopped_on_purpose_stays_down_though_somebody_is_attached(folder: Path) -> None:
+    with localazure.attach(folder) as azure:
+        assert daemon.stop(folder)
+        assert not eventually(lambda: daemon.status(folder) is not None, timeout_seconds=2.0)
+        with pytest.raises(NotRunning, match=r"lab\.py up"):
+            azure.event_hub_names()
+    assert not daemon.stop(folder)
+
+
+def test_a_restart_keeps_ports_and_keys(folder: Path) -> None:
+    with localazure.attach(folder) as before:
+        strings = (before.cosmos_connection_string, before.event_hubs_connection_string)
+    daemon.stop(folder)
+    with localazure.attach(folder) as after:
+        assert (after.cosmos_connection_string, after.event_hubs_connection_string) == strings
+
+
+def test_two_private_servers_are_independent(tmp_path: Path) -> None:
+    with localazure.start(tmp_path / "a") as one, localazure.start(tmp_path / "b") as other:
+        one.create_event_hub("only-here", 1)
+        assert other.event_hub_names() == []
+        assert one.keys.cosmos_read_write != other.keys.cosmos_read_write
+
+
+def test_a_start_that_fails_after_a_kill_is_tried_again_until_it_works(folder: Path) -> None:
+    with localazure.attach(folder) as azure:
+        running = daemon.status(folder)
+        assert running is not None
+        keys = (folder / "keys.json").read_text(encoding="utf-8")
+        (folder / "keys.json").write_text("{", encoding="utf-8")
+        psutil.Process(running.pid).kill()
+        assert not eventually(lambda: daemon.status(folder) is not None, timeout_seconds=2.0)
+        assert (folder / "state.json").exists()
+        (folder / "keys.json").write_text(keys, encoding="utf-8")
+        assert eventually(lambda: daemon.status(folder) is not None)
+        assert azure.event_hub_names() == []
+
+
+def test_a_stop_with_writers_attached_stays_a_stop(folder: Path) -> None:
+    with localazure.attach(folder) as one, localazure.attach(folder):
+        for _ in range(3):
+            assert daemon.stop(folder)
+            assert not eventually(lambda: daemon.status(folder) is not None, timeout_seconds=1.2)
+            localazure.attach(folder).close()
+        one.event_hub_names()
