@@ -12,7 +12,7 @@ from labkit.projections import read_store, tables
 from labkit.projections.read_store import Batch, ReadStore
 from labkit.projections.rows import OrderRow
 from labkit.projections.tables import LONGEST_WHY, NO_ROOM, ORDERS, DiskFull, TableDamaged, contents
-from tests.unit.projections.test_read_store import MONDAY, order
+from tests.unit.projections.read_store.orders import MONDAY, order
 
 
 def log_of(table: Path) -> list[Path]:
