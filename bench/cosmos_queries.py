@@ -27,7 +27,7 @@ from typing import Any
 from urllib.parse import quote
 
 from azure.cosmos import ContainerProxy
-from cosmos import Served, embedded, peer, prepare
+from cosmos_servers import Served, embedded, peer, prepare
 from measure import Figure, Missed, interleaved, main
 from tqdm import tqdm
 

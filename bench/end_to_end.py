@@ -13,19 +13,16 @@ figure too. A load that was not carried at all ends with `Missed` after its figu
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import os
 import statistics
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import chain
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -33,32 +30,21 @@ import httpx
 import psutil
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient
+from cast import PATIENCE_SECONDS, Cast
 from measure import Figure, Missed, main
 from orders import ORDERS_PER_DAY, copied, seeded
 from starlette.requests import Request
 from starlette.responses import Response
 
 from labkit import tracing
-from labkit.clock import WallClock
-from labkit.events.relay import Relay
 from labkit.lab import Lab, open_lab
 from labkit.lag_monitoring.alerting import Alerter
 from labkit.lag_monitoring.alerts import Alerts, Rule
-from labkit.lag_monitoring.history import LagHistory
 from labkit.lag_monitoring.measures import LagSample, OutboxLag, PartitionLag, percentile
-from labkit.lag_monitoring.monitor import INTERVAL_SECONDS, LagMonitor
-from labkit.projections.parking import ParkingLane
-from labkit.projections.projector import Projector
-from labkit.projections.query_container import QueryContainer
-from labkit.projections.read_store import ReadStore
-from labkit.projections.upkeep import Upkeep
-from labkit.read_queries.api import query_app
-from labkit.read_queries.synapse import Synapse
+from labkit.lag_monitoring.monitor import INTERVAL_SECONDS
 from labkit.settings import DATA_DIR, embedded_status, stop_embedded
-from labkit.verbs.attaching import attach_lab
 from labkit.workload import Sent, drive, due_seconds, steady
-from labkit.write_model.api import command_app
-from labkit.write_model.handler import CommandHandler, Context
+from labkit.write_model.handler import Context
 from labkit.write_model.orders import CreateOrder
 
 ROWS = 10 * ORDERS_PER_DAY
@@ -70,9 +56,6 @@ FLOOR_EVENTS, ALERTS, SPANS = 60, 60, 200_000
 FLOOR = "one event, acknowledged to received, by the SDK"
 LANES, LATEST_S = 96, 1.0
 """Callers at a time (the query API lets 100 wait), and how late one may begin before the load counts as missed."""
-COMMIT_INTERVAL_SECONDS, UPKEEP = 0.02, Upkeep(every_commits=10)
-"""For freshness: each question opens all files of its day, so that small ones are made one more often than usual."""
-PATIENCE_SECONDS = 60.0
 
 
 def new_orders(lab: Lab, load: str) -> Any:
@@ -101,121 +84,6 @@ def ordered(http: httpx.Client, write: str, read: str, command: CreateOrder, con
     if shown.status_code != 200:
         raise Missed(f"a question was answered {shown.status_code}: {shown.text[:200]}")
     return time.perf_counter() - began
-
-
-@contextmanager
-def command_side(lab: Lab, _: str) -> Iterator[str]:
-    handler = CommandHandler(lab.container("write-model", "command"), WallClock())
-    yield lab.serve(command_app(handler)).url
-
-
-@contextmanager
-def query_side(lab: Lab, tables: str) -> Iterator[str]:
-    with Synapse(tables) as synapse:
-        yield lab.serve(query_app(synapse, QueryContainer(lab.container("query-model", "query")), lab.hub)).url
-
-
-@contextmanager
-def relay(lab: Lab, _: str) -> Iterator[str]:
-    worker = Relay(lab.container("write-model", "relay"), lab.producer("relay"), lab.container("relay-state", "relay"))
-    worker.start()
-    yield ""
-    worker.stop()
-    must_be_well(worker)
-
-
-@contextmanager
-def projector(lab: Lab, tables: str) -> Iterator[str]:
-    lane = ParkingLane(lab.container("parked-events", "projector"))
-    consumer = partial(lab.async_consumer, "projector")
-    worker = Projector(
-        consumer, ReadStore(tables), lane, commit_interval_seconds=COMMIT_INTERVAL_SECONDS, upkeep=UPKEEP
-    )
-    worker.start()
-    yield ""
-    worker.stop()
-    must_be_well(worker)
-    if worker.counters["parked"]:
-        raise Missed(f"{worker.counters['parked']} events were parked")
-
-
-@contextmanager
-def monitor(lab: Lab, tables: str) -> Iterator[str]:
-    """Watches as by default, and writes its samples to a table."""
-    containers = [lab.container(name, "monitor") for name in ("write-model", "relay-state", "parked-events")]
-    consumer = partial(lab.async_consumer, "monitor", "monitor")
-    worker = LagMonitor(consumer, ReadStore(tables, read_only=True), *containers, history=LagHistory(tables))
-    worker.start()
-    yield ""
-    worker.stop()
-    must_be_well(worker)
-    if worker.failures or len(worker.samples) < (WARM_UP_S + SECONDS) / (3 * INTERVAL_SECONDS):
-        raise Missed(f"the monitor took {len(worker.samples)} samples, and {worker.failures} failed")
-
-
-def must_be_well(worker: Relay | Projector | LagMonitor) -> None:
-    if worker.error is not None:
-        raise Missed(f"a worker ended: {worker.error!r}")
-
-
-ROLES: dict[str, Callable[[Lab, str], AbstractContextManager[str]]] = {
-    "command side": command_side,
-    "relay": relay,
-    "projector": projector,
-    "query side": query_side,
-    "monitor": monitor,
-}
-
-
-def play(role: str, name: str, tables: str, pipe: Connection) -> None:
-    """One role in a process of its own: tells where it listens, its CPU seconds when asked, at last how it ended."""
-    lab = attach_lab(name)
-    try:
-        with ROLES[role](lab, tables) as url:
-            pipe.send(url)
-            while pipe.recv() != "stop":
-                pipe.send(time.process_time())
-        pipe.send("")
-    except Exception as error:
-        pipe.send(f"{role}: {error!r}")
-    finally:
-        lab.close()
-
-
-class Cast:
-    """All roles, each in a process of its own, as they would be deployed; on leaving `with` all have ended well."""
-
-    def __init__(self, lab: Lab, tables: str) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipes: dict[str, Connection] = {}
-        self._processes = []
-        for role in ROLES:
-            self._pipes[role], there = context.Pipe()
-            self._processes.append(context.Process(target=play, args=(role, lab.name, tables, there)))
-            self._processes[-1].start()
-        self.urls = {role: self._hear(role) for role in ROLES}
-
-    def __enter__(self) -> Cast:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for pipe in self._pipes.values():
-            pipe.send("stop")
-        ends = [self._hear(role) for role in ROLES]
-        for process in self._processes:
-            process.join()
-        if any(ends):
-            raise Missed("; ".join(filter(None, ends)))
-
-    def cpu_seconds(self) -> dict[str, float]:
-        for pipe in self._pipes.values():
-            pipe.send("how much")
-        return {role: self._hear(role) for role in ROLES}
-
-    def _hear(self, role: str) -> Any:
-        if not self._pipes[role].poll(PATIENCE_SECONDS):
-            raise Missed(f"{role}: nothing was heard of it")
-        return self._pipes[role].recv()
 
 
 def when_the_first_is_seen(ask: Callable[[], object]) -> None:

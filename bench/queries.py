@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from cosmos import write_documents
+from cosmos_servers import write_documents
 from deltalake import write_deltalake
 from measure import Figure, Missed, interleaved, main
 from orders import NINE, ORDERS_PER_DAY, copied, customer, days_before, one_day, seeded, seeded_order
