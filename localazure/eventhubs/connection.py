@@ -44,6 +44,7 @@ logger = logging.getLogger(__name__)
 
 OUTPUT_BYTES = 131_072
 PAUSE_SECONDS = 0.05
+"""After so long it is looked whether a receiver that may not deliver may do so now."""
 NEVER = float("inf")
 
 
@@ -61,6 +62,7 @@ class HubConnection:
         self._expiry = NEVER
         self._ready: dict[Receiver, None] = {}
         self._paused: dict[Receiver, None] = {}
+        self._paused_until = NEVER
         self._later: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self.aborted = False
@@ -100,10 +102,10 @@ class HubConnection:
             heapq.heappop(self._later)[2]()
         if self._later:
             times.append(self._later[0][0])
-        if self._paused:
-            paused, self._paused = self._paused, {}
-            self._ready |= paused
-            times.append(now + PAUSE_SECONDS)
+        if self._paused and now < self._paused_until <= now + PAUSE_SECONDS:  # later only if the clock was set back
+            times.append(self._paused_until)
+        elif self._paused:
+            self._ready, self._paused = self._ready | self._paused, {}
         if self._ready or self._amqp.has_output:
             self._wake()
         soonest = min(*times, self._expiry)
@@ -177,6 +179,8 @@ class HubConnection:
         if following is Next.TURN:
             self._ready[receiver] = None
         elif following is Next.PAUSE:
+            if not self._paused:
+                self._paused_until = self._world.now() + PAUSE_SECONDS
             self._paused[receiver] = None
 
     def _end(self, link: Link, refusal: Refused) -> None:
