@@ -288,10 +288,12 @@ class Intake:
 
 
 def _run_all(steps: Sequence[Callable[[], None]]) -> None:
-    """Each in order, also when one before it raises; what was raised is raised at the end."""
-    for index, step in enumerate(steps, 1):
+    """Each in order, also when one before it raises; the first that was raised is raised at the end."""
+    raised: BaseException | None = None
+    for step in steps:
         try:
             step()
-        except BaseException:
-            _run_all(steps[index:])
-            raise
+        except BaseException as error:
+            raised = raised or error
+    if raised is not None:
+        raise raised

@@ -351,3 +351,16 @@ def test_memory_holds_no_more_than_what_waits_to_be_moved(service: Service, monk
     service.move()
     assert service.log._intake.unmoved.of(partition) == ()
     assert rows(service) == 50
+
+
+def test_two_thousand_that_cannot_be_told_take_nothing_from_those_behind_them(service: Service) -> None:
+    def cut(_: BaseException | None) -> None:
+        raise ConnectionResetError
+
+    partition = service.hub().partitions[0]
+    for number in range(2_000):
+        service.add(partition, b"%d" % number, done=cut)
+    with pytest.raises(ConnectionResetError):
+        service.settle(1)
+    assert service.log.tail(partition).next_sequence == 2_000
+    assert service.send(partition, b"later") is None
