@@ -52,6 +52,11 @@ class Record:
     size_bytes: int = 0
     check: int = 0
 
+    @property
+    def written_bytes(self) -> int:
+        """On disk, with its head."""
+        return _HEAD_BYTES + self.size_bytes
+
     def add(self, part: bytes) -> None:
         self.parts.append(part)
         self.size_bytes += len(part)
@@ -123,7 +128,7 @@ class WriteAhead:
 
         Raises: `Full`; `OSError`, after which none of them counts as written.
         """
-        segment = self._room_for(sum(_HEAD_BYTES + record.size_bytes for record in records))
+        segment = self._room_for(sum(record.written_bytes for record in records))
         number = self._next_number
         begin = end = segment.end % BLOCK_BYTES
         for record in records:

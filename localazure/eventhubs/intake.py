@@ -40,6 +40,7 @@ LONGEST_FLUSH_IN_THE_LOOP_SECONDS = 0.0005
 FORGETTING = 0.7
 """What the longest flush counts with each further one. A move delays about one flush in ten: others need not pay."""
 MOST_BYTES_PER_FLUSH = SEGMENT_BYTES // 2
+"""On disk; one message more, of 1 MiB at most, still fits into a segment."""
 _RECORD = struct.Struct("<QQqI")
 """Partition, sequence number of the first event, enqueued ms, message format: behind the message's bytes."""
 
@@ -186,7 +187,7 @@ class Intake:
             enqueued_ms = max(arrived.now_ms, last_ms)
             ends[arrived.partition] = first + arrived.message.cutter.count, enqueued_ms
             group.append(_Numbered(arrived, first, enqueued_ms))
-            size_bytes += arrived.message.record.size_bytes
+            size_bytes += arrived.message.record.written_bytes + _RECORD.size
         return group, refusals
 
     def _write(self, group: list[_Numbered]) -> _Outcome:

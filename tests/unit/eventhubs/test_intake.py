@@ -364,3 +364,16 @@ def test_two_thousand_that_cannot_be_told_take_nothing_from_those_behind_them(se
         service.settle(1)
     assert service.log.tail(partition).next_sequence == 2_000
     assert service.send(partition, b"later") is None
+
+
+def test_what_waits_fits_into_a_segment_however_small_its_messages_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write_ahead, "SEGMENT_BYTES", 65_536)
+    monkeypatch.setattr(intake, "MOST_BYTES_PER_FLUSH", 32_768)
+    with Service(tmp_path) as service:
+        partition = service.hub().partitions[0]
+        for _ in range(3_000):
+            service.add(partition, b"")
+        service.settle(3_000)
+        assert set(service.outcomes) == {None}
