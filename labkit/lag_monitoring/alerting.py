@@ -72,7 +72,8 @@ class Alerter(Worker):
 
     def stop(self, timeout_seconds: float = 30.0) -> None:
         """Look at what has been observed, try once more to publish, end. Raises: `NotYet` if that takes longer."""
-        if self.running:
+        if self.running and not self._ending.is_set():
+            self._ending.set()
             self._samples.put(None)
         super().stop(timeout_seconds)
 
@@ -93,9 +94,10 @@ class Alerter(Worker):
         except queue.Empty:
             self._unpublished.extend(self._alerts.tick(datetime.now(UTC)))
             return True
-        if sample is not None:
-            self._unpublished.extend(self._alerts.observe(sample))
-        return sample is not None
+        if sample is None:
+            return not self._ending.is_set()  # else an error came before the word of an earlier stop
+        self._unpublished.extend(self._alerts.observe(sample))
+        return True
 
     def _publish(self, attempt: int) -> float:
         """What waits, in one request; how long to wait before the next try if it failed, else 0.

@@ -28,6 +28,7 @@ from typing import Literal
 
 import msgspec
 
+from labkit.events.envelope import Moment
 from labkit.lag_monitoring.measures import LagSample, age_seconds
 
 Measure = Callable[[LagSample], float | None]
@@ -94,8 +95,8 @@ class Alert(msgspec.Struct, frozen=True, rename="camel"):
     alert_id: str
     rule: str
     what: Literal["fired", "resolved"]
-    at: datetime
-    began_at: datetime
+    at: Moment
+    began_at: Moment
     above: float
     value: float | None = None
 

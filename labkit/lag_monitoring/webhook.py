@@ -47,7 +47,7 @@ def read(body: bytes) -> list[AlertEvent]:
     try:
         told = json.loads(body)
         return msgspec.convert(told if isinstance(told, list) else [told], list[AlertEvent])
-    except (ValueError, msgspec.ValidationError) as error:
+    except (ValueError, RecursionError) as error:
         raise Problem("malformed", "The body is no CloudEvent of an alert, nor an array of them.") from error
 
 

@@ -191,7 +191,10 @@ def test_the_webhook_lets_in_its_sender_and_alerts_and_nothing_else(desk: Desk) 
         for code in ("", "?code=wrong"):
             assert http.options(address + code, headers={"WebHook-Request-Origin": SENDER}).status_code == 401
             assert http.post(address + code, json=[]).status_code == 401
-        for wrong in (b"{", b"7", b"[{}]", b'{"id": "1", "source": "s", "type": "t", "data": {"rule": 1}}'):
+        named = b'{"id": "1", "source": "s", "type": "t", "data": %s}'
+        no_zone = b'{"alertId": "1", "rule": "r", "what": "fired", "at": %b, "beganAt": %b, "above": 1}'
+        no_alerts = (b'{"rule": 1}', no_zone % (b'"2026-01-05T09:00:00"', b'"2026-01-05T09:00:00Z"'))
+        for wrong in (b"{", b"7", b"[{}]", b"[" * 100_000, *(named % data for data in no_alerts)):
             answer = http.post(f"{address}?code=s3cret", content=wrong)
             assert (answer.status_code, answer.json()["code"]) == (400, "malformed")
     assert desk.handled() == Counter()
