@@ -144,7 +144,7 @@ def whole(pattern: re.Pattern[str]) -> str:
     return "^(?:" + pattern.pattern.replace(r"\d", "[0-9]") + ")$"
 
 
-def told(name: str, description: str, form: re.Pattern[str]) -> Any:
+def header_of(name: str, description: str, form: re.Pattern[str]) -> Any:
     """A header whose form the document tells; it is checked where the refusal can say more."""
     return Header(alias=name, description=description, json_schema_extra={"pattern": whole(form)})
 

@@ -43,7 +43,7 @@ from starlette.responses import Response
 
 from labkit.errors import LabError
 from labkit.events.ids import CUSTOMER_ID, ORDER_ID
-from labkit.http_api import HeadAsGet, answering, headers_said, new_api, refusals, told, told_once, whole
+from labkit.http_api import HeadAsGet, answering, header_of, headers_said, new_api, refusals, told_once, whole
 from labkit.problems import Problem
 from labkit.projections.query_container import QueryContainer
 from labkit.read_queries import forms, questions, waiting
@@ -56,7 +56,7 @@ TOKEN_TEXT: Final = "The `Version-Token` of a write that the answer must show."
 
 
 async def conditions(
-    token: Annotated[str, told("If-Version-At-Least", TOKEN_TEXT, waiting.TOKEN)] = "",
+    token: Annotated[str, header_of("If-Version-At-Least", TOKEN_TEXT, waiting.TOKEN)] = "",
     if_none_match: Annotated[str, Header(alias="If-None-Match", description="ETags of answers that are there.")] = "",
 ) -> tuple[str, str]:
     """What the headers of any question ask: a token, and ETags."""
@@ -75,7 +75,7 @@ class Found:
     etag: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def told(self) -> dict[str, str]:
+    def all_headers(self) -> dict[str, str]:
         """The headers of every answer, refusals included."""
         as_of, stale, since = self.answer.as_of, "unknown", "unknown"
         if as_of is not None:
@@ -112,12 +112,12 @@ async def answered(
     if late:
         text = f"The write is not visible after {waits.at_most_seconds:g} s; `has` is the answer without it."
         has = msgspec.json.decode(msgspec.json.encode(found.body))
-        raise Problem("not-yet-visible", text, status=504, headers=found.told(), more={"has": has})
+        raise Problem("not-yet-visible", text, status=504, headers=found.all_headers(), more={"has": has})
     if found.body is None:
-        raise Problem("not-found", "The read model shows no such order.", status=404, headers=found.told())
+        raise Problem("not-found", "The read model shows no such order.", status=404, headers=found.all_headers())
     body = msgspec.json.encode(found.body)
     etag = f'"{found.etag or hashlib.sha256(body).hexdigest()[:32]}"'
-    headers = {**found.told(), "ETag": etag}
+    headers = {**found.all_headers(), "ETag": etag}
     known = {one.strip().removeprefix("W/") for one in if_none_match.split(",")}
     if known & {etag, "*"}:
         return Response(None, 304, headers)

@@ -65,8 +65,9 @@ def _star(node: exp.Expr) -> bool:
 
 
 def _page_without_order(node: exp.Expr) -> bool:
-    select = node.find_ancestor(exp.Select)
-    return isinstance(node, exp.Offset | exp.Fetch) and not (select and select.args.get("order"))
+    """One node of a page: its OFFSET, or a FETCH that stands alone."""
+    of = node.parent.args if node.parent else {}
+    return isinstance(node, exp.Offset if of.get("offset") else exp.Fetch) and not of.get("order")
 
 
 def _ordered_view(node: exp.Expr) -> bool:

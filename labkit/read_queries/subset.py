@@ -65,7 +65,7 @@ def read_statement(text: str, file: str = "query", waive: frozenset[str] = froze
     """Parse one SELECT or one CREATE OR ALTER VIEW, and make sure that it means the same in both engines.
 
     `waive` names rules that are not applied: a lesson may want to show what a rule is for.
-    Raises: `OutsideSubset` with every finding: file, line, rule, reason.
+    Raises: `OutsideSubset` with every finding, once a line: file, line, rule, reason.
     """
     plain, rowsets = take_rowsets(text, file)
     findings = list(_calls(plain, file))
@@ -79,7 +79,7 @@ def read_statement(text: str, file: str = "query", waive: frozenset[str] = froze
         one = "exactly one SELECT, or one CREATE OR ALTER VIEW of a SELECT"
         raise OutsideSubset([Finding(file, 1, "statement", one)])
     findings += _nodes(trees[0], file)
-    left = [finding for finding in findings if finding.rule not in waive]
+    left = list(dict.fromkeys(finding for finding in findings if finding.rule not in waive))
     if left:
         raise OutsideSubset(sorted(left, key=lambda finding: finding.line))
     view = trees[0].this.sql("tsql").lower() if isinstance(trees[0], exp.Create) else None

@@ -29,7 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from labkit.events.ids import CUSTOMER_ID, ORDER_ID
-from labkit.http_api import headers_said, new_api, refusals, told, told_once, whole
+from labkit.http_api import header_of, headers_said, new_api, refusals, told_once, whole
 from labkit.problems import Problem
 from labkit.write_model import orders
 from labkit.write_model.handler import Accepted, CommandHandler, Context
@@ -139,10 +139,10 @@ def only_json(request: Request) -> None:
 
 async def context_of(
     request: Request,
-    idempotency_key: Annotated[str, told("Idempotency-Key", KEY_MISSING, KEY)],
+    idempotency_key: Annotated[str, header_of("Idempotency-Key", KEY_MISSING, KEY)],
     traceparent: Annotated[str, Header(description="W3C Trace Context.")] = "",
-    x_correlation_id: Annotated[str, told("X-Correlation-Id", "The story this belongs to.", CORRELATION)] = "",
-    x_causation_id: Annotated[str, told("X-Causation-Id", "The message that led to this.", CORRELATION)] = "",
+    x_correlation_id: Annotated[str, header_of("X-Correlation-Id", "The story this belongs to.", CORRELATION)] = "",
+    x_causation_id: Annotated[str, header_of("X-Causation-Id", "The message that led to this.", CORRELATION)] = "",
 ) -> Context:
     """Who asks, from the headers. Raises: `Problem` for one that is told twice or of another form."""
     only_json(request)
@@ -166,7 +166,7 @@ def unquoted(key: str) -> str:
 async def context_of_change(
     request: Request,
     context: Annotated[Context, Depends(context_of)],
-    if_match: Annotated[str, told("If-Match", 'The ETag seen, such as `"3"`; `*`: any.', IF_MATCH)] = "*",
+    if_match: Annotated[str, header_of("If-Match", 'The ETag seen, such as `"3"`; `*`: any.', IF_MATCH)] = "*",
 ) -> Context:
     """As `context_of`, with the version that the caller has seen. Raises: `Problem` for what is no ETag of this API."""
     told_once(request, "If-Match")

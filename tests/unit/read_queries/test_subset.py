@@ -52,6 +52,7 @@ def test_a_column_outside_the_subset_is_refused_by_the_rule_that_says_why(rule: 
         ("top", "SELECT TOP 3 a FROM dbo.v ORDER BY a"),
         ("top", "SELECT TOP (3) a FROM dbo.v"),
         ("page-unordered", "SELECT a FROM dbo.v OFFSET 0 ROWS FETCH NEXT 3 ROWS ONLY"),
+        ("page-unordered", "SELECT a FROM dbo.v FETCH NEXT 3 ROWS ONLY"),
         ("view-ordered", "CREATE OR ALTER VIEW dbo.v AS SELECT a FROM dbo.w ORDER BY a"),
         ("join", "SELECT a FROM dbo.v, dbo.w"),
         ("join", "SELECT a FROM dbo.v CROSS JOIN dbo.w"),
@@ -81,6 +82,18 @@ def test_every_finding_is_told_with_file_and_line() -> None:
     ]
     assert refused[-1].line == 6
     assert str(refused[0]).startswith("here.sql:3: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("SELECT a FROM dbo.v OFFSET 0 ROWS FETCH NEXT 3 ROWS ONLY", [(1, "page-unordered")]),
+        ("SELECT a FROM dbo.v\nOFFSET 2 ROWS\nFETCH NEXT 3 ROWS ONLY", [(2, "page-unordered")]),
+        ("SELECT a / 2 AS b,\n    a / 2 / 3 AS c\nFROM dbo.v", [(1, "division"), (2, "division")]),
+    ],
+)
+def test_a_place_that_breaks_a_rule_is_told_once(text: str, told: list[tuple[int, str]]) -> None:
+    assert [(finding.line, finding.rule) for finding in findings(text)] == told
 
 
 def test_a_line_after_an_openrowset_of_several_lines_is_still_the_line_of_the_file() -> None:
