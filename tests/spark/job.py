@@ -22,6 +22,8 @@ from labkit.verbs import spark
 ROOT = Path(__file__).resolve().parents[2]
 BUNDLE = ROOT / "deploy" / "databricks"
 PATIENCE_SECONDS = 240.0
+WITHOUT_SPARK = "only on machines with Java 17 or 21, where `lab.py test` installs Spark"
+"""Why a test is skipped; in CI `lab.py test` refuses to begin on a machine without (`labkit.verbs.java`)."""
 SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 """A JVM that ends within a minute has no use for what its optimizing compiler makes of it, and much of two cores goes
 into that."""

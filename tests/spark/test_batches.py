@@ -28,7 +28,7 @@ from localazure.handle import LocalAzure
 from tests.spark import job
 from tests.unit.projections.streams import CUSTOMER, arrivals, event, life_of
 
-pytest.importorskip("pyspark", reason="only on machines with Java 17 or 21, where `lab.py test` installs Spark")
+pytest.importorskip("pyspark", reason=job.WITHOUT_SPARK)
 
 from delta.exceptions import ConcurrentAppendException
 from pyspark.sql import DataFrame, SparkSession

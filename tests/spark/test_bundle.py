@@ -14,7 +14,7 @@ import yaml
 
 from labkit.verbs import attaching
 from tests.setup.test_locks import pins
-from tests.spark.job import BUNDLE, ROOT
+from tests.spark.job import BUNDLE, ROOT, WITHOUT_SPARK
 
 JOB = BUNDLE / "resources" / "projection.job.yml"
 RUNTIME = {"17.3.x-scala2.13": "4.0"}
@@ -114,7 +114,7 @@ def test_the_jars_are_those_of_the_locked_delta() -> None:
 
 
 def test_the_libraries_are_what_the_job_imports_at_the_locked_versions() -> None:
-    pytest.importorskip("pyspark", reason="only on machines with Java 17 or 21, where `lab.py test` installs Spark")
+    pytest.importorskip("pyspark", reason=WITHOUT_SPARK)
     asked = subprocess.run(
         [sys.executable, "-c", IMPORTS, str(BUNDLE), str(ROOT)], capture_output=True, text=True, check=True
     )

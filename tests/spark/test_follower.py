@@ -12,6 +12,7 @@ from spark_projection import follower
 from labkit.lab import Lab, open_lab
 from labkit.settings import embedded
 from localazure.handle import LocalAzure
+from tests.spark.job import WITHOUT_SPARK
 
 EVENTS = 60
 
@@ -69,7 +70,7 @@ def test_a_hub_that_is_not_there_is_the_services_own_error(lab: Lab) -> None:
 
 
 def test_spark_is_told_what_the_hub_holds_and_gets_it_range_by_range(lab: Lab) -> None:
-    pytest.importorskip("pyspark", reason="only on machines with Java 17 or 21, where `lab.py test` installs Spark")
+    pytest.importorskip("pyspark", reason=WITHOUT_SPARK)
     from spark_projection.hub_source import HubStreamReader, Range
 
     lab.faults.event_hubs.end_retention()

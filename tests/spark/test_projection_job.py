@@ -30,10 +30,10 @@ from labkit.projections.tables import ORDERS, READ_MODELS, contents
 from labkit.read_queries.synapse import Synapse
 from labkit.settings import Target, embedded
 from localazure.handle import LocalAzure
-from tests.spark.job import PATIENCE_SECONDS, ROOT, Job
+from tests.spark.job import PATIENCE_SECONDS, ROOT, WITHOUT_SPARK, Job
 from tests.unit.projections.streams import event
 
-pytest.importorskip("pyspark", reason="only on machines with Java 17 or newer, where `lab.py test` installs Spark")
+pytest.importorskip("pyspark", reason=WITHOUT_SPARK)
 
 EVENTS, CUSTOMERS, DAYS, PARTITIONS = 20_000, 300, 5, 4
 TRIGGER_EVENTS = "8000"

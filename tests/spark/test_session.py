@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("pyspark", reason="only on machines with Java 17 or 21, where `lab.py test` installs Spark")
+from tests.spark.job import WITHOUT_SPARK
+
+pytest.importorskip("pyspark", reason=WITHOUT_SPARK)
 
 from spark_projection import session
 

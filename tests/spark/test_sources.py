@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("pyspark", reason="only on machines with Java 17 or 21, where `lab.py test` installs Spark")
+from tests.spark.job import WITHOUT_SPARK
+
+pytest.importorskip("pyspark", reason=WITHOUT_SPARK)
 
 from pyspark.sql import SparkSession
 from spark_projection.folding import EVENT_COLUMNS, text_of

@@ -14,8 +14,9 @@ from deltalake import DeltaTable, write_deltalake
 from labkit.projections.read_store import ReadStore
 from labkit.projections.rows import CustomerRow, OrderRow, daily_metrics, to_arrow
 from labkit.projections.tables import CUSTOMERS, DAILY_ORDER_METRICS, ORDERS, contents
+from tests.spark.job import WITHOUT_SPARK
 
-pytest.importorskip("pyspark", reason="only on machines with Java 17 or 21, where `lab.py test` installs Spark")
+pytest.importorskip("pyspark", reason=WITHOUT_SPARK)
 
 from pyspark.sql import DataFrame, SparkSession
 from spark_projection.batches import CONFLICTS

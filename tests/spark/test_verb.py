@@ -15,7 +15,7 @@ from labkit.verbs.spark import fill, spark
 from localazure import daemon
 from tests.spark import job
 
-pytest.importorskip("pyspark", reason="only on machines with Java 17 or 21, where `lab.py test` installs Spark")
+pytest.importorskip("pyspark", reason=job.WITHOUT_SPARK)
 
 
 def test_an_open_lab_is_projected_its_views_answer_and_its_lane_stays_as_it_was(
