@@ -109,7 +109,8 @@ class Waiting:
         return await run_in_threadpool(self._shown, wanted)
 
     def _shown(self, wanted: Collection[Wanted]) -> dict[Wanted, Answer]:
-        asked = {one: self._synapse.tables.one(table_of(one[0])) for one in wanted}
+        tables = {name: self._synapse.tables.one(name) for name in {table_of(who) for who, _ in wanted}}
+        asked = {one: tables[table_of(one[0])] for one in wanted}
         of_day, there = defaultdict(set), dict[str, tuple[int, Answer]]()
         for one, seen in asked.items():
             if self._missed.get(one) != seen:

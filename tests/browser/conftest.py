@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 COMMANDS: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PLACES: Final = (
@@ -23,6 +23,8 @@ PLACES: Final = (
 
 WAIT_MS: Final = 120_000.0
 """For whatever a page is waited for; ten times what it takes on a quiet machine."""
+
+expect.set_options(timeout=WAIT_MS)  # which the context's own does not reach
 
 
 def executable() -> str | None:

@@ -120,8 +120,6 @@ def test_what_ended_the_receiver_is_told_at_the_end() -> None:
 
 
 def test_a_receiver_that_ended_by_itself_is_told_once_and_another_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "PEEK_SECONDS", 0.05)
-
     class Ending(Hub):
         async def receive_batch(self, on_event_batch: Callable[..., Any], **how: Any) -> None:
             if not self.begun_at:
@@ -132,7 +130,9 @@ def test_a_receiver_that_ended_by_itself_is_told_once_and_another_is_opened(monk
     async def look() -> None:
         hub = Ending([4])
         peek = peek_at(hub)
-        assert await peek.after(3) is None
+        with monkeypatch.context() as hasty:
+            hasty.setattr(sources, "PEEK_SECONDS", 0.05)
+            assert await peek.after(3) is None
         with pytest.raises(ConnectionError):
             await peek.after(3)
         assert await peek.after(3) == taken_at(4)

@@ -17,6 +17,7 @@ from labkit.projections.tables import DAILY_ORDER_METRICS
 from labkit.read_queries import questions, waiting
 from labkit.read_queries.api import query_app
 from labkit.read_queries.synapse import Synapse
+from labkit.read_queries.tables import Tables
 from labkit.read_queries.waiting import Waiting
 from tests.unit.read_queries.conftest import NINE
 
@@ -84,6 +85,28 @@ def test_who_asks_again_for_what_was_shown_is_shown_it_again_and_who_was_missed_
         missed.cancel()
 
     asyncio.run(waited())
+
+
+def test_a_commit_in_the_middle_of_a_look_leaves_all_who_wait_together(
+    synapse: Synapse, tables: Any, asked: list[set[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = {MINE, "order-20260105-b"}
+    tables.write([tables.an_order("a"), tables.an_order("b")])
+    waits, one = Waiting(60.0, synapse), Tables.one
+    commits = [[tables.an_order("a", version=2), tables.an_order("b", version=2)]]
+
+    def overtaken(self: Tables, name: str) -> Any:
+        found = one(self, name)
+        if commits:
+            tables.write(commits.pop())
+        return found
+
+    wanted = {(order, 2) for order in both}
+    assert waits._shown(wanted) == {}
+    monkeypatch.setattr(Tables, "one", overtaken)
+    assert waits._shown(wanted) == {}
+    assert waits._shown(wanted).keys() == wanted
+    assert asked == [both, both]
 
 
 def test_orders_of_several_days_and_customers_are_each_looked_for_where_they_are(
