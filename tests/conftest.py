@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,23 @@ import localazure
 from localazure.handle import LocalAzure
 
 ROOT = Path(__file__).resolve().parents[1]
+LONGEST = ROOT / "tests" / "spark" / "test_projection_job.py"
+QUICK = (ROOT / "tests" / "protocol", ROOT / "tests" / "unit")
+"""Folders of tests that wait for nothing."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The order in which files are begun: the longest, those of most tests, and last the quick ones.
+
+    A worker that is free takes the next file (`tests.stages`). A long one that is begun when the others have nothing
+    left is what all wait for; quick ones let them end together.
+    """
+    tests = Counter(item.path for item in items)
+    items.sort(key=lambda item: (item.path != LONGEST, is_quick(item.path), -tests[item.path]))
+
+
+def is_quick(path: Path) -> bool:
+    return any(path.is_relative_to(folder) for folder in QUICK)
 
 
 @pytest.fixture(scope="session")

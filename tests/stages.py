@@ -56,9 +56,10 @@ STAGES: Final[dict[str, tuple[str, ...]]] = {
         "180",
         "notebooks",
     ),
-    "pytest": (*PYTEST, "tests"),
+    "pytest": (*PYTEST, "--no-loadscope-reorder", "tests"),
 }
-"""Stage -> what Python runs for it, in the repository. The last one's closing line is the run's closing line."""
+"""Stage -> what Python runs for it, in the repository. The last one's closing line is the run's closing line.
+In which order the workers of `pytest` are given files is said in `tests/conftest.py`."""
 
 
 @dataclass(frozen=True, slots=True)

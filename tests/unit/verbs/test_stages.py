@@ -1,15 +1,18 @@
-"""What the `test` verb makes of skips and of processes left behind."""
+"""What the `test` verb makes of skips and of processes left behind, and in which order it begins files."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from labkit import connections, settings
-from tests import stages
+from tests import conftest, stages
 
 
 @pytest.fixture
@@ -26,7 +29,8 @@ def report(tmp_path: Path) -> Path:
     )
     path = tmp_path / "report.xml"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
-    done = subprocess.run([*command, f"--junitxml={path}", str(tmp_path)], capture_output=True, check=False)
+    plain = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # which takes seconds, and no report needs
+    done = subprocess.run([*command, f"--junitxml={path}", str(tmp_path)], capture_output=True, check=False, env=plain)
     assert done.returncode == 0, done.stdout
     return path
 
@@ -57,3 +61,16 @@ def test_the_stages_see_no_azure_and_a_state_folder_of_their_own(
     assert connections.COSMOS not in around
     assert around[settings.DATA_DIR] == str(tmp_path)
     assert around[stages.MARK] == "m1"
+
+
+def test_the_longest_file_is_begun_first_and_the_quick_ones_last() -> None:
+    here = conftest.ROOT / "tests"
+    files = [conftest.LONGEST, here / "contract" / "test_one.py", here / "chaos" / "test_two.py", Path(__file__)]
+    items: Any = [
+        SimpleNamespace(path=path) for tests, path in zip((1, 1, 2, 3), files, strict=True) for _ in range(tests)
+    ]
+    conftest.pytest_collection_modifyitems(items)
+
+    assert conftest.LONGEST.exists()
+    assert list(dict.fromkeys(item.path for item in items)) == [files[0], files[2], files[1], files[3]]
+    assert "--no-loadscope-reorder" in stages.STAGES["pytest"], "else xdist has an order of its own"
