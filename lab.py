@@ -21,7 +21,7 @@ VERBS = (
     ("bench", ("requirements", "requirements-dev"), "measure: `bench NAME [--json FILE]`"),
     ("render", ("requirements",), "execute the notebooks and write their outputs into notebooks/"),
     ("docs", ("requirements", "requirements-dev"), "make the site, static HTML, in .lab/site: notebooks and texts"),
-    ("spark", ("requirements", "requirements-spark"), "the same projection by Spark on this machine; needs Java 17"),
+    ("spark", ("requirements", "requirements-spark"), "the same projection by a local Spark; needs Java 17 or 21"),
     ("parked", ("requirements",), "events that could not be applied: `parked list`, `show`, `replay`, `discard`"),
     ("rebuild", ("requirements",), "make the read models anew from the history; `--rollback` goes back"),
     ("up", ("requirements",), "start the embedded Azure"),

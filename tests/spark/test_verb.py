@@ -23,6 +23,8 @@ def test_an_open_lab_is_projected_its_views_answer_and_its_lane_stays_as_it_was(
 ) -> None:
     monkeypatch.setenv(settings.DATA_DIR, str(tmp_path))
     monkeypatch.setenv("JAVA_TOOL_OPTIONS", job.SHORT_LIVED)
+    (tmp_path / "the caller's").mkdir()
+    monkeypatch.chdir(tmp_path / "the caller's")
     try:
         with open_lab("03", partitions=2, target=settings.target()) as lab:
             sent = fill(lab, 10) + 1
@@ -38,5 +40,6 @@ def test_an_open_lab_is_projected_its_views_answer_and_its_lane_stays_as_it_was(
             assert sum(int(day[1]) for day in counted) == 10
             assert lines[-1].startswith("parked: 1 of no aggregate, the first cannot be read: ")
             assert ParkingLane(lab.container("parked-events", "projector")).held(lab.hub) == []
+            assert list(Path.cwd().iterdir()) == []
     finally:
         daemon.stop(tmp_path)

@@ -32,13 +32,15 @@ HERE = {
     "spark.databricks.delta.snapshotPartitions": "2",
     "spark.databricks.delta.merge.materializeSource": "none",
     "spark.sql.shuffle.partitions": "2",
+    "spark.sql.warehouse.dir": KEPT.with_name("spark-warehouse").as_uri(),
     "spark.driver.memory": "1g",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.log.level": "ERROR",
 }
 """For a few thousand events on a machine; a cluster has its own values of all of these. A MERGE need not write its
-source down first here, where no machine can be lost with what `batches` keeps of it."""
+source down first here, where no machine can be lost with what `batches` keeps of it. Nothing is put into the warehouse;
+Spark makes its folder all the same, and would do so wherever it is called."""
 EVERYWHERE = {"spark.sql.session.timeZone": "UTC", "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS"}
 """Times are UTC, and are written as delta-rs, DuckDB and Synapse read them, not as Spark's INT96."""
 
