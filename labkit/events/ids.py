@@ -42,7 +42,7 @@ def order_day(order: str) -> date:
     if form is None:
         raise ValueError(f"{order!r} is no order id: order-YYYYMMDD-<suffix>")
     try:
-        return date(int(form[1][:4]), int(form[1][4:6]), int(form[1][6:]))
+        return date.fromisoformat(form[1])
     except ValueError:
         raise ValueError(f"{order!r} names a day that no calendar has: {form[1]}") from None
 

@@ -78,8 +78,8 @@ class Committing:
                 began = time.time()
                 await loop.run_in_executor(thread, self._commit, batch)
                 trace(chunks if tracing.is_on() else (), began)
-                taken = (one.enqueued_ms / 1000 for one in batch if one.enqueued_ms)
-                self.applied_after_seconds.extend(time.time() - at for at in taken)
+                ended = time.time()
+                self.applied_after_seconds.extend(ended - one.enqueued_ms / 1000 for one in batch if one.enqueued_ms)
             inbox.done(chunks)
 
     def _commit(self, batch: Sequence[Arrival]) -> None:

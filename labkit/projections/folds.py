@@ -14,7 +14,9 @@ All other aggregates go on.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Annotated
@@ -42,28 +44,26 @@ class CannotApply(ValueError):
 
 def money(text: object) -> Decimal:
     """An amount as events carry it, a JSON string with at most two places. Raises: `CannotApply`."""
-    try:
-        amount = Decimal(text) if isinstance(text, str) else Decimal("NaN")
-        exact = amount.is_finite() and 0 <= amount <= HIGHEST_TOTAL and amount == amount.quantize(MONEY_PLACES)
-    except InvalidOperation:
-        exact = False
-    if not exact:
-        raise CannotApply(f"{text!r} is not an amount of 0.00 to {HIGHEST_TOTAL} with at most two places")
-    return amount.quantize(MONEY_PLACES)
+    with suppress(InvalidOperation):
+        amount = Decimal(text if isinstance(text, str) else "NaN")
+        exact = amount.quantize(MONEY_PLACES)
+        if exact == amount and 0 <= exact <= HIGHEST_TOTAL:
+            return exact
+    raise CannotApply(f"{text!r} is not an amount of 0.00 to {HIGHEST_TOTAL} with at most two places")
 
 
-class LineData(msgspec.Struct, frozen=True):
+class LineData(msgspec.Struct, frozen=True, gc=False):
     """What the projections read of an order's line; likewise of each event's data below."""
 
     quantity: int
 
 
-class UpdatedData(msgspec.Struct, frozen=True):
+class UpdatedData(msgspec.Struct, frozen=True, gc=False):
     items: list[LineData]
     total: str
 
 
-class CreatedData(UpdatedData, frozen=True, rename="camel"):
+class CreatedData(UpdatedData, frozen=True, gc=False, rename="camel"):
     customer_id: Annotated[str, msgspec.Meta(pattern=rf"\A{CUSTOMER_ID.pattern}\Z")]
 
 
@@ -108,12 +108,13 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
 
 
 class Reading(msgspec.Struct, frozen=True, gc=False):
-    """An arrival that was read: either its event, or why it could not be (`fault`)."""
+    """An arrival that was read: either its event, or why it could not be (`fault`); of an order's event, the day."""
 
     arrival: Arrival
     aggregate_id: str
     event: EventEnvelope | None
     fault: str = ""
+    day: dt.date | None = None
 
 
 BEHIND = "behind a parked event of the same aggregate"
@@ -129,25 +130,27 @@ def read(arrival: Arrival) -> Reading:
     try:
         event = from_json(arrival.body)
         named = event.aggregate_id
-        must_be_named_as_its_type(event)
+        day = day_if_named_as_its_type(event)
     except UNREADABLE as error:
         who = named or getattr(error, "aggregate_id", None) or ""
         return Reading(arrival, who if len(who) <= LONGEST_NAME else "", None, f"cannot be read: {error}")
-    return Reading(arrival, event.aggregate_id, event)
+    return Reading(arrival, named, event, day=day)
 
 
-def must_be_named_as_its_type(event: EventEnvelope) -> None:
-    """Raises: `ValueError` for an aggregate of another type than the event's, or an id that is none of that type."""
+def day_if_named_as_its_type(event: EventEnvelope) -> dt.date | None:
+    """The day in an order's id; None for any other aggregate.
+
+    Raises: `ValueError` for an aggregate of another type than the event's, or an id that is none of that type.
+    """
     kind, who = event.aggregate_type, event.aggregate_id
     belongs_to = AGGREGATE_TYPES.get(event.event_type, kind)
     if kind != belongs_to:
         raise ValueError(f"{event.event_type} belongs to an aggregate of type {belongs_to}, not {kind}")
-    if kind == "Order":
-        order_day(who)
-    elif kind == "Customer" and CUSTOMER_ID.fullmatch(who) is None:
+    if kind == "Customer" and CUSTOMER_ID.fullmatch(who) is None:
         raise ValueError(f"{who!r} is no customer id: customer-<suffix>")
-    elif len(who) > LONGEST_NAME:
+    if len(who) > LONGEST_NAME:
         raise ValueError(f"the aggregate id has {len(who)} characters, more than {LONGEST_NAME}")
+    return order_day(who) if kind == "Order" else None
 
 
 @dataclass(frozen=True, slots=True)

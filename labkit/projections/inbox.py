@@ -6,7 +6,7 @@ partitions, and the queue between receiving and committing. Refuses to know what
 The queue holds two batches at most, so a slow commit holds the receivers back instead of filling the memory, and while
 one batch is being committed the next one comes in. After a lost connection the SDK starts again at the positions it was
 given at first; what has been received since is left out here. The SDK waits for what is done here with each event, so
-it is little: the enqueued time stays the number that came.
+it is little: the message below the event is asked once, and the enqueued time stays the number that came.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
 
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
@@ -29,7 +28,8 @@ logger = logging.getLogger(__name__)
 PREFETCH = 300
 """Events that the SDK asks each hub partition for in advance."""
 QUEUED_BATCHES = 2
-ENQUEUED_TIME = b"x-opt-enqueued-time"
+DATA = AmqpMessageBodyType.DATA
+SEQUENCE_NUMBER, ENQUEUED_TIME = b"x-opt-sequence-number", b"x-opt-enqueued-time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +41,14 @@ class Chunk:
 
 
 def arrival_of(hub_partition: str, event: EventData) -> Arrival:
-    """The SDK's event as the folds take it. Property names and values come as bytes from the wire."""
-    properties = event.properties or {}
-    named = properties.get(b"aggregateId", properties.get("aggregateId", ""))
+    """The SDK's event as the folds take it. Property names and values come as bytes from the wire. Of a body that is no
+    bytes (an AMQP value or sequence), the text: nothing can be read from it."""
+    message = event.raw_amqp_message
+    properties, notes = message.application_properties or {}, message.annotations or {}
+    named = properties.get(b"aggregateId") or properties.get("aggregateId", "")
     text = named.decode("utf-8", "replace") if isinstance(named, bytes) else str(named)
-    taken = (event.raw_amqp_message.annotations or {}).get(ENQUEUED_TIME)
-    return Arrival(hub_partition, event.sequence_number or 0, body_of(event), text, taken)
-
-
-def body_of(event: EventData) -> bytes:
-    """The body's bytes; of a body that is none (an AMQP value or sequence), its text: nothing can be read from it."""
-    if event.body_type is AmqpMessageBodyType.DATA:
-        return b"".join(cast(Iterable[bytes], event.body))
-    return repr(event.body).encode()
+    body = b"".join(message.body) if message.body_type is DATA else repr(message.body).encode()
+    return Arrival(hub_partition, notes.get(SEQUENCE_NUMBER) or 0, body, text, notes.get(ENQUEUED_TIME))
 
 
 class Inbox:

@@ -7,13 +7,13 @@ between two commits the same batch is new to one table and old to another. Parke
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from operator import attrgetter
 
 from labkit.projections.folds import Arrival, Folded, Reading, fold, read
 from labkit.projections.parking import ParkingLane
 from labkit.projections.read_store import Batch, ReadStore
-from labkit.projections.rows import Row, order_day
+from labkit.projections.rows import Row
 from labkit.projections.tables import CUSTOMERS, ORDERS
 
 TABLE_OF = {"Order": ORDERS.name, "Customer": CUSTOMERS.name}
@@ -45,8 +45,7 @@ def project(
     away meanwhile is applied there.
     Raises: `CommitFailedError` when another writer was faster; doing it again reads what that one has written.
     """
-    by_number = sorted(arrivals, key=attrgetter("sequence_number"))
-    ends = {arrival.hub_partition: arrival.sequence_number for arrival in by_number}
+    ends = {one.hub_partition: one.sequence_number for one in sorted(arrivals, key=attrgetter("sequence_number"))}
     applied = store.positions(hub, ends)
     readings = [read(arrival) for arrival in arrivals]
     fresh = [reading for reading in readings if is_fresh(reading, applied)]
@@ -64,14 +63,13 @@ def project(
     return folded
 
 
-def current_rows(store: ReadStore, readings: Iterable[Reading]) -> dict[str, Row]:
+def current_rows(store: ReadStore, readings: Collection[Reading]) -> dict[str, Row]:
     """The rows there are of the aggregates of these events."""
-    named = {(r.event.aggregate_type, r.aggregate_id) for r in readings if r.event}
-    orders = {who for kind, who in named if kind == "Order"}
-    customers = {who for kind, who in named if kind == "Customer"}
-    return store.orders(orders, {order_day(order) for order in orders}) | store.customers(customers)
+    orders = {r.aggregate_id for r in readings if r.day}
+    customers = {r.aggregate_id for r in readings if r.event and r.event.aggregate_type == "Customer"}
+    return store.orders(orders, days_of(readings)) | store.customers(customers)
 
 
 def days_of(readings: Iterable[Reading]) -> set[dt.date]:
     """The days of the orders of these events."""
-    return {order_day(r.aggregate_id) for r in readings if r.event and r.event.aggregate_type == "Order"}
+    return {r.day for r in readings if r.day}

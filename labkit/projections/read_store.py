@@ -176,13 +176,12 @@ class ReadStore:
         """
         if self._read_only:
             raise ReadOnly(f"the store {self.tables_url} was opened for reading")
-        orders = [row for row in batch.rows if isinstance(row, OrderRow)]
-        self._commit(ORDERS, batch, orders, {row.created_day for row in orders})
+        self._commit(ORDERS, batch, (row for row in batch.rows if isinstance(row, OrderRow)))
         self._commit(CUSTOMERS, batch, (row for row in batch.rows if isinstance(row, CustomerRow)))
         figures = daily_metrics(self._handle(ORDERS, latest=False).rows(batch.days))  # of the orders as they are now
         self._commit(DAILY_ORDER_METRICS, batch, figures)
 
-    def _commit(self, model: ReadModel, batch: Batch, rows: Iterable[object], days: Collection[dt.date] = ()) -> None:
+    def _commit(self, model: ReadModel, batch: Batch, rows: Iterable[object]) -> None:
         handle = self._handle(model, latest=False)
         numbers = {f"{model.name}/{batch.hub}/{part}": number for part, number in batch.positions.items()}
         ahead = {app: number for app, number in numbers.items() if number > handle.number(app)}
@@ -190,5 +189,6 @@ class ReadStore:
             return
         changed, numbers = to_arrow(model.schema, rows), {**ahead, **batch.aside}
         if ahead or changed.num_rows:
+            days = changed[model.partition_by[0]].unique().to_pylist() if model.partition_by else ()
             with writing(self.url(model)):
                 handle.commit(changed, days, numbers)

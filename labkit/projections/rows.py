@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 from operator import attrgetter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -23,7 +23,7 @@ INSTANT = pa.timestamp("us", "UTC")
 MONEY = pa.decimal128(18, 2)
 SUM_OF_MONEY = pa.decimal128(38, 2)
 """As T-SQL and Arrow add up `MONEY`: no day has so many orders that it overflows."""
-EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+EPOCH, SINCE_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC), pa.duration("us")
 
 ORDER_COLUMNS = pa.schema(
     [
@@ -103,8 +103,15 @@ SomeRow = TypeVar("SomeRow", OrderRow, CustomerRow)
 def to_arrow(schema: pa.Schema, rows: Iterable[object]) -> pa.Table:
     """Rows (any objects with the columns as attributes) as Arrow."""
     rows = list(rows)
-    columns = [pa.array(list(map(attrgetter(column.name), rows)), column.type) for column in schema]
+    columns = [_array(list(map(attrgetter(column.name), rows)), column.type) for column in schema]
     return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
+    """As Arrow. Instants by way of the time since 1970: a third of the time that Arrow takes for them."""
+    if kind == INSTANT:
+        return pa.array([value - EPOCH for value in values], SINCE_EPOCH).cast(pa.int64()).cast(INSTANT)
+    return pa.array(values, kind)
 
 
 def from_arrow(kind: type[SomeRow], rows: pa.Table) -> list[SomeRow]:
@@ -113,9 +120,11 @@ def from_arrow(kind: type[SomeRow], rows: pa.Table) -> list[SomeRow]:
 
 
 def _values(column: pa.ChunkedArray) -> list[object]:
-    """As Python objects. Instants by way of their microseconds: a third of the time that Arrow takes for them."""
+    """As Python objects. Arrow takes three times as long for money itself, and more for instants."""
     if column.type == INSTANT:
-        return [EPOCH + dt.timedelta(microseconds=micros) for micros in column.cast(pa.int64()).to_pylist()]
+        return [EPOCH + since for since in column.cast(pa.int64()).cast(SINCE_EPOCH).to_numpy().tolist()]
+    if column.type == MONEY:
+        return list(map(Decimal, column.cast(pa.string()).to_pylist()))
     return list(column.to_pylist())
 
 

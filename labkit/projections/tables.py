@@ -166,11 +166,10 @@ def put(
 
     Raises: `CommitFailedError` when anything has been committed since that version.
     """
-    newer = rows.filter(are_newer(rows, there, model.key)) if model.guard else rows
+    rest, newer = guarded(model, rows, there)
     if not newer.num_rows:
         merge(table, newer, "false", None, positions)
         return there
-    rest = there.filter(pc.invert(pc.is_in(there[model.key], newer[model.key].combine_chunks())))
     after = pa.concat_tables([rest, newer]).combine_chunks()
     numbers = [Transaction(app, number) for app, number in positions.items()]
     alone = CommitProperties(app_transactions=numbers, max_commit_retries=0)
@@ -181,9 +180,11 @@ def put(
     return after
 
 
-def are_newer(rows: pa.Table, there: pa.Table, key: str) -> pa.Array:
-    """Of each row, whether its version is higher than the one there of the same key, if there is one."""
-    old = there.filter(pc.is_in(there[key], rows[key].combine_chunks()))
-    versions = dict(zip(old[key].to_pylist(), old["version"].to_pylist(), strict=True))
-    named = zip(rows[key].to_pylist(), rows["version"].to_pylist(), strict=True)
-    return pa.array([name not in versions or version > versions[name] for name, version in named], pa.bool_())
+def guarded(model: ReadModel, rows: pa.Table, there: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """The rows there that stay, and those of `rows` that are new or take another's place."""
+    follower = pc.index_in(there[model.key], rows[model.key].combine_chunks())
+    known = pc.is_valid(follower)
+    gone = pc.less(there["version"], rows["version"].take(follower)).fill_null(False) if model.guard else known
+    refused = follower.filter(pc.and_not(known, gone))
+    allowed = pc.invert(pc.is_in(pa.array(range(rows.num_rows), follower.type), refused))
+    return there.filter(pc.invert(gone)), rows.filter(allowed)

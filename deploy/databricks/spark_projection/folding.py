@@ -22,7 +22,6 @@ from labkit.projections.rows import (
     OrderRow,
     Row,
     from_arrow,
-    order_day,
     to_arrow,
 )
 
@@ -76,7 +75,7 @@ def name_aggregates(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatc
         events = pa.Table.from_batches([batch]).select(EVENT_COLUMNS.names).cast(EVENT_COLUMNS)
         readings = [read(arrival) for arrival in arrivals(events)]
         kinds = [reading.event.aggregate_type if reading.event else None for reading in readings]
-        days = [order_day(r.aggregate_id) if kind == "Order" else None for r, kind in zip(readings, kinds, strict=True)]
+        days = [reading.day for reading in readings]
         added = ([r.aggregate_id for r in readings], pa.string()), (kinds, pa.string()), (days, pa.date32())
         columns = [*events.columns, *(pa.array(values, kind) for values, kind in added)]
         yield from pa.Table.from_arrays(columns, schema=READ_COLUMNS).combine_chunks().to_batches()
