@@ -143,8 +143,7 @@ def day_if_named_as_its_type(event: EventEnvelope) -> dt.date | None:
     Raises: `ValueError` for an aggregate of another type than the event's, or an id that is none of that type.
     """
     kind, who = event.aggregate_type, event.aggregate_id
-    belongs_to = AGGREGATE_TYPES.get(event.event_type, kind)
-    if kind != belongs_to:
+    if kind != (belongs_to := AGGREGATE_TYPES.get(event.event_type, kind)):
         raise ValueError(f"{event.event_type} belongs to an aggregate of type {belongs_to}, not {kind}")
     if kind == "Customer" and CUSTOMER_ID.fullmatch(who) is None:
         raise ValueError(f"{who!r} is no customer id: customer-<suffix>")

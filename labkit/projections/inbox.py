@@ -28,7 +28,6 @@ logger = logging.getLogger(__name__)
 PREFETCH = 300
 """Events that the SDK asks each hub partition for in advance."""
 QUEUED_BATCHES = 2
-DATA = AmqpMessageBodyType.DATA
 SEQUENCE_NUMBER, ENQUEUED_TIME = b"x-opt-sequence-number", b"x-opt-enqueued-time"
 
 
@@ -47,7 +46,8 @@ def arrival_of(hub_partition: str, event: EventData) -> Arrival:
     properties, notes = message.application_properties or {}, message.annotations or {}
     named = properties.get(b"aggregateId") or properties.get("aggregateId", "")
     text = named.decode("utf-8", "replace") if isinstance(named, bytes) else str(named)
-    body = b"".join(message.body) if message.body_type is DATA else repr(message.body).encode()
+    is_data = message.body_type is AmqpMessageBodyType.DATA
+    body = b"".join(message.body) if is_data else repr(message.body).encode()
     return Arrival(hub_partition, notes.get(SEQUENCE_NUMBER) or 0, body, text, notes.get(ENQUEUED_TIME))
 
 

@@ -125,9 +125,7 @@ class QueryContainer:
 
 def missed_orders(batch: Iterable[Arrival], rows: Mapping[str, Row]) -> set[str]:
     """The orders of a batch that are not among its rows: the tables had these events before."""
-    events = (reading.event for reading in map(read, batch))
-    named = {event.aggregate_id for event in events if event and event.aggregate_type == "Order"}
-    return named - rows.keys()
+    return {reading.aggregate_id for reading in map(read, batch) if reading.day} - rows.keys()
 
 
 def opened(target: QueryContainer, store: ReadStore, hub: str, applied: Mapping[str, int]) -> QueryFeed:
