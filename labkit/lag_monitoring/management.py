@@ -39,6 +39,8 @@ async def kept_open(consumer: EventHubConsumerClient) -> AsyncIterator[None]:
                     auth = await client._create_auth_async()
                     kept[:] = auth, client._amqp_transport.create_mgmt_client(client._address, auth, client._config)
                     await kept[1].open_async()
+                    while not await kept[1].client_ready_async():  # which waits for the next frame
+                        pass
                 auth, link = kept
                 message.application_properties["security_token"] = (await auth.get_token()).token
                 answer = await link.mgmt_request_async(message, operation_type=op_type.decode(), **READ)

@@ -100,7 +100,9 @@ class Peek:
 
     async def let_pass(self, applied: int) -> None:
         """What is applied need not be held."""
-        if not self._let_go <= applied <= self._read + FAR_EVENTS:  # or the read models went back, to tables of before
+        if (
+            not self._let_go <= applied <= self._read + FAR_EVENTS
+        ):  # or the read models went back, to a folder of before
             await self.close()
         async with self._changed:
             self._applied = applied

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from labkit.verbs.names import VERBS
+from labkit.__main__ import VERBS
 from tests.setup.conftest import ROOT
 
 

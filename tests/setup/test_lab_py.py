@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from labkit.verbs.names import VERBS
+from labkit.__main__ import VERBS
 from tests.setup.conftest import ROOT
 
 SINCE_PYTHON_3 = (ast.JoinedStr, ast.AnnAssign, ast.NamedExpr, ast.Nonlocal, ast.AsyncFunctionDef, ast.Await, ast.Match)
