@@ -105,7 +105,7 @@ class AsyncOwnershipStore(AsyncCheckpointStore):
         self._store = OwnershipStore(container)
 
     async def list_ownership(self, *names: str, **kwargs: Any) -> Iterable[Ownership]:
-        return await asyncio.to_thread(self._store.list_ownership, *names)
+        return await asyncio.to_thread(self._store.list_ownership, *names, **kwargs)
 
     async def claim_ownership(self, ownership_list: Iterable[Ownership], **kwargs: Any) -> Iterable[Ownership]:
         """Those of the list that are now this owner's."""

@@ -1,4 +1,4 @@
-"""One kept link to a hub's `$management` node, for who asks it every second.
+"""One kept link to a hub's `$management` node, for who asks it again and again.
 
 Owns: that link, and that nothing depends on it. The SDK opens, authorizes and closes a connection for each request,
 which costs some ten milliseconds of processor time. Its public methods stay as they are (`get_partition_properties`):

@@ -18,6 +18,7 @@ from labkit.events.ownership import AsyncOwnershipStore, NoCheckpointsHere, Owne
 from localazure.handle import LocalAzure
 
 WHERE = ("127.0.0.1", "orders", "$Default")
+NAMED = dict(zip(("fully_qualified_namespace", "eventhub_name", "consumer_group"), WHERE, strict=True))
 
 
 class _Waited:
@@ -29,7 +30,7 @@ class _Waited:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._store, name)
-        return lambda *arguments: self._loop.run_until_complete(method(*arguments))
+        return lambda *arguments, **named: self._loop.run_until_complete(method(*arguments, **named))
 
 
 @pytest.fixture
@@ -57,8 +58,7 @@ def store(request: pytest.FixtureRequest, azure: LocalAzure, database: str) -> I
 
 
 def _wish(partition: str, owner: str) -> dict[str, Any]:
-    names = dict(zip(("fully_qualified_namespace", "eventhub_name", "consumer_group"), WHERE, strict=True))
-    return {**names, "partition_id": partition, "owner_id": owner}
+    return {**NAMED, "partition_id": partition, "owner_id": owner}
 
 
 def test_nothing_is_owned_at_first(store) -> None:
@@ -68,6 +68,7 @@ def test_nothing_is_owned_at_first(store) -> None:
 def test_of_two_first_claims_one_wins(store) -> None:
     (won,) = store.claim_ownership([_wish("0", "ann")])
     assert (won["partition_id"], won["owner_id"]) == ("0", "ann")
+    assert list(store.list_ownership(**NAMED)) == [won]
     (other,) = store.claim_ownership([_wish("0", "bob"), _wish("1", "bob")])
     assert other["partition_id"] == "1"
     owners = {one["partition_id"]: one["owner_id"] for one in store.list_ownership(*WHERE)}
