@@ -41,7 +41,10 @@ class Serving(Worker):
         self._server = uvicorn.Server(config)
 
     def stop(self, timeout_seconds: float = 30.0) -> None:
-        """End the requests under way, then the thread; stopping twice is fine. Raises: what had ended it before."""
+        """End the requests under way, then the thread, for good; stopping twice is fine.
+
+        Raises: what had ended it before; `NotYet` if it takes longer.
+        """
         self._server.should_exit = True
         super().stop(timeout_seconds)
         self._socket.close()
