@@ -76,21 +76,19 @@ STATUS_AFTER = {"OrderPaid": "Paid", "OrderShipped": "Shipped", "OrderCancelled"
 
 def apply(row: Row | None, event: EventEnvelope) -> Row:
     """The row after `event`. Raises: `CannotApply`, `msgspec.ValidationError` (the data lacks what the type says)."""
-    changed = {"version": event.version, "updated_at": event.timestamp}
+    who, when, version = event.aggregate_id, event.timestamp, event.version
     match event.event_type, row:
-        case "OrderCreated", None:
-            data = msgspec.convert(event.data, CreatedData)
-            who, when = event.aggregate_id, event.timestamp
-            total = money(data.total)
-            return OrderRow(who, data.customer_id, "Created", len(data.items), total, when, when, event.version)
-        case "OrderUpdated", OrderRow():
-            new = msgspec.convert(event.data, UpdatedData)
-            return msgspec.structs.replace(row, item_count=len(new.items), total=money(new.total), **changed)
         case ("OrderPaid" | "OrderShipped" | "OrderCancelled") as event_type, OrderRow():
-            return msgspec.structs.replace(row, status=STATUS_AFTER[event_type], **changed)
+            return msgspec.structs.replace(row, status=STATUS_AFTER[event_type], updated_at=when, version=version)
+        case "OrderCreated", None:
+            new = msgspec.convert(event.data, CreatedData)
+            return OrderRow(who, new.customer_id, "Created", len(new.items), money(new.total), when, when, version)
+        case "OrderUpdated", OrderRow():
+            data = msgspec.convert(event.data, UpdatedData)
+            count, total = len(data.items), money(data.total)
+            return msgspec.structs.replace(row, item_count=count, total=total, updated_at=when, version=version)
         case "CustomerRegistered", None:
-            name = msgspec.convert(event.data, RegisteredData).name
-            return CustomerRow(event.aggregate_id, name, event.timestamp, event.version)
+            return CustomerRow(who, msgspec.convert(event.data, RegisteredData).name, when, version)
     if event.event_type not in CATALOGUE:
         raise CannotApply(f"{event.event_type} is in no catalogue; deploy readers before writers")
     raise CannotApply(f"{event.event_type} does not follow {'no row' if row is None else 'the row there is'}")

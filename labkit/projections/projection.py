@@ -66,7 +66,7 @@ def project(
 def current_rows(store: ReadStore, readings: Collection[Reading]) -> dict[str, Row]:
     """The rows there are of the aggregates of these events."""
     orders = {r.aggregate_id for r in readings if r.day}
-    customers = {r.aggregate_id for r in readings if r.event and r.event.aggregate_type == "Customer"}
+    customers = {r.aggregate_id for r in readings if not r.day and r.event and r.event.aggregate_type == "Customer"}
     return store.orders(orders, days_of(readings)) | store.customers(customers)
 
 
