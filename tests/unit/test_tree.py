@@ -51,6 +51,19 @@ def test_no_file_names_a_package_index() -> None:
     assert not found(INDEX)
 
 
+def test_no_test_stops_the_clock_of_the_whole_process() -> None:
+    # A server in a thread of the same process would wait for hours: give the module under test a `time` of its own.
+    clock = re.compile(r"setattr\(\"?(\w+\.)*(time|asyncio)(, \"|\.)(sleep|time|monotonic|perf_counter)(_ns)?\"")
+    stopped = [
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for path in tracked()
+        if path.suffix == ".py" and path.is_relative_to(ROOT / "tests")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if clock.search(line)
+    ]
+    assert not stopped
+
+
 def test_no_module_has_grown_past_where_it_must_be_split() -> None:
     long = [
         path for path in tracked() if path.suffix == ".py" and len(path.read_text("utf-8").splitlines()) > LINES_AT_MOST

@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -145,7 +146,7 @@ def test_after_one_slow_flush_the_loop_waits_for_none_for_a_while(
         where.append(threading.current_thread() is threading.main_thread())
 
     monkeypatch.setattr(write_ahead, "_flush", flush)
-    monkeypatch.setattr(intake.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(intake, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
     partition = service.hub().partitions[0]
     service.send(partition, b"slow")
     took[0] = 0.0001

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,6 +31,6 @@ def test_what_is_committed_within_a_moment_shares_a_turn_and_a_long_turn_is_foll
 
     stub: Any = relay
     stub._turn, stub._ending.wait, stub._leases.release = turn, wait, lambda: None
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
     relay._work()
     assert pauses == [pytest.approx(pause)]
