@@ -16,7 +16,7 @@ import localazure
 from localazure.handle import LocalAzure
 
 ROOT = Path(__file__).resolve().parents[1]
-LONGEST = ROOT / "tests" / "spark" / "test_projection_job.py"
+LONGEST = (ROOT / "tests" / "spark" / "test_projection_job.py", ROOT / "tests" / "chaos" / "test_rebuild_kill.py")
 QUICK = (ROOT / "tests" / "protocol", ROOT / "tests" / "unit")
 """Folders of tests that wait for nothing."""
 
@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     left is what all wait for; quick ones let them end together.
     """
     tests = Counter(item.path for item in items)
-    items.sort(key=lambda item: (item.path != LONGEST, is_quick(item.path), -tests[item.path]))
+    items.sort(key=lambda item: (item.path not in LONGEST, is_quick(item.path), -tests[item.path]))
 
 
 def is_quick(path: Path) -> bool:
