@@ -92,5 +92,7 @@ def _serving(options: ServerOptions) -> tuple[Ready, Callable[[], None]]:
     def close() -> None:
         ready.server.stop()
         thread.join(END_WITHIN_SECONDS)
+        if thread.is_alive():
+            logger.warning("the private embedded Azure has not ended within %g s", END_WITHIN_SECONDS)
 
     return ready, close

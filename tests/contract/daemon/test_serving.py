@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 import localazure
-from localazure import daemon
+from localazure import daemon, private_server
 from localazure.errors import (
     AlreadyServing,
     NotAnswering,
@@ -121,3 +121,12 @@ def test_an_idle_server_stops_by_itself_though_a_connection_stands_there(folder:
         server.communicate(timeout=30)
     assert server.returncode == 0
     assert not (folder / "state.json").exists()
+
+
+def test_a_private_server_that_does_not_end_in_time_says_so(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    azure = localazure.start(folder)
+    monkeypatch.setattr(private_server, "END_WITHIN_SECONDS", 0.0)
+    azure.close()
+    assert "has not ended within 0 s" in caplog.text
