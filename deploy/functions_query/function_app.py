@@ -24,8 +24,8 @@ from labkit.read_queries.synapse import Hub, Synapse
 PARTITIONS = "EVENTHUB_PARTITIONS"
 
 
-def told(name: str) -> str:
-    """Raises: `SettingsError` for a setting that is missing."""
+def setting(name: str) -> str:
+    """From the environment. Raises: `SettingsError` for one that is missing."""
     value = os.environ.get(name, "")
     if not value:
         raise SettingsError(f"set {name} too")
@@ -44,14 +44,14 @@ def query_container() -> QueryContainer:
 
 def hub() -> Hub:
     """Raises: `SettingsError` for a number of partitions that is none."""
-    partitions = told(PARTITIONS)
+    partitions = setting(PARTITIONS)
     if not partitions.isascii() or not partitions.isdigit():
         raise SettingsError(f"{PARTITIONS} is how many partitions the hub has")
-    return Hub(told(connections.HUB), [str(number) for number in range(int(partitions))])
+    return Hub(setting(connections.HUB), [str(number) for number in range(int(partitions))])
 
 
 read_from, container = hub(), query_container()
-synapse = Synapse(told(connections.READ_STORE), hub=read_from)
+synapse = Synapse(setting(connections.READ_STORE), hub=read_from)
 app = func.AsgiFunctionApp(
     app=query_app(synapse, container, read_from.name),
     http_auth_level=func.AuthLevel.FUNCTION,
