@@ -15,6 +15,8 @@ Facts measured with deltalake 1.6.6 (a table of 200,000 orders in 20 days, 1,000
 - The handle that made an empty commit does not see it before `update_incremental()`.
 - `txn` is compared between concurrent writers only: a handle that has not seen the other's commit of the same app id
   is refused (`CommitFailedError`); a handle that has may record a lower number.
+- A dictionary of the keys, each of which is there once, costs time and room: 50,000 rows are written for 27 ms of
+  processor time without it and for 32 with it, as 605 and 693 KB. Writer properties lose the default compression.
 - An append reads nothing, so Delta lets it go beside another writer's new row of the same key. With
   `max_commit_retries=0` anything committed in between refuses it.
 
@@ -32,7 +34,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import ColumnProperties, CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from labkit.errors import LabError
@@ -41,6 +43,7 @@ from labkit.projections.rows import CUSTOMER_COLUMNS, DAY_COLUMNS, ORDER_COLUMNS
 
 Positions = Mapping[str, int]
 """App id -> sequence number."""
+NO_DICTIONARY = ColumnProperties(dictionary_enabled=False)
 LONGEST_WHY = 200
 """Characters that are told of Delta's own words."""
 NO_ROOM = f"(os error {112 if os.name == 'nt' else errno.ENOSPC})"
@@ -172,11 +175,12 @@ def put(
         return there
     after = pa.concat_tables([rest, newer]).combine_chunks()
     numbers = [Transaction(app, number) for app, number in positions.items()]
-    alone = CommitProperties(app_transactions=numbers, max_commit_retries=0)
+    sure = CommitProperties(app_transactions=numbers, max_commit_retries=0)
+    lean = WriterProperties(compression="SNAPPY", column_properties={model.key: NO_DICTIONARY})
     if rest.num_rows == there.num_rows:
-        write_deltalake(table, newer, mode="append", commit_properties=alone)
+        write_deltalake(table, newer, mode="append", commit_properties=sure, writer_properties=lean)
     else:
-        write_deltalake(table, after, mode="overwrite", predicate=bound, commit_properties=alone)
+        write_deltalake(table, after, mode="overwrite", predicate=bound, commit_properties=sure, writer_properties=lean)
     return after
 
 
