@@ -17,6 +17,8 @@ Facts measured with deltalake 1.6.6 (a table of 200,000 orders in 20 days, 1,000
   is refused (`CommitFailedError`); a handle that has may record a lower number.
 - A dictionary of the keys, each of which is there once, costs time and room: 50,000 rows are written for 27 ms of
   processor time without it and for 32 with it, as 605 and 693 KB. Writer properties lose the default compression.
+- Of Arrow's allocators, mimalloc (its own choice) gives large arrays back to the system and gets them anew in each
+  batch: 125 ms of processor time for 5,000 events with it, 111 with the system's, 99 with jemalloc.
 - An append reads nothing, so Delta lets it go beside another writer's new row of the same key. With
   `max_commit_retries=0` anything committed in between refuses it.
 
@@ -29,7 +31,7 @@ import datetime as dt
 import errno
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -40,6 +42,9 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from labkit.errors import LabError
 from labkit.projections import pointer
 from labkit.projections.rows import CUSTOMER_COLUMNS, DAY_COLUMNS, ORDER_COLUMNS, to_arrow
+
+with suppress(NotImplementedError):  # where the wheels have none, Arrow keeps its own choice
+    pa.set_memory_pool(pa.jemalloc_memory_pool())
 
 Positions = Mapping[str, int]
 """App id -> sequence number."""
@@ -174,8 +179,7 @@ def put(
         merge(table, newer, "false", None, positions)
         return there
     after = pa.concat_tables([rest, newer]).combine_chunks()
-    numbers = [Transaction(app, number) for app, number in positions.items()]
-    sure = CommitProperties(app_transactions=numbers, max_commit_retries=0)
+    sure = CommitProperties(app_transactions=[Transaction(*one) for one in positions.items()], max_commit_retries=0)
     lean = WriterProperties(compression="SNAPPY", column_properties={model.key: NO_DICTIONARY})
     if rest.num_rows == there.num_rows:
         write_deltalake(table, newer, mode="append", commit_properties=sure, writer_properties=lean)
