@@ -115,11 +115,10 @@ class Relay(Worker):
             self._leases.release()
 
     def start(self) -> None:
-        """Make rounds on a thread until `stop`, backing off when a round fails. Raises: `RuntimeError` if started."""
-        if self.running:
-            raise RuntimeError("this relay runs already")
-        self._next_balance = self._next_split_check = self._next_beat = 0.0
-        super().start()
+        """Make rounds on a thread until `stop`, backing off when a round fails. Starting a running one does nothing."""
+        if not self.running:
+            self._next_balance = self._next_split_check = self._next_beat = 0.0
+            super().start()
 
     def wait_until_published(self, token: str, timeout_seconds: float) -> None:
         """Return once this version and all before it are in Event Hubs, acknowledged, whichever relay sent them.
