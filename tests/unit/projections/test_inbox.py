@@ -1,0 +1,42 @@
+"""What the SDK hands over becomes an arrival."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from azure.eventhub.amqp import AmqpAnnotatedMessage
+
+from labkit.events.envelope import EnvelopeError, from_json
+from labkit.projections.folds import Arrival
+from labkit.projections.inbox import arrival_of
+
+NOTES = {b"x-opt-sequence-number": 7, b"x-opt-enqueued-time": 1_767_603_600_000}
+
+
+def arrived(**parts: Any) -> Arrival:
+    message = AmqpAnnotatedMessage(**{"annotations": NOTES, **parts})
+    return arrival_of("3", SimpleNamespace(raw_amqp_message=message))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", [b"aggregateId", "aggregateId"])
+@pytest.mark.parametrize("value", [b"order-20260105-a", "order-20260105-a"])
+def test_an_arrival_has_the_number_the_bytes_the_name_and_the_time(name: object, value: object) -> None:
+    expected = Arrival("3", 7, b"abcd", "order-20260105-a", 1_767_603_600_000)
+    assert arrived(data_body=[b"ab", b"cd"], application_properties={name: value}) == expected
+
+
+def test_a_name_that_is_no_text_is_still_one_to_park_under() -> None:
+    assert arrived(data_body=[b""], application_properties={b"aggregateId": b"\xffx"}).named == "\ufffdx"
+    assert arrived(data_body=[b""], application_properties={b"aggregateId": 12}).named == "12"
+
+
+def test_what_names_nothing_and_was_never_enqueued_arrives_as_well() -> None:
+    assert arrived(data_body=[b"a"], annotations=None, application_properties=None) == Arrival("3", 0, b"a")
+
+
+@pytest.mark.parametrize("parts", [{"value_body": {"a": 1}}, {"sequence_body": [[1, 2]]}])
+def test_a_body_of_another_kind_becomes_a_text_that_is_no_event(parts: dict[str, Any]) -> None:
+    with pytest.raises(EnvelopeError):
+        from_json(arrived(**parts).body)
