@@ -15,7 +15,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from labkit import Lab
 
 DAYS, CUSTOMERS = 3, 40
+AT_LEAST_ONE = click.IntRange(min=1)
 LANE = "parked-by-spark"
 """The container of what the job parks of an open lab."""
 ON_AZURE = (
@@ -45,9 +46,13 @@ ORDER BY day
 
 
 @click.command()
-@click.option("--orders", default=500, show_default=True, help="So many orders are sent, with their lives.")
-@click.option("--cores", default=2, show_default=True, help="Of this machine, for Spark.")
-@click.option("--max-events", default=1000, show_default=True, help="At most so many for each trigger.")
+@click.option(
+    "--orders", default=500, show_default=True, type=AT_LEAST_ONE, help="So many orders are sent, with their lives."
+)
+@click.option("--cores", default=2, show_default=True, type=AT_LEAST_ONE, help="Of this machine, for Spark.")
+@click.option(
+    "--max-events", default=1000, show_default=True, type=AT_LEAST_ONE, help="At most so many for each trigger."
+)
 @click.option("--lab", "lab_name", metavar="NAME", help="Project the hub of this open lab instead.")
 def spark(orders: int, cores: int, max_events: int, lab_name: str | None) -> None:
     """Project a hub by Spark, as on Databricks, and ask the tables in T-SQL."""
@@ -58,20 +63,15 @@ def spark(orders: int, cores: int, max_events: int, lab_name: str | None) -> Non
     target = settings.target()
     if target.name == "Azure":
         raise LabError(ON_AZURE)
-    with attach_lab(lab_name, target=target) if lab_name else open_lab("03", target=target) as lab:
-        if not lab_name:
+    own = lab_name is None
+    with open_lab("03", target=target) if own else attach_lab(lab_name, target=target) as lab:
+        if own:
             click.echo(f"{fill(lab, orders)} events of {orders} orders are in {lab.hub}.")
         tables, lane = f"{lab.tables_url}/spark", own_lane(lab)
         limits = "--master", f"local[{cores}]", "--max-events", str(max_events), "--until-caught-up"
         command, environment = job(lab, target, tables, f"{tables}/checkpoint", "--parked", lane.id, *limits)
-        log = places.state() / "spark.log"
-        with log.open("wb") as words:
-            running = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=words, text=True)
-            with running:
-                for line in running.stdout or ():
-                    click.echo(told(json.loads(line)))
-        if running.returncode:
-            raise LabError(f"the Spark job has failed: {last_words(log)} (all that Spark said: {log})")
+        click.echo("Spark starts, which takes half a minute; then it tells of each trigger that had events.")
+        run(command, environment, places.state() / "spark.log")
         answer(tables)
         for held in ParkingLane(lane).held(lab.hub):
             click.echo(f"parked: {held.events} of {held.aggregate_id or 'no aggregate'}, the first {held.reason}")
@@ -97,6 +97,24 @@ def job(lab: Lab, target: Target, tables: str, checkpoint: str, *more: str) -> t
     script = str(places.ROOT / "deploy" / "databricks" / "projection_job.py")
     secrets = {connections.LISTEN: target.listen, connections.COSMOS: target.cosmos}
     return [sys.executable, script, *said, *more], {**os.environ, **secrets}
+
+
+def run(command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+    """Run the job to its end and tell its triggers. Raises: `LabError` in one sentence if it fails or is killed."""
+    with log.open("w", encoding="utf-8") as words:
+        running = subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=words, encoding="utf-8", errors="replace"
+        )
+        with running:
+            for line in running.stdout or ():
+                if line.startswith('{"batch"'):
+                    click.echo(told(json.loads(line)))
+                else:  # Java's own warnings come here too
+                    words.write(line)
+    if running.returncode:
+        killed = running.returncode < 0
+        why = f"was ended by signal {-running.returncode}" if killed else f"has failed: {last_words(log)}"
+        raise LabError(f"the Spark job {why} (all that Spark said: {log})")
 
 
 def fill(lab: Lab, orders: int) -> int:

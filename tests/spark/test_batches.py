@@ -36,7 +36,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from spark_projection import batches
 from spark_projection.batches import PARTS, Projection
 from spark_projection.folding import EVENT_COLUMNS
-from spark_projection.tables import Commit, Tables
+from spark_projection.tables import Commit, LeftOut, Tables
 
 OTHER = "order-20260106-b"
 ADAPTIVE = "spark.sql.adaptive.enabled"
@@ -168,6 +168,21 @@ def test_a_batch_that_another_writer_overtook_is_folded_anew_on_what_that_one_le
 
     assert once.exists()
     must_be_as_folded(tables, arrivals(*life_of()))
+
+
+def test_a_checkpoint_that_counts_anew_under_its_old_query_is_refused_and_drops_no_event(
+    spark: SparkSession, lab: Lab, lane: ParkingLane, tables: Tables
+) -> None:
+    came = arrivals(*life_of()[:2], REGISTERED, *life_of(OTHER))
+    Projection(lab.hub, tables, lane)(frame(spark, came[:2]), 0)
+
+    Projection(lab.hub, tables, lane)(frame(spark, came[:2]), 0)
+    with pytest.raises(LeftOut, match=r"^orders has batch 0 .* delete the whole checkpoint"):
+        Projection(lab.hub, tables, lane)(frame(spark, came[3:]), 0)
+    spark.sparkContext.setLocalProperty(batches.QUERY_ID, "of a new checkpoint")
+    Projection(lab.hub, tables, lane)(frame(spark, came), 0)
+
+    must_be_as_folded(tables, came)
 
 
 def test_a_batch_that_is_overtaken_every_time_fails(

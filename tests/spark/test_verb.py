@@ -34,7 +34,8 @@ def test_an_open_lab_is_projected_its_views_answer_and_its_lane_stays_as_it_was(
 
             assert done.exit_code == 0, (done.output, done.exception)
             lines = done.output.splitlines()
-            assert lines[0].startswith("trigger   0")
+            assert lines[0].startswith("Spark starts")
+            assert lines[1].startswith("trigger   0")
             assert sum(int(line.split()[2]) for line in lines if line.startswith("trigger")) == sent
             counted = [line.split() for line in lines if line[:3] == "202"]
             assert sum(int(day[1]) for day in counted) == 10

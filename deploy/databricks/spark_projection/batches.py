@@ -31,7 +31,7 @@ from labkit.projections.folds import Arrival, Parked
 from labkit.projections.parking import ParkingLane
 from labkit.projections.tables import CUSTOMERS, ORDERS, day_bound
 from spark_projection.folding import FOLDED_COLUMNS, READ_COLUMNS, folding, name_aggregates, text_of
-from spark_projection.tables import Commit, Tables
+from spark_projection.tables import Commit, LeftOut, Tables
 
 with suppress(ImportError):  # where Delta keeps it apart, Spark raises the above only once this was imported
     import delta.exceptions.captured  # noqa: F401
@@ -42,6 +42,7 @@ CONFLICTS = (
     ConcurrentDeleteReadException,
     ConcurrentTransactionException,
     ConcurrentWriteException,
+    LeftOut,
 )
 """Another writer was faster."""
 QUERY_ID = "sql.streaming.queryId"

@@ -6,7 +6,9 @@ delta-rs and the projector read what is written here.
 
 The number of a commit is Delta's `txn`: app id `spark/<table>/<hub>/<query id>`, version = the number of the batch. The
 query id is part of it because a new checkpoint counts its batches from 0 again: under the old app id, Delta would skip
-all of them in silence.
+all of them in silence. What happens to a checkpoint by hand (offsets deleted, an older one put back) has the same
+effect and leaves the query id as it was, so each commit that Delta leaves out is looked at: of a batch that comes
+again the fold leaves no rows, and rows that are left out all the same are events about to be lost.
 
 Source: Delta documentation, "Idempotent table writes in foreachBatch"; for a MERGE the two options are settings of the
 session.
@@ -31,6 +33,16 @@ from labkit.projections.tables import CUSTOMERS, DAILY_ORDER_METRICS, ORDERS, RE
 TXN = "spark.databricks.delta.write.txnAppId", "spark.databricks.delta.write.txnVersion"
 NO_DELETION_VECTORS = "delta.enableDeletionVectors", "false"
 """Synapse serverless refuses tables that have them; Databricks makes them by default."""
+
+
+WAY_OUT = (
+    "another job writes these tables, or the checkpoint was changed: then delete the whole checkpoint folder, no part "
+    "of it alone, and begin again; the versions keep what is there from being counted twice"
+)
+
+
+class LeftOut(RuntimeError):
+    """Delta has left out a commit, as one it has, with rows that are new to the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +80,18 @@ class Tables:
         return found.select(f.col(model.key).alias("aggregate_id"), f.struct(*model.schema.names).alias(model.name))
 
     def merge(self, rows: DataFrame, model: ReadModel, bound: str, guard: str | None, commit: Commit) -> None:
-        """Merge rows, one for each key, in one commit. Raises: one of `batches.CONFLICTS`."""
+        """Merge rows, one for each key, in one commit. Raises: one of `batches.CONFLICTS`.
+
+        Without a guard the rows are derived, and those of a batch that comes again may be left out.
+        """
         spark = rows.sparkSession
         with numbered(spark, model, commit):
             target = DeltaTable.forPath(spark, self.of(model)).alias("t")
             merge = target.merge(rows.alias("s"), f"t.{model.key} = s.{model.key} AND {bound}")
-            merge.whenMatchedUpdateAll(guard).whenNotMatchedInsertAll().execute()
+            done = merge.whenMatchedUpdateAll(guard).whenNotMatchedInsertAll().execute()
+        if guard and done.isEmpty():  # Delta tells nothing of a MERGE that it has left out, not even zeros
+            there = f"{model.name} has batch {commit.batch_id} of this checkpoint already, and not these events"
+            raise LeftOut(f"{there}: {WAY_OUT}")
 
     def merge_orders(self, rows: DataFrame, days: Collection[dt.date], commit: Commit) -> None:
         self.merge(rows, ORDERS, day_bound("t.created_day", days), "s.version > t.version", commit)

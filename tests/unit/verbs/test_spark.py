@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from labkit import Lab, open_lab
+from labkit import Lab, open_lab, settings
 from labkit.connections import COSMOS, COSMOS_READ_ONLY, HUB, LISTEN, READ_STORE, SEND_AND_LISTEN
 from labkit.errors import LabError
 from labkit.projections.parking import ParkingLane
 from labkit.settings import Target, embedded
 from labkit.verbs import spark
+from labkit.verbs.attaching import NoSuchLab
 from localazure.handle import LocalAzure
 
 
@@ -74,6 +77,42 @@ def test_a_trigger_is_one_line() -> None:
     trigger = {"batch": 3, "events": 1000, "ms": {"triggerExecution": 2345, "addBatch": 2000}}
 
     assert spark.told(trigger) == "trigger   3    1,000 events     2.3 s"
+
+
+def test_what_java_says_between_the_triggers_goes_into_the_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = '{"batch": 3, "events": 1000, "ms": {"triggerExecution": 2345}}'
+    script = f"print('[0.1s][warning][os] no large pages'); print('{line}')"
+
+    spark.run([sys.executable, "-c", script], os.environ, tmp_path / "spark.log")
+
+    assert capsys.readouterr().out == "trigger   3    1,000 events     2.3 s\n"
+    assert "no large pages" in (tmp_path / "spark.log").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="only on systems with signals")
+def test_a_job_that_was_killed_is_told_by_its_signal(tmp_path: Path) -> None:
+    script = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+
+    with pytest.raises(LabError, match=r"^the Spark job was ended by signal 9 \(all that Spark said: "):
+        spark.run([sys.executable, "-c", script], os.environ, tmp_path / "spark.log")
+
+
+@pytest.mark.parametrize("option", ["--orders", "--cores", "--max-events"])
+def test_none_of_what_it_counts_may_be_nothing(option: str) -> None:
+    outcome = CliRunner().invoke(spark.spark, [option, "0", "--lab", "lab03-x"])
+
+    assert outcome.exit_code == 2
+    assert "0 is not in the range x>=1" in outcome.output
+
+
+def test_an_empty_name_is_no_lab_of_its_own(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "target", lambda: target)
+    monkeypatch.setattr("labkit.open_lab", lambda *_, **__: pytest.fail("a lab was opened"))
+
+    with pytest.raises(NoSuchLab):
+        spark.spark.main(["--lab", ""], standalone_mode=False)
 
 
 def test_of_what_spark_said_the_error_itself_is_told(tmp_path: Path) -> None:
