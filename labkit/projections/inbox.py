@@ -56,6 +56,7 @@ class Inbox:
 
     def __init__(self, commit_events: int, commit_interval_seconds: float) -> None:
         self.received = 0
+        """Taken in, so committed before a stop ends: what waits for room is not yet."""
         self.errors = 0
         """Of the SDK, after its own retries; it goes on by itself."""
         self._commit_events = commit_events
@@ -126,12 +127,12 @@ class Inbox:
                 new.append(arrival)
         if not new:
             return
-        self.received += len(new)
         while self._held >= QUEUED_BATCHES * self._commit_events:
             self._room.clear()
             await self._room.wait()
         self._held += len(new)
-        await self._chunks.put(Chunk(new))
+        self._chunks.put_nowait(Chunk(new))
+        self.received += len(new)
 
     async def _on_error(self, context: PartitionContext | None, error: Exception) -> None:
         self.errors += 1
