@@ -42,10 +42,10 @@ def main() -> None:
     root = Path(chosen.root)
     sys.path[:0] = [str(root / "deploy" / "databricks"), str(root)]
     from spark_projection.progress import Progress
-    from spark_projection.session import session
+    from spark_projection.session import session, while_java_runs
 
     spark = session(chosen.master)
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, while_java_runs():
         spark.sparkContext.addPyFile(modules_of(root, Path(scratch)))
         spark.streams.addListener(Progress())
         query = started(spark, chosen)

@@ -38,6 +38,8 @@ ON_AZURE = (
     "a Spark of this machine cannot write to abfss://: on Azure the job runs on Databricks, as "
     "deploy/databricks/README.md tells; unset the variables that name an Azure to run it over the embedded one"
 )
+ERROR = re.compile(r"((\w+\.)+[A-Z]\w+|\w+(Error|Exception))(: |$)")
+"""How Python and Java begin the line that names what has ended them."""
 QUESTION = """
 SELECT day, orders, cancelled, revenue, average_order_value, distinct_customers
 FROM dbo.vw_daily_order_metrics
@@ -73,6 +75,8 @@ def spark(orders: int, cores: int, max_events: int, lab_name: str | None) -> Non
         click.echo("Spark starts, which takes half a minute; then it tells of each trigger that had events.")
         run(command, environment, places.state() / "spark.log")
         answer(tables)
+        if not own:
+            click.echo(f"\nThe tables are in {tables}; they and Spark's progress go when the lab is closed.")
         for held in ParkingLane(lane).held(lab.hub):
             click.echo(f"parked: {held.events} of {held.aggregate_id or 'no aggregate'}, the first {held.reason}")
 
@@ -138,7 +142,7 @@ def fill(lab: Lab, orders: int) -> int:
 def last_words(log: Path) -> str:
     """The last line that a person may make something of."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    return next((line.strip() for line in reversed(lines) if re.match(r"[\w.]*(Error|Exception|Missing)\b", line)), "?")
+    return next((line.strip() for line in reversed(lines) if re.match(ERROR, line)), "?")
 
 
 def told(trigger: Mapping[str, object]) -> str:

@@ -12,6 +12,7 @@ from tests.spark.job import WITHOUT_SPARK
 
 pytest.importorskip("pyspark", reason=WITHOUT_SPARK)
 
+from py4j.protocol import Py4JNetworkError
 from spark_projection import session
 
 GOOD = b"the jar"
@@ -75,6 +76,12 @@ def test_what_the_resolver_said_is_told_when_nothing_came(kept: Path, monkeypatc
 
     with pytest.raises(session.JarsMissing, match="could not be fetched: Host not found"):
         session.jars()
+
+
+@pytest.mark.parametrize("heard", [Py4JNetworkError("Answer from Java side is empty"), ConnectionRefusedError(111)])
+def test_that_java_has_ended_is_told_as_that(heard: Exception) -> None:
+    with pytest.raises(session.SparkEnded, match="Java process is gone"), session.while_java_runs():
+        raise heard
 
 
 def test_the_lock_of_this_repository_can_be_read() -> None:

@@ -40,6 +40,7 @@ def test_an_open_lab_is_projected_its_views_answer_and_its_lane_stays_as_it_was(
             counted = [line.split() for line in lines if line[:3] == "202"]
             assert sum(int(day[1]) for day in counted) == 10
             assert lines[-1].startswith("parked: 1 of no aggregate, the first cannot be read: ")
+            assert f"The tables are in {lab.tables_url}/spark; " in done.output
             assert ParkingLane(lab.container("parked-events", "projector")).held(lab.hub) == []
             assert list(Path.cwd().iterdir()) == []
     finally:

@@ -12,10 +12,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
+from py4j.protocol import Py4JNetworkError
 from pyspark.sql import SparkSession
 
 import labkit
@@ -47,6 +50,21 @@ EVERYWHERE = {"spark.sql.session.timeZone": "UTC", "spark.sql.parquet.outputTime
 
 class JarsMissing(RuntimeError):
     """Delta's jars could not be fetched, or are not those of the lock."""
+
+
+class SparkEnded(RuntimeError):
+    """The Java process of Spark is gone, and its driver here is left alone."""
+
+
+@contextmanager
+def while_java_runs() -> Iterator[None]:
+    """Raises: `SparkEnded` for what this process hears of a Java that was killed: that nobody answers."""
+    try:
+        yield
+    except (Py4JNetworkError, ConnectionRefusedError) as gone:
+        raise SparkEnded(
+            "Spark's Java process is gone, killed or out of memory: begin the job again, it goes on from its checkpoint"
+        ) from gone
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,8 +115,18 @@ def test_an_empty_name_is_no_lab_of_its_own(target: Target, monkeypatch: pytest.
         spark.spark.main(["--lab", ""], standalone_mode=False)
 
 
-def test_of_what_spark_said_the_error_itself_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        "spark_projection.session.JarsMissing: no jar",
+        "spark_projection.session.SparkEnded: Java has ended",
+        "spark_projection.follower.EventsLost: 3 of 7 are left",
+        "TimeoutError: nothing came",
+        "pyspark.errors.exceptions.captured.StreamingQueryException: [STREAM_FAILED] Query",
+    ],
+)
+def test_of_what_spark_said_the_error_itself_is_told(tmp_path: Path, error: str) -> None:
     log = tmp_path / "spark.log"
-    log.write_text("WARN something\nspark_projection.session.JarsMissing: no jar\n\tat org.apache.spark\n", "utf-8")
+    log.write_text(f"WARN something\n{error}\n\tat org.apache.spark\n26/11/27 15:46 ERROR Inbox: x\n", "utf-8")
 
-    assert spark.last_words(log) == "spark_projection.session.JarsMissing: no jar"
+    assert spark.last_words(log) == error
