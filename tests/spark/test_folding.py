@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from spark_projection import folding
-from spark_projection.offsets import capped, last_noted
+from spark_projection.offsets import CheckpointDamaged, capped, last_noted
 
 from labkit.projections.folds import Arrival, fold, read
 from labkit.projections.rows import CustomerRow, OrderRow, Row, from_arrow, to_arrow
@@ -127,3 +127,12 @@ def test_the_last_noted_offset_is_that_of_the_highest_batch(tmp_path: Path) -> N
     (tmp_path / "offsets" / ".10.crc").write_bytes(b"\0")
 
     assert last_noted(str(tmp_path)) == '{"0":10}'
+
+
+@pytest.mark.parametrize("content", ["", "garbage", 'v1\n{"batchWatermarkMs":0}', 'v1\n{}\n{"0":1', "v1\n{}\n7"])
+def test_a_damaged_checkpoint_is_named_with_what_to_do(tmp_path: Path, content: str) -> None:
+    (tmp_path / "offsets").mkdir()
+    (tmp_path / "offsets" / "3").write_text(content, encoding="utf-8")
+
+    with pytest.raises(CheckpointDamaged, match=r"3 holds no offset of the hub: delete the whole checkpoint folder"):
+        last_noted(str(tmp_path))

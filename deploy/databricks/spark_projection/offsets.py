@@ -9,16 +9,30 @@ Source: the offset log of Spark's `OffsetSeqLog`: `v1`, the metadata, then one l
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 
+class CheckpointDamaged(RuntimeError):
+    """Where to go on from cannot be told."""
+
+
 def last_noted(checkpoint: str) -> str:
-    """The offset of the only source as it was last noted, as JSON; "" before the first batch. In a folder alone."""
+    """The offset of the only source as it was last noted, as JSON; "" before the first batch. In a folder alone.
+
+    Raises: `CheckpointDamaged`; of what a Python source raises itself at its start, Spark tells nothing.
+    """
     noted = [path for path in Path(checkpoint, "offsets").glob("*") if path.name.isdecimal()]
     if not noted:
         return ""
-    return max(noted, key=lambda path: int(path.name)).read_text(encoding="utf-8").splitlines()[-1]
+    newest = max(noted, key=lambda path: int(path.name))
+    lines = newest.read_text(encoding="utf-8", errors="replace").splitlines()
+    with suppress(ValueError):
+        if len(lines) > 2 and isinstance(json.loads(lines[-1]), dict):
+            return lines[-1]
+    raise CheckpointDamaged(f"{newest} holds no offset of the hub: delete the whole checkpoint folder, and begin again")
 
 
 def waiting(after: Mapping[str, int], ends: Mapping[str, int]) -> dict[str, int]:
