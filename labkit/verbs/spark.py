@@ -38,8 +38,8 @@ ON_AZURE = (
     "a Spark of this machine cannot write to abfss://: on Azure the job runs on Databricks, as "
     "deploy/databricks/README.md tells; unset the variables that name an Azure to run it over the embedded one"
 )
-ERROR = re.compile(r"((\w+\.)+[A-Z]\w+|\w+(Error|Exception))(: |$)")
-"""How Python and Java begin the line that names what has ended them."""
+ERROR = re.compile(r"(: )?((\w+\.)+[A-Z]\w+|\w+(Error|Exception))(: |$)")
+"""How Python, Java, and Python of Java (`: `) begin the line that names what has ended them."""
 QUESTION = """
 SELECT day, orders, cancelled, revenue, average_order_value, distinct_customers
 FROM dbo.vw_daily_order_metrics
@@ -142,7 +142,7 @@ def fill(lab: Lab, orders: int) -> int:
 def last_words(log: Path) -> str:
     """The last line that a person may make something of."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    return next((line.strip() for line in reversed(lines) if re.match(ERROR, line)), "?")
+    return next((line.removeprefix(": ").strip() for line in reversed(lines) if ERROR.match(line)), "?")
 
 
 def told(trigger: Mapping[str, object]) -> str:

@@ -130,3 +130,14 @@ def test_of_what_spark_said_the_error_itself_is_told(tmp_path: Path, error: str)
     log.write_text(f"WARN something\n{error}\n\tat org.apache.spark\n26/11/27 15:46 ERROR Inbox: x\n", "utf-8")
 
     assert spark.last_words(log) == error
+
+
+def test_of_what_java_said_through_python_the_reason_is_told(tmp_path: Path) -> None:
+    log, reason = (
+        tmp_path / "spark.log",
+        "org.apache.spark.SparkException: [FAILED_READ_FILE] reading file orders/1.json",
+    )
+    said = "py4j.protocol.Py4JJavaError: An error occurred while calling o254.persist."
+    log.write_text(f"{said}\n: {reason}\n\tat org.apache.spark\nCaused by: java.io.EOFException\n", "utf-8")
+
+    assert spark.last_words(log) == reason
