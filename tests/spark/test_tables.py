@@ -20,7 +20,7 @@ pytest.importorskip("pyspark", reason=WITHOUT_SPARK)
 
 from pyspark.sql import DataFrame, SparkSession
 from spark_projection.batches import CONFLICTS
-from spark_projection.tables import Commit, Tables
+from spark_projection.tables import Commit, LeftOut, Tables
 from spark_projection.tables import daily_metrics as by_spark
 
 DAY, NEXT = dt.date(2026, 1, 5), dt.date(2026, 1, 6)
@@ -56,7 +56,8 @@ def test_a_merge_takes_newer_versions_of_its_days_once(spark: SparkSession, tmp_
     assert statuses(tables) == {"1": ("Paid", 3), "2": ("Paid", 2), "3": ("Created", 1)}, "an older version came late"
 
     again = frame(spark, tmp_path / "c", [order(2, version=9, status="Again")])
-    tables.merge_orders(again, {DAY}, Commit("hub", "query", 1))
+    with pytest.raises(LeftOut, match="orders has batch 1 of this checkpoint already"):
+        tables.merge_orders(again, {DAY}, Commit("hub", "query", 1))
     assert statuses(tables)["2"] == ("Paid", 2), "the table has this batch: its number was seen"
 
     tables.merge_orders(again, {DAY}, Commit("hub", "another checkpoint", 0))
