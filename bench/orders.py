@@ -99,14 +99,15 @@ def body(who: str, version: int, event_type: str, data: dict[str, object] | None
 
 
 def traffic() -> Iterator[tuple[str, bytes]]:
-    """Aggregate and event, without end: of three, two are of a new order, the third is of one that is there."""
+    """Aggregate and event, without end, 10,000 new orders a day: each is paid at once and shipped a day later. The
+    first day behind those that are there ships none: it pays the orders of the last one.
+    """
     for number in count():
-        new = f"order-{LAST_DAY:%Y%m%d}-new-{number:07}"
-        yield new, body(new, 1, "OrderCreated", {"customerId": customer(number), "items": ITEMS, "total": "29.00"})
-        yield new, body(new, 2, "OrderPaid")
-        turn, which = divmod(number, 2 * ORDERS_PER_DAY)
-        old = seeded_order(days_before(which % 2), which // 2)
-        yield old, body(old, 2 + turn, ("OrderPaid", "OrderShipped")[turn])
+        day, place = divmod(number, ORDERS_PER_DAY)
+        yesterday, today = (seeded_order(days_before(-later), place) for later in (day, day + 1))
+        yield today, body(today, 1, "OrderCreated", {"customerId": customer(number), "items": ITEMS, "total": "29.00"})
+        yield today, body(today, 2, "OrderPaid")
+        yield yesterday, body(yesterday, 3, "OrderShipped") if day else body(yesterday, 2, "OrderPaid")
 
 
 def updates() -> Iterator[tuple[str, bytes]]:

@@ -1,7 +1,7 @@
 """The projector: from bodies in memory to committed tables, from the hub to the tables, and how both last.
 
-The events are of the two newest days of `orders`: new orders that are paid at once, and payments and shipments of
-orders that are there. What is committed is all three tables, each time, with positions.
+The events are of days that have 10,000 orders each: new orders that are paid at once, and payments and shipments of
+the day before. What is committed is all three tables, each time, with positions.
 End to end, the projector runs beside the same consumer of the SDK with a callback that only counts.
 Each part can be measured alone. With `--short` the large table, the soak and the hub are smaller; figures say of what.
 """
