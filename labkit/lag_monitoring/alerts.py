@@ -36,7 +36,7 @@ Measure = Callable[[LagSample], float | None]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`recovered_below` None: `above` itself. A latched alert ends by `acknowledge` alone."""
+    """`recovered_below` None: `above` itself."""
 
     name: str
     measure: Measure
@@ -44,7 +44,6 @@ class Rule:
     for_seconds: float = 10.0
     recovered_below: float | None = None
     recovery_seconds: float = 30.0
-    latched: bool = False
 
     def __post_init__(self) -> None:
         if self.low > self.above or min(self.for_seconds, self.recovery_seconds) < 0:
@@ -56,7 +55,7 @@ class Rule:
 
 
 def rules(threshold_seconds: float = 60.0, beat_seconds: float = 30.0, for_seconds: float = 10.0) -> tuple[Rule, ...]:
-    """What the lab watches: staleness, heartbeats of the workers, and events lost by retention: at once, latched."""
+    """What the lab watches: staleness, heartbeats of the workers, and events lost by retention: at once."""
 
     def lasting(name: str, measure: Measure, above: float, recovered_below: float | None = None) -> Rule:
         return Rule(name, measure, above, for_seconds, recovered_below, recovery_seconds=3 * for_seconds)
@@ -65,7 +64,7 @@ def rules(threshold_seconds: float = 60.0, beat_seconds: float = 30.0, for_secon
         lasting("staleness", lambda s: s.staleness_seconds, threshold_seconds, threshold_seconds / 2),
         lasting("relay-heartbeat", lambda s: age_seconds(s.relay_beat_at, s.at), beat_seconds),
         lasting("projector-heartbeat", lambda s: age_seconds(s.projector_beat_at, s.at), beat_seconds),
-        Rule("retention-loss", lambda s: s.lost_events, 0, for_seconds=0, latched=True),
+        Rule("retention-loss", lambda s: s.lost_events, 0, for_seconds=0),
     )
 
 
@@ -108,7 +107,7 @@ class Alert(msgspec.Struct, frozen=True, rename="camel"):
 def step(rule: Rule, state: State, value: float | None, now: datetime) -> State:
     """The state after `value` was seen at `now`. Two samples make a duration; one alone has none."""
     known = math.inf if value is None else value
-    high, low = known > rule.above, known <= rule.low and not rule.latched
+    high, low = known > rule.above, known <= rule.low
     if state.phase is Phase.QUIET and high:
         state = State(Phase.PENDING, now)
     if state.phase is Phase.PENDING:
@@ -152,24 +151,13 @@ class Alerts:
         alert = self._step(self._none, (now - self._last_at).total_seconds(), now)
         return [alert] if alert else []
 
-    def acknowledge(self, rule: str, now: datetime) -> list[Alert]:
-        """Somebody has seen to it: what fires is resolved, whatever the value; it may fire again."""
-        watched = next(one for one in self._rules if one.name == rule)
-        before, self._states[rule] = self._states[rule], State()
-        told = _told(watched, before, State(), None, now)
-        return [told] if told else []
-
     def _step(self, rule: Rule, value: float | None, now: datetime) -> Alert | None:
         before = self._states[rule.name]
         after = self._states[rule.name] = step(rule, before, value, now)
-        return _told(rule, before, after, value, now)
-
-
-def _told(rule: Rule, before: State, after: State, value: float | None, now: datetime) -> Alert | None:
-    active = (Phase.FIRING, Phase.RECOVERING)
-    if (before.phase in active) == (after.phase in active):
-        return None
-    began_at = after.began_at or before.began_at
-    assert began_at is not None
-    what: Literal["fired", "resolved"] = "fired" if after.phase in active else "resolved"
-    return Alert(f"{rule.name}@{began_at.isoformat()}", rule.name, what, now, began_at, rule.above, value)
+        active = (Phase.FIRING, Phase.RECOVERING)
+        if (before.phase in active) == (after.phase in active):
+            return None
+        began_at = after.began_at or before.began_at
+        assert began_at is not None
+        what: Literal["fired", "resolved"] = "fired" if after.phase in active else "resolved"
+        return Alert(f"{rule.name}@{began_at.isoformat()}", rule.name, what, now, began_at, rule.above, value)

@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError
 
-from labkit.lag_monitoring.measures import LagSample, OutboxLag, PartitionLag
+from labkit.lag_monitoring.measures import LagSample
 
 log = logging.getLogger(__name__)
 
@@ -31,20 +31,19 @@ KEEP_DAYS = 30
 _MOMENT, _COUNT, _SECONDS = pa.timestamp("us", tz="UTC"), pa.int64(), pa.float64()
 _NUMBERS = [(name, _COUNT) for name in ("first_retained", "last_enqueued", "applied")]
 _PARTITION = pa.struct([("partition_id", pa.string()), *_NUMBERS, ("oldest_unapplied_at", _MOMENT)])
-MEASURES = ("outbox_seconds", "lag_seconds", "staleness_seconds", "naive_seconds")
+_OUTBOX = pa.struct([("events", _COUNT), ("oldest_at", _MOMENT), ("is_at_least", pa.bool_())])
 _TIMES = ("oldest_parked_at", "relay_beat_at", "projector_beat_at", "newest_event_at", "newest_update_at")
-_KEPT = ("parked_events", *_TIMES)
+MEASURES = {"lag_events": _COUNT, "lost_events": _COUNT} | dict.fromkeys(
+    ("outbox_seconds", "lag_seconds", "staleness_seconds", "naive_seconds"), _SECONDS
+)
 COLUMNS = pa.schema(
     [
         pa.field("sampled_at", _MOMENT, nullable=False),
         ("partitions", pa.list_(_PARTITION)),
-        ("outbox_events", _COUNT),
-        ("outbox_oldest_at", _MOMENT),
-        ("outbox_is_at_least", pa.bool_()),
+        ("outbox", _OUTBOX),
         ("parked_events", _COUNT),
         *((name, _MOMENT) for name in _TIMES),
-        *((name, _COUNT) for name in ("lag_events", "lost_events")),
-        *((name, _SECONDS) for name in MEASURES),
+        *MEASURES.items(),
     ]
 )
 
@@ -86,21 +85,9 @@ class LagHistory:
 
 
 def _row(sample: LagSample) -> dict[str, Any]:
-    return {
-        "sampled_at": sample.at,
-        **{name: getattr(sample, name) for name in (*_KEPT, "lag_events", "lost_events", *MEASURES)},
-        "partitions": [asdict(partition) for partition in sample.partitions],
-        "outbox_events": sample.outbox.events,
-        "outbox_oldest_at": sample.outbox.oldest_at,
-        "outbox_is_at_least": sample.outbox.is_at_least,
-    }
+    read = msgspec.to_builtins(sample, builtin_types=(dt.datetime,))
+    return {"sampled_at": read.pop("at"), **read, **{name: getattr(sample, name) for name in MEASURES}}
 
 
 def _sample(row: Mapping[str, Any]) -> LagSample:
-    partitions: Iterable[Mapping[str, Any]] = row["partitions"] or ()
-    return LagSample(
-        at=row["sampled_at"],
-        **{name: row[name] for name in _KEPT},
-        partitions=tuple(PartitionLag(**partition) for partition in partitions),
-        outbox=OutboxLag(row["outbox_events"], row["outbox_oldest_at"], row["outbox_is_at_least"]),
-    )
+    return msgspec.convert({**row, "at": row["sampled_at"]}, LagSample)

@@ -50,7 +50,7 @@ class LagMonitor(Worker):
 
     `open_consumer` makes a new asyncio consumer client of the monitor's consumer group. `first` says what was in the
     hub before the lab was opened (`lab.start_positions`). `projector_beat` gives the projector's last sign of life in
-    seconds since 1970: `lambda: projector.heartbeat`, or `sources.seat_beat` where it runs in another process.
+    seconds since 1970: `lambda: projector.heartbeat`.
     `on_sample` is told of each sample (`alerter.observe`) and must not wait. With a `history` the samples go there too,
     and those of earlier monitors are there from the beginning.
     """

@@ -28,11 +28,9 @@ from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 
 from labkit.documents import queried
 from labkit.events.leases import pages, read_leases
-from labkit.events.ownership import OwnershipStore
 from labkit.lag_monitoring.measures import OutboxLag, PartitionLag
 from labkit.projections.folds import NOTHING
 from labkit.projections.read_store import ReadStore
-from labkit.projections.seat import NOBODY, SCOPE
 from labkit.projections.tables import ORDERS
 
 log = logging.getLogger(__name__)
@@ -185,20 +183,6 @@ def outbox_lag(write_model: ContainerProxy, relay_state: ContainerProxy) -> tupl
             if events == COUNT_AT_MOST:
                 return OutboxLag(events, datetime.fromtimestamp(oldest or 0, UTC), is_at_least=True), beat
     return OutboxLag(events, None if oldest is None else datetime.fromtimestamp(oldest, UTC)), beat
-
-
-def seat_beat(ownership: ContainerProxy, hub: str, group: str = "$Default") -> Callable[[], float]:
-    """When the active projector last renewed its seat, in whole seconds since 1970; 0 if nobody holds it.
-
-    For a monitor in another process than the projector's: one that has no seat leaves no trace there.
-    """
-    seats = OwnershipStore(ownership)
-
-    def beat() -> float:
-        held = [seat for seat in seats.list_ownership(SCOPE, hub, group) if seat["owner_id"] != NOBODY]
-        return max((float(seat["last_modified_time"]) for seat in held), default=0.0)
-
-    return beat
 
 
 def parked(parked_events: ContainerProxy, hub: str) -> tuple[int, datetime | None]:

@@ -22,7 +22,7 @@ from labkit.lab import Lab, open_lab
 from labkit.lag_monitoring.alerting import Alerter
 from labkit.lag_monitoring.alerts import Alerts, Rule
 from labkit.lag_monitoring.measures import LagSample, OutboxLag, PartitionLag
-from labkit.lag_monitoring.webhook import SENDER, webhook_app
+from labkit.lag_monitoring.webhook import SENDER, handled, webhook_app
 from labkit.settings import azure_of, embedded
 from localazure.handle import LocalAzure
 
@@ -72,9 +72,10 @@ class Desk:
         return alerter
 
     def handled(self) -> Counter[tuple[str, str]]:
-        with httpx.Client(trust_env=False) as http:
-            told = http.get(f"{self.url}/alerts").raise_for_status().json()
-        return Counter((one["alertId"], one["what"]) for one in told)
+        return Counter((one["alertId"], one["what"]) for one in self.told())
+
+    def told(self) -> list[dict[str, Any]]:
+        return [document["data"] for document in handled(self.lab.container("alerts", "command"))]
 
     def wait_for(self, alerts: int) -> Counter[tuple[str, str]]:
         """Until the webhook has handled so many (fired and resolved apart), and nothing is on its way any more."""
@@ -109,8 +110,7 @@ def test_an_alert_arrives_with_what_it_is_about_and_so_does_its_end(desk: Desk) 
     for one in (sample(0, 61), sample(1, 62), sample(2, 0)):
         alerter.observe(one)
     assert set(desk.wait_for(2).values()) == {1}
-    with httpx.Client(trust_env=False) as http:
-        fired, resolved = http.get(f"{desk.url}/alerts").json()
+    fired, resolved = desk.told()
     assert (fired["what"], fired["rule"], fired["value"], fired["above"]) == ("fired", "staleness", 61.0, 60)
     assert (fired["at"], resolved["at"]) == ("2026-01-05T09:00:00Z", "2026-01-05T09:00:02Z")
     assert (resolved["what"], resolved["alertId"]) == ("resolved", fired["alertId"])

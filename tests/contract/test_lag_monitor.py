@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -14,18 +13,15 @@ import pytest
 
 import localazure
 from labkit.errors import NotYet
-from labkit.events.ownership import OwnershipStore
 from labkit.events.relay import BEAT_SECONDS, Relay
 from labkit.lab import open_lab
 from labkit.lag_monitoring.history import LagHistory
 from labkit.lag_monitoring.measures import LagSample, naive_lag_seconds
 from labkit.lag_monitoring.monitor import LagMonitor
-from labkit.lag_monitoring.sources import seat_beat
 from labkit.projections.committing import IDLE_SECONDS
 from labkit.projections.parking import ParkingLane
 from labkit.projections.projector import Projector
 from labkit.projections.read_store import ReadStore
-from labkit.projections.seat import Seat
 from labkit.settings import embedded
 from labkit.write_model.handler import CommandHandler, history
 from localazure.handle import LocalAzure
@@ -261,14 +257,14 @@ def test_the_history_is_a_table_and_a_restarted_monitor_begins_with_it(system: S
 
 
 def replace_monitor(system: System) -> LagMonitor:
-    """As a new process would make it; the projector's beat is read from its seat."""
+    """As a new process would make it."""
     lab = system.lab
     containers = [lab.container(name, "monitor") for name in ("write-model", "relay-state", "parked-events")]
     return LagMonitor(
         lambda **options: lab.async_consumer("monitor", "monitor", **options),
         ReadStore(lab.tables_url, read_only=True),
         *containers,
-        projector_beat=seat_beat(lab.container("ownership", "monitor"), lab.hub),
+        projector_beat=lambda: system.projector.heartbeat,
         history=LagHistory(lab.tables_url),
         interval_seconds=0.2,
     )
@@ -291,18 +287,6 @@ def test_two_monitors_at_once_see_the_same_and_the_table_keeps_the_samples_of_bo
     kept = LagHistory(system.lab.tables_url).samples()
     assert {sample.at for sample in (*other.samples, *system.monitor.samples)} <= {sample.at for sample in kept}
     system.monitor.start()
-
-
-def test_another_process_sees_the_projectors_beat_by_its_seat(system: System) -> None:
-    ownership = OwnershipStore(system.lab.container("ownership", "projector"))
-    seat = Seat(ownership)
-    beat = seat_beat(system.lab.container("ownership", "monitor"), system.lab.hub)
-    assert beat() == 0.0
-    before = int(time.time())
-    assert seat.take(system.lab.hub, "$Default")
-    assert before <= beat() <= time.time()
-    seat.leave(system.lab.hub, "$Default")
-    assert beat() == 0.0
 
 
 def test_a_monitor_goes_on_when_azure_was_away_and_counts_what_it_could_not_read(tmp_path: Path) -> None:
