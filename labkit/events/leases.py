@@ -13,9 +13,8 @@ from each other: events are repeated then, never lost.
 Balance: each relay aims at its share of the ranges among all that hold any. It takes free ones first; when there are
 none it takes one from the relay that has most, if that has two more than itself.
 
-A range that Cosmos DB has split gets a lease for each part. The parts' continuations are drawn first, then the range is
-drained to its end, then the lease names its parts (`splitInto`): what was committed meanwhile is published twice at
-most. Known gap: parts are never merged again; the SDK follows a merge inside each of them.
+A range that Cosmos DB has split or merged stays one lease: the SDK's continuation holds its parts, and goes on in each
+of them. Known gap: so there are never more leases than there were ranges when the first relay began.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ import contextlib
 import logging
 import math
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -58,7 +57,6 @@ class Lease(msgspec.Struct, frozen=True, rename="camel"):
     continuation: str | None = None
     owner: str = ""
     lease_seconds: float = 0.0
-    split_into: Sequence[FeedRange] = ()
     etag: str | None = None
     """None: there is no document yet."""
     age_seconds: float = 0.0
@@ -86,23 +84,10 @@ def pages(container: ContainerProxy, lease: Lease, page_documents: int) -> Itera
         told.clear()
 
 
-def end_of(container: ContainerProxy, feed_range: FeedRange) -> str:
-    """The continuation from which a reader finds only what is committed from now on."""
-    told: list[Mapping[str, str]] = []
-    changes = container.query_items_change_feed(
-        feed_range=dict(feed_range), start_time="Now", response_hook=lambda headers, _: told.append(headers)
-    )
-    next(changes.by_page(), None)
-    return told[0]["etag"]
-
-
 def read_leases(
-    state: ContainerProxy,
-    write_model: ContainerProxy,
-    wanted: Callable[[FeedRange], bool] = lambda _: True,
-    known: Mapping[str, Mapping[str, Any]] | None = None,
+    state: ContainerProxy, write_model: ContainerProxy, known: Mapping[str, Mapping[str, Any]] | None = None
 ) -> Iterator[Lease]:
-    """The leases of the wanted ranges as they are now; ranges that no relay has seen yet come without an etag.
+    """The leases as they are now, read one by one; ranges that no relay has seen yet come without an etag.
 
     What is `known` of `state` already, by id, is not read again.
     """
@@ -112,16 +97,9 @@ def read_leases(
 
     roots = named(ROOTS)
     ranges = roots["feedRanges"] if roots else list(write_model.read_feed_ranges())
-    waiting = deque((f"continuation-{number}", feed_range) for number, feed_range in enumerate(ranges))
-    while waiting:
-        lease_id, feed_range = waiting.popleft()
-        if not wanted(feed_range):
-            continue
-        lease = lease_from(named(lease_id), lease_id, feed_range)
-        if lease.split_into:
-            waiting.extend(parts_of(lease_id, lease.split_into))
-        else:
-            yield lease
+    for number, feed_range in enumerate(ranges):
+        lease_id = f"continuation-{number}"
+        yield lease_from(named(lease_id), lease_id, feed_range)
 
 
 def lease_from(document: Mapping[str, Any] | None, lease_id: str, feed_range: FeedRange) -> Lease:
@@ -129,11 +107,6 @@ def lease_from(document: Mapping[str, Any] | None, lease_id: str, feed_range: Fe
         return Lease(lease_id, feed_range)
     told = {"etag": document["_etag"], "ageSeconds": time.time() - document["_ts"]}
     return msgspec.convert({"feedRange": feed_range, **document, **told}, Lease)
-
-
-def parts_of(lease_id: str, ranges: Sequence[FeedRange]) -> list[tuple[str, FeedRange]]:
-    """The lease ids of a split range's parts."""
-    return [(f"{lease_id}.{number}", feed_range) for number, feed_range in enumerate(ranges)]
 
 
 def due(leases: Sequence[Lease], me: str) -> list[Lease]:
@@ -191,24 +164,8 @@ class Leases:
     def of(self, aggregate_id: str) -> Lease:
         """The lease of the range in which this aggregate's events are."""
         point = self._write_model.feed_range_from_partition_key(aggregate_id)
-        covers = self._write_model.is_feed_range_subset
-        return next(read_leases(self._state, self._write_model, lambda whole: covers(dict(whole), point)))
-
-    def parts(self, lease: Lease) -> list[FeedRange]:
-        """The parts into which Cosmos DB has split this range; none while it is whole."""
-        whole = dict(lease.feed_range)
-        ranges = self._write_model.read_feed_ranges(force_refresh=True)
-        found: list[FeedRange] = [part for part in ranges if self._write_model.is_feed_range_subset(whole, part)]
-        return found if len(found) > 1 else []
-
-    def split(self, lease: Lease, parts: Sequence[FeedRange], continuations: Sequence[str]) -> None:
-        """Let the parts have leases of their own, free for any relay. A part that has one already keeps it."""
-        for (part_id, feed_range), continuation in zip(parts_of(lease.id, parts), continuations, strict=True):
-            with contextlib.suppress(CosmosResourceExistsError):
-                self._state.create_item(_body(Lease(part_id, feed_range, continuation)))
-        current = self._held.get(lease.id)
-        if current is not None and self._write(replace(current, owner="", split_into=parts)):
-            log.info("%s was split into %d parts", lease.id, len(parts))
+        covers, leases = self._write_model.is_feed_range_subset, read_leases(self._state, self._write_model)
+        return next(lease for lease in leases if covers(dict(lease.feed_range), point))
 
     def _take(self, chosen: Callable[[list[Lease]], list[Lease]]) -> None:
         self._make_roots()

@@ -24,23 +24,12 @@ from typing import Any, TypeVar
 from azure.eventhub import EventData, EventDataBatch, EventHubProducerClient
 
 from labkit import tracing
-from labkit.errors import LabError
-from labkit.events import ids
 from labkit.events.envelope import as_written
 from labkit.events.leases import Page
 from labkit.events.partition_key import partition_of
 
 T = TypeVar("T")
 Document = Mapping[str, Any]
-
-
-class EventTooLarge(LabError):
-    """One event is more than the hub takes, so none behind it can be published either. The message names it."""
-
-    def __init__(self, document: Mapping[str, Any], limit_bytes: int) -> None:
-        token = ids.token(document["aggregateId"], document["version"])
-        told = f"{document['eventType']} {document['eventId']} of {token} has {len(as_written(document))} bytes"
-        super().__init__(f"{told}, and a hub's batch holds {limit_bytes} with properties; the relay stays before it")
 
 
 class Publisher:
@@ -55,7 +44,7 @@ class Publisher:
         """Send the events of these pages that are not `acknowledged` yet; each page's continuation when all of it is.
 
         `acknowledged` grows by the event ids of each batch as it arrives, and so survives a send that fails.
-        Raises: `EventTooLarge`; the SDK's errors.
+        Raises: the SDK's errors, and its `ValueError` for one event that no batch can hold: the domain makes none.
         """
         with closing(one_ahead(pages)) as read, closing(one_ahead(self._batches(read, acknowledged))) as ready:
             for batch, events, continuation in ready:
@@ -72,10 +61,7 @@ class Publisher:
     def _batches(
         self, pages: Iterator[Page], acknowledged: Collection[str]
     ) -> Iterator[tuple[EventDataBatch | None, Sequence[Document], str | None]]:
-        """In order within each hub partition, each with the documents in it; the last of a page with its continuation.
-
-        Raises: `EventTooLarge`.
-        """
+        """In order within each hub partition, each with its documents; the last of a page with the continuation."""
         for documents, continuation in pages:
             events = [one for one in documents if one.get("kind") == "event" and one.get("eventId") not in acknowledged]
             groups = sorted(by_hub_partition(events, self._hub_partitions).items()) if events else []
@@ -87,8 +73,7 @@ class Publisher:
                         if len(batch):
                             yield batch, group[begin:end], None
                         batch, begin = self._producer.create_batch(partition_id=partition_id), end
-                        if not added(batch, event):
-                            raise EventTooLarge(document, batch.max_size_in_bytes)
+                        batch.add(event)
                 yield batch, group[begin:], None if left else continuation
             if not groups:
                 yield None, (), continuation

@@ -17,7 +17,6 @@ from __future__ import annotations
 import logging
 import math
 import secrets
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -29,10 +28,10 @@ from azure.cosmos.exceptions import CosmosHttpResponseError
 from azure.eventhub import EventHubProducerClient
 from azure.eventhub.exceptions import AuthenticationError, EventHubError
 
-from labkit.documents import document_named, queried
+from labkit.documents import document_named
 from labkit.errors import NotYet
 from labkit.events import ids
-from labkit.events.leases import Lease, Leases, Page, end_of, pages
+from labkit.events.leases import Lease, Leases, Page, pages
 from labkit.events.publishing import Publisher
 from labkit.worker import Worker
 
@@ -45,13 +44,8 @@ POLL_SECONDS = 0.05
 and its continuation, which cost as much for one event as for many. A turn that takes longer is followed at once."""
 TURN_SECONDS = 1.0
 BEAT_SECONDS = 1.0
-ALIVE_SECONDS = 10.0
-"""A relay that did not beat for so long is not waited for."""
-BEAT_TTL_SECONDS = 24 * 60 * 60
-"""How long the last heartbeat of a relay that never comes back is kept."""
 LEASE_SECONDS = 10.0
 BALANCES_PER_LEASE = 4
-SPLIT_CHECK_SECONDS = 30.0
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 5.0
 FAILURES_IN_A_ROW = 10
@@ -90,9 +84,7 @@ class Relay(Worker):
         self._leases = Leases(state, write_model, self.name, lease_seconds)
         self._page_documents = page_documents
         self._balance_seconds = lease_seconds / BALANCES_PER_LEASE
-        self._progress = threading.Condition()
-        self._steps = 0
-        self._next_balance = self._next_split_check = self._next_beat = 0.0
+        self._next_balance = self._next_beat = 0.0
 
     @property
     def published_events(self) -> int:
@@ -108,24 +100,21 @@ class Relay(Worker):
             raise RuntimeError("this relay runs already, on its thread")
         try:
             self._leases.take_free()
-            sent = sum(self._follow_split(lease) for lease in self._leases.held)
-            self._leases.take_free()
-            return sent + sum(self._drain(lease) for lease in self._leases.held)
+            return sum(self._drain(lease) for lease in self._leases.held)
         finally:
             self._leases.release()
 
     def start(self) -> None:
         """Make rounds on a thread until `stop`, backing off when a round fails. Starting a running one does nothing."""
         if not self.running:
-            self._next_balance = self._next_split_check = self._next_beat = 0.0
+            self._next_balance = self._next_beat = 0.0
             super().start()
 
     def wait_until_published(self, token: str, timeout_seconds: float) -> None:
         """Return once this version and all before it are in Event Hubs, acknowledged, whichever relay sent them.
 
         Published means: the change feed does not hold the event any more behind the continuation saved for its range.
-        Raises: the worker's error; `NotYet` after `timeout_seconds`, or at once if there is no such event, or no relay
-        runs that could publish it.
+        Raises: the worker's error; `NotYet` after `timeout_seconds`, or at once if there is no such event.
         """
         deadline = time.monotonic() + timeout_seconds
         aggregate_id, version = ids.parse_token(token)
@@ -133,38 +122,22 @@ class Relay(Worker):
         if document_named(self._write_model, event_id, aggregate_id) is None:
             raise NotYet(f"{token} is not in the outbox: nothing with that version has been committed")
         while True:
-            looked_at, began = self._steps, time.monotonic()
+            began = time.monotonic()
             lease = self._leases.of(aggregate_id)
             if not self._is_ahead(lease, event_id):
                 return
-            self._somebody_must_run(lease, token)
+            if self.error is not None and lease.owner in ("", self.name):
+                raise self.error
             left = deadline - time.monotonic()
             if left <= 0:
-                raise NotYet(f"{token} was not published within {timeout_seconds} seconds")
-            pause = max(POLL_SECONDS, 2 * (time.monotonic() - began))  # a long backlog is not read all the time
-            self._await_step_after(looked_at, min(left, pause))
+                idle = "" if self.running or lease.is_held else "; the relay is not running: start it, or call run_once"
+                raise NotYet(f"{token} was not published within {timeout_seconds} seconds{idle}")
+            time.sleep(min(left, max(POLL_SECONDS, 2 * (time.monotonic() - began))))  # a long backlog is read seldom
 
     def _is_ahead(self, lease: Lease, event_id: str) -> bool:
         """Whether the event is still to be published."""
         feed = pages(self._write_model, lease, self._page_documents)
         return any(document["id"] == event_id for documents, _ in feed for document in documents)
-
-    def _somebody_must_run(self, lease: Lease, token: str) -> None:
-        """Raises: the worker's error; `NotYet` if neither this relay runs nor any other that could publish it.
-
-        A lease whose owner died counts: whoever watches over the relays may be starting the next one.
-        """
-        if lease.owner not in ("", self.name) or self._others_beat():
-            return
-        if self.error is not None:
-            raise self.error
-        if not self.running and not lease.is_held:
-            raise NotYet(f"{token} may wait for long: the relay is not running; start it, or call run_once")
-
-    def _others_beat(self) -> bool:
-        """Whether another relay has given a sign of life: it may be about to take what nobody holds."""
-        beats = queried(self._state, "SELECT c.relay, c._ts FROM c WHERE STARTSWITH(c.id, 'heartbeat-')")
-        return any(one["relay"] != self.name and time.time() - one["_ts"] <= ALIVE_SECONDS for one in beats)
 
     def _drain(self, lease: Lease, until: float = math.inf) -> int:
         """Publish one feed range to its end, or to that of the pages at hand: at `until`, or when stopping."""
@@ -177,7 +150,6 @@ class Relay(Worker):
                     log.info("%s lost %s: another relay goes on from the last continuation saved", self.name, lease.id)
                     self._next_balance = 0.0
                     break
-                self._step()
         return self.published_events - before
 
     def _pages(self, lease: Lease, until: float) -> Iterator[Page]:
@@ -187,32 +159,10 @@ class Relay(Worker):
             if self._ending.is_set() or time.monotonic() >= until:
                 return
 
-    def _follow_split(self, lease: Lease) -> int:
-        """Publish a range that Cosmos DB has split so far, and give each part a lease of its own; the events sent."""
-        parts = self._leases.parts(lease)
-        if not parts:
-            return 0
-        continuations = [end_of(self._write_model, part) for part in parts]
-        sent = self._drain(lease)
-        if not self._ending.is_set():
-            self._leases.split(lease, parts, continuations)
-            self._next_balance = 0.0
-        return sent
-
-    def _step(self) -> None:
-        with self._progress:
-            self._steps += 1
-            self._progress.notify_all()
-
-    def _await_step_after(self, step: int, seconds: float) -> None:
-        with self._progress:
-            self._progress.wait_for(lambda: self._steps != step, seconds)
-
     def _beat(self) -> None:
-        """Say that relays are alive, in wall time: `heartbeat` in `relay-state`, and one of this relay's own."""
-        beat = {"at": datetime.now(UTC).isoformat(), "relay": self.name, "publishedEvents": self.published_events}
-        self._state.upsert_item({"id": "heartbeat", **beat})
-        self._state.upsert_item({"id": f"heartbeat-{self.name}", "ttl": BEAT_TTL_SECONDS, **beat})
+        """Say that relays are alive, in wall time: `heartbeat` in `relay-state`, which all of them write."""
+        told = {"at": datetime.now(UTC).isoformat(), "relay": self.name, "publishedEvents": self.published_events}
+        self._state.upsert_item({"id": "heartbeat", **told})
 
     def _turn(self) -> int:
         """What is due, and a second at most of publishing in each feed range; the events sent."""
@@ -220,11 +170,7 @@ class Relay(Worker):
         if now >= self._next_balance:
             self._leases.balance()
             self._next_balance = now + self._balance_seconds
-        sent = 0
-        if now >= self._next_split_check:
-            sent += sum(self._follow_split(lease) for lease in self._leases.held)
-            self._next_split_check = now + SPLIT_CHECK_SECONDS
-        sent += sum(self._drain(lease, time.monotonic() + TURN_SECONDS) for lease in self._leases.held)
+        sent = sum(self._drain(lease, time.monotonic() + TURN_SECONDS) for lease in self._leases.held)
         if time.monotonic() >= self._next_beat:
             self._beat()
             self._next_beat = time.monotonic() + BEAT_SECONDS
@@ -251,7 +197,6 @@ class Relay(Worker):
 
     def _ended(self) -> None:
         """Give the leases back, after the pages at hand."""
-        self._step()
         self._leases.release()
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from labkit.events.leases import Lease, due, lease_from, parts_of
+from labkit.events.leases import Lease, due, lease_from
 
 OWNERS = ("", "a", "b", "c", "d")
 
@@ -72,10 +72,3 @@ def test_a_state_written_before_there_were_leases_is_free_and_keeps_its_continua
     old = {"id": "continuation-0", "continuation": "far", "_etag": '"1"', "_ts": 0}
     found = lease_from(old, "continuation-0", {"Range": {}})
     assert (found.continuation, found.is_held, found.feed_range) == ("far", False, {"Range": {}})
-
-
-def test_the_parts_of_a_range_are_named_after_it() -> None:
-    assert parts_of("continuation-1", [{"a": 1}, {"b": 2}]) == [
-        ("continuation-1.0", {"a": 1}),
-        ("continuation-1.1", {"b": 2}),
-    ]
