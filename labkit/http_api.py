@@ -6,7 +6,7 @@ they ask.
 
 A body is read whole, up to its limit, before any route sees it, so that memory is bounded and an answer never waits
 for the end of a body that is too long. What the HTTP server itself refuses (a request that is no HTTP) never gets here.
-Known gap: headers that are too long are refused when the HTTP server has read them; how many it reads is its affair.
+Known gap: how many headers are read is the HTTP server's affair.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from typing import Any, Final
 from azure.core.exceptions import AzureError
 from fastapi import FastAPI, Header, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -31,29 +30,8 @@ from labkit.problems import Problem
 BODY_BYTES_AT_MOST: Final = 256 * 1024
 """Twice what the largest order takes, every letter of it escaped."""
 
-HEADER_BYTES_AT_MOST: Final = 64 * 1024
-
-FRAMEWORK: Final[Mapping[int, tuple[str, str]]] = {
-    404: ("no-such-resource", "Nothing has this address."),
-    405: ("method-not-allowed", "What has this address takes other methods only."),
-}
+FRAMEWORK: Final[Mapping[int, str]] = {404: "no-such-resource", 405: "method-not-allowed"}
 """What the framework refuses by itself, by status; anything else of it is about a body that cannot be parsed."""
-
-
-class FieldError(BaseModel):
-    pointer: str
-    detail: str
-
-
-class ProblemDetails(BaseModel):
-    """RFC 9457."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    errors: list[FieldError] = []
 
 
 def new_api(title: str, description: str, codes: Mapping[str, int], needed: Mapping[str, str] | None = None) -> FastAPI:
@@ -69,13 +47,13 @@ def new_api(title: str, description: str, codes: Mapping[str, int], needed: Mapp
         Problem: lambda error: error,
         AzureError: problems.of_azure,
         RequestValidationError: lambda error: problems.of_validation(error.errors(), needed or {}),
-        HTTPException: of_framework,
+        HTTPException: lambda error: Problem(
+            FRAMEWORK.get(error.status_code, "malformed"), error.detail, headers=error.headers
+        ),
         Exception: lambda error: Problem("internal", "A fault of this service, and noted there."),
     }
     for kind, make in problem_of.items():
         api.add_exception_handler(kind, answering(make))
-    plain = api.openapi
-    api.openapi = lambda: as_problems(plain())  # type: ignore[method-assign]
 
     def docs(request: Request) -> HTMLResponse:
         return HTMLResponse(page(api.openapi(), {**codes, **problems.STATUS}))
@@ -86,7 +64,9 @@ def new_api(title: str, description: str, codes: Mapping[str, int], needed: Mapp
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that may be refused with these, beside those that any route may give."""
-    return {status: {"model": ProblemDetails, "description": "Refused"} for status in (*statuses, 429, 431, 502, 503)}
+    form = {"type": "object", "required": ["type", "title", "status", "detail", "code"]}
+    told = {"description": "Refused (RFC 9457)", "content": {problems.MEDIA_TYPE: {"schema": form}}}
+    return dict.fromkeys((*statuses, 429, 502, 503), told)
 
 
 class HeadAsGet:
@@ -107,7 +87,7 @@ class HeadAsGet:
 
 
 class SizeLimit:
-    """Hands on requests with their whole body, if neither it nor the headers are longer than they may be."""
+    """Hands on requests with their whole body, if it is no longer than it may be."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -115,10 +95,6 @@ class SizeLimit:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
-            return
-        if sum(len(name) + len(value) for name, value in scope["headers"]) > HEADER_BYTES_AT_MOST:
-            problem = Problem("headers-too-large", f"Headers have at most {HEADER_BYTES_AT_MOST} bytes together.")
-            await problem.response()(scope, receive, send)
             return
         body, more = b"", True
         while more:
@@ -170,43 +146,20 @@ def answering(problem_of: Callable[[Any], Problem]) -> Callable[[Request, Except
     return answer
 
 
-def of_framework(error: HTTPException) -> Problem:
-    code, detail = FRAMEWORK.get(error.status_code, ("malformed", "The body cannot be read."))
-    return Problem(code, detail, headers=error.headers)
-
-
-def as_problems(schema: dict[str, Any]) -> dict[str, Any]:
-    """The same OpenAPI document, with the right media type for refusals: FastAPI has one for all answers."""
-    for operation in (operation for path in schema["paths"].values() for operation in path.values()):
-        for status, response in operation["responses"].items():
-            if int(status) >= 400 and "application/json" in response.get("content", {}):
-                response["content"] = {problems.MEDIA_TYPE: response["content"]["application/json"]}
-    return schema
-
-
 def page(schema: Mapping[str, Any], codes: Mapping[str, int]) -> str:
     """The API for people: each operation, each schema, each problem. No script, no style from elsewhere."""
-    parts = [f"<h1>{html.escape(schema['info']['title'])}</h1>", f"<p>{html.escape(schema['info']['description'])}</p>"]
+    title = html.escape(schema["info"]["title"])
+    parts = [f"<h1>{title}</h1><p>{html.escape(schema['info']['description'])}</p>"]
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():
-            parts.append(f"<h2><code>{method.upper()} {html.escape(path)}</code></h2>")
-            parts.append(f"<p>{html.escape(operation.get('description', operation['summary']))}</p>")
-            asked = {found["name"]: found for found in operation.get("parameters", [])}
-            parts.append(_details("Parameters", asked) + _details("Body", operation.get("requestBody")))
-            parts.append(_details("Answers", operation["responses"]))
-    parts.append("<h2>Problems</h2><dl>")
-    for code, status in sorted(codes.items()):
-        parts.append(f'<dt id="{code}"><code>{code}</code></dt><dd>{status}</dd>')
-    parts.append("</dl>" + _details("Schemas", schema.get("components")))
-    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><style>body{max-width:50em;'
-    head += "margin:2em auto;padding:0 1em;font-family:sans-serif}pre{overflow:auto}</style>"
-    title = html.escape(schema["info"]["title"])
+            parts.append(f"<h2><code>{method.upper()} {html.escape(path)}</code></h2>{as_text(operation)}")
+    listed = (f'<dt id="{code}"><code>{code}</code></dt><dd>{status}</dd>' for code, status in sorted(codes.items()))
+    parts += ["<h2>Problems</h2><dl>", *listed, "</dl><h2>Schemas</h2>", as_text(schema.get("components", {}))]
+    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
     return (
         f'<!doctype html><html lang="en"><head>{head}<title>{title}</title></head><body>{"".join(parts)}</body></html>'
     )
 
 
-def _details(name: str, value: object) -> str:
-    if not value:
-        return ""
-    return f"<details><summary>{name}</summary><pre>{html.escape(json.dumps(value, indent=1))}</pre></details>"
+def as_text(told: Mapping[str, Any]) -> str:
+    return f'<pre style="overflow:auto">{html.escape(json.dumps(told, indent=1))}</pre>'

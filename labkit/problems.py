@@ -27,7 +27,6 @@ STATUS: Final[Mapping[str, int]] = {
     "no-such-resource": 404,
     "method-not-allowed": 405,
     "too-large": 413,
-    "headers-too-large": 431,
     "unsupported-media-type": 415,
     "invalid": 422,
     "internal": 500,

@@ -14,9 +14,10 @@ read-only key of Cosmos DB and files that it only reads, and has no right on Eve
 
 What is asked goes into the texts of `questions` as parameters: nothing that a caller sends is ever part of a query.
 The questions block, so they run on the thread pool; who waits for a version takes no thread meanwhile, and nothing else
-does at all (FastAPI would take one for each dependency that is no coroutine). Of the tables only as many are asked at
-once as there are processors, in order of arrival: more of them would wait for each other within the engine, and each as
-long as all. Questions to Cosmos DB wait for the network and go beside them.
+does at all (FastAPI would take one for each dependency that is no coroutine). Of the tables only as many questions are
+asked at once as there are processors, in order of arrival: more of them would wait for each other within the engine,
+and each as long as all. The one look that is shared by who waits for a version goes beside them, and so do questions to
+Cosmos DB, which wait for the network.
 Source: RFC 9110, sections 8.8.3 (ETag) and 13.1.2 (If-None-Match); RFC 8288 (Link); RFC 3339.
 """
 
@@ -43,7 +44,7 @@ from starlette.responses import Response
 
 from labkit.errors import LabError
 from labkit.events.ids import CUSTOMER_ID, ORDER_ID
-from labkit.http_api import HeadAsGet, answering, header_of, headers_said, new_api, refusals, told_once, whole
+from labkit.http_api import HeadAsGet, answering, header_of, headers_said, new_api, refusals, whole
 from labkit.problems import Problem
 from labkit.projections.query_container import QueryContainer
 from labkit.read_queries import forms, questions, waiting
@@ -99,14 +100,13 @@ def shown(answer: Answer) -> list[dict[str, Any]]:
 
 
 async def answered(
-    request: Request, conditions: If, arrival: waiting.Arrival, ask: Callable[[], Found], *, of_tables: bool = True
+    request: Request, conditions: If, look: waiting.Look, ask: Callable[[], Found], *, of_tables: bool = True
 ) -> Response:
     """Wait for the token's version, if there is one, then ask. Raises: `Problem`."""
-    told_once(request, "If-Version-At-Least")
     token, if_none_match = conditions
     waits: waiting.Waiting = request.app.state.waiting
     asked = "if-version-at-least" in request.headers
-    late = asked and not await waits.until_visible(token, arrival)
+    late = asked and not await waits.until_visible(token, look)
     async with request.app.state.engine if of_tables else nullcontext():
         found = await run_in_threadpool(ask)
     if late:
@@ -122,12 +122,6 @@ async def answered(
     if known & {etag, "*"}:
         return Response(None, 304, headers)
     return Response(body, 200, headers, "application/json")
-
-
-async def each_once(request: Request) -> None:
-    """Raises: `Problem` for a parameter that comes more than once: which of them is meant?"""
-    if len(request.query_params.multi_items()) > len(request.query_params):
-        raise Problem("invalid", "A parameter is told more than once.")
 
 
 # --- the routes -------------------------------------------------------------------------------------------------------
@@ -146,15 +140,14 @@ def gives(model: type[BaseModel], *statuses: int) -> dict[int | str, dict[str, A
     return {
         200: {"model": model, "headers": headers},
         304: {"description": "The caller has this answer.", "headers": headers},
-        **refusals(400, *statuses, 413, 422),
-        504: {"model": forms.NotYetVisible, "description": "Not visible in time"},
+        **refusals(400, *statuses, 413, 422, 504),
     }
 
 
 OrderInPath = Annotated[str, Path(alias="id", pattern=whole(ORDER_ID), examples=["order-20260105-0001"])]
 Nothing = Annotated[forms.Asked, Query()]
 CustomerInPath = Annotated[str, Path(alias="id", pattern=whole(CUSTOMER_ID), examples=["customer-0001"])]
-routes = APIRouter(dependencies=[Depends(each_once)])
+routes = APIRouter()
 
 
 @routes.get("/orders/{id}", responses=gives(forms.Order, 404))
@@ -162,9 +155,11 @@ async def order(request: Request, order_id: OrderInPath, asked: Nothing, conditi
     """One order. Only the files of the day in its id are looked at."""
     seen: list[Answer] = []
 
-    async def arrival(aggregate_id: str, version: int) -> None:
+    async def look(aggregate_id: str, version: int) -> bool:
         answer = await request.app.state.waiting.in_tables(aggregate_id, version)
-        seen.extend([answer] if aggregate_id == order_id else [])
+        if answer and aggregate_id == order_id:
+            seen.append(answer)
+        return answer is not None
 
     def ask() -> Found:
         try:
@@ -177,7 +172,7 @@ async def order(request: Request, order_id: OrderInPath, asked: Nothing, conditi
         etag = str(row["version"]) if row["customerName"] is not None else f"{row['version']}.0"
         return Found(answer, row, etag, {"Version-Token": f"{order_id}@{row['version']}"})
 
-    return await answered(request, conditions, arrival, ask)
+    return await answered(request, conditions, look, ask)
 
 
 @routes.get("/orders", responses=gives(forms.Orders))
@@ -206,8 +201,8 @@ async def orders_of_customer(
         body, etag, headers = a_page(f"/customers/{customer_id}/orders", found, asked)
         return Found(Answer(None, {}, {"query-model": positions}, as_of), body, etag, headers)
 
-    arrival = waiting.in_query_container(container, customer_id)
-    return await answered(request, conditions, arrival, ask, of_tables=False)
+    look = waiting.in_query_container(container, customer_id)
+    return await answered(request, conditions, look, ask, of_tables=False)
 
 
 @routes.get("/metrics/daily", responses=gives(forms.Figures))
@@ -218,7 +213,7 @@ async def daily_metrics(request: Request, asked: Annotated[forms.OfDays, Query()
         answer: Answer = request.app.state.kept.answer(questions.derived_daily_metrics(asked.first, asked.last))
         return Found(answer, {"days": shown(answer)})
 
-    return await answered(request, conditions, request.app.state.waiting.in_figures, ask)
+    return await answered(request, conditions, request.app.state.waiting.in_figures(), ask)
 
 
 def a_page(path: str, found: list[dict[str, Any]], asked: forms.Paged) -> tuple[dict[str, Any], str, dict[str, str]]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from labkit.events.ids import ORDER_ID, order_day
-from labkit.http_api import ProblemDetails, whole
+from labkit.http_api import whole
 from labkit.read_queries.questions import LARGEST_PAGE
 
 DAYS_AT_MOST: Final = 366
@@ -102,8 +102,3 @@ class DayFigures(Shown):
 
 class Figures(Shown):
     days: list[DayFigures]
-
-
-class NotYetVisible(ProblemDetails):
-    has: Any
-    """The answer without the write; null if there is none."""

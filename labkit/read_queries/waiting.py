@@ -13,8 +13,9 @@ import datetime as dt
 import re
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
+from itertools import chain, repeat
 from typing import Final
 
 from starlette.concurrency import run_in_threadpool
@@ -31,15 +32,14 @@ WAIT_AT_MOST_SECONDS: Final = 5.0
 WAITING_AT_MOST: Final = 100
 LOOK_EVERY_SECONDS: Final = 0.03
 """At the tables, which costs nothing while they stand."""
-FIRST_PAUSE_SECONDS: Final = 0.02
-LONGEST_PAUSE_SECONDS: Final = 0.25
-"""Between two looks at the query container: each is a read that is charged."""
+CHARGED_LOOK_EVERY_SECONDS: Final = 0.25
+"""At the query container: each is a read that is charged."""
 TOKEN: Final = re.compile(rf"(?:{ORDER_ID.pattern}|{CUSTOMER_ID.pattern})@[1-9][0-9]{{0,17}}", re.ASCII)
 
 Wanted = tuple[str, int]
 """Aggregate id and version: what a token names."""
-Arrival = Callable[[str, int], Awaitable[object]]
-"""Returns once the read model shows that version of the aggregate or a later one."""
+Look = Callable[[str, int], Awaitable[object]]
+"""One look: true if the read model shows that version of the aggregate or a later one. Looks pace themselves."""
 
 
 class Waiting:
@@ -50,63 +50,66 @@ class Waiting:
         self._synapse = synapse
         self._how_many = 0
         self._wanted: set[Wanted] = set()
-        self._look: asyncio.Task[dict[Wanted, Answer]] | None = None
-        self._next_look = 0.0
+        self._next: asyncio.Task[dict[Wanted, Answer]] | None = None
+        """The look that has not begun: who comes now joins it."""
+        self._next_at = 0.0
+        self._looking = asyncio.Lock()
         self._missed: dict[Wanted, TableVersion] = {}
         """Who was looked for last and was not there, and in which versions of the tables."""
 
-    async def until_visible(self, token: str, arrival: Arrival) -> bool:
-        """Whether the write became visible in time. Raises: `Problem` for what is no token, or when too many wait."""
+    async def until_visible(self, token: str, look: Look) -> bool:
+        """Whether the write became visible in time; there is one look at least. Raises: `Problem` for what is no token,
+        or when too many wait."""
         if TOKEN.fullmatch(token) is None:
             raise Problem("bad-header", "If-Version-At-Least is the Version-Token of a command's answer.")
         if self._how_many >= WAITING_AT_MOST:
             raise Problem("busy", f"{WAITING_AT_MOST} requests wait for their writes already.")
         self._how_many += 1
+        deadline = time.monotonic() + self.at_most_seconds
         try:
-            async with asyncio.timeout(self.at_most_seconds):
-                await arrival(*parse_token(token))
+            while not await look(*parse_token(token)):
+                if time.monotonic() >= deadline:
+                    return False
             return True
-        except TimeoutError:
-            return False
         finally:
             self._how_many -= 1
 
-    async def in_tables(self, aggregate_id: str, version: int) -> Answer:
-        """An `Arrival` in the table of this aggregate, and what is shown of it."""
+    async def in_tables(self, aggregate_id: str, version: int) -> Answer | None:
+        """A `Look` at the table of this aggregate, and what is shown of it."""
         day_of(aggregate_id)
-        shown: dict[Wanted, Answer] = {}
-        while (aggregate_id, version) not in shown:
-            self._wanted.add((aggregate_id, version))
-            if self._look is None or self._look.done():
-                self._look = asyncio.create_task(self._looked())
-            shown = await asyncio.shield(self._look)  # who came while it was taken joins the next one
-        return shown[aggregate_id, version]
+        self._wanted.add((aggregate_id, version))
+        if self._next is None:
+            self._next = asyncio.create_task(self._looked())
+        return (await asyncio.shield(self._next)).get((aggregate_id, version))
 
-    async def in_figures(self, aggregate_id: str, version: int) -> None:
-        """An `Arrival` in the figures, which are committed after the orders: they have to come as far as the orders
-        were when they showed it, in the hub and in the replay of this aggregate's parked events, which moves no
-        position."""
-        await self.in_tables(aggregate_id, version)
+    def in_figures(self) -> Look:
+        """At the figures, which are committed after the orders: they have to come as far as the orders were when they
+        showed it, in the hub and in the replay of this aggregate's parked events, which moves no position."""
+        ends: dict[str, int] = {}
 
-        def came_to(name: str) -> tuple[Mapping[str, int], int]:
-            return self._synapse.tables.one(name).positions, self._synapse.tables.recorded(
-                name, f"parked/{aggregate_id}"
-            )
+        async def look(aggregate_id: str, version: int) -> bool:
+            if ends:
+                await asyncio.sleep(LOOK_EVERY_SECONDS)
+            elif await self.in_tables(aggregate_id, version) is None:
+                return False
+            else:
+                ends.update(await run_in_threadpool(self._came_to, table_of(aggregate_id), aggregate_id))
+            there = await run_in_threadpool(self._came_to, DAILY_ORDER_METRICS.name, aggregate_id)
+            return all(there[part] >= number for part, number in ends.items())
 
-        ends, replayed = await run_in_threadpool(came_to, table_of(aggregate_id))
+        return look
 
-        def arrived() -> bool:
-            there, applied = came_to(DAILY_ORDER_METRICS.name)
-            return applied >= replayed and all(there[part] >= number for part, number in ends.items())
-
-        await polled(arrived, LOOK_EVERY_SECONDS)
+    def _came_to(self, name: str, aggregate_id: str) -> dict[str, int]:
+        tables = self._synapse.tables
+        return {**tables.one(name).positions, "parked": tables.recorded(name, f"parked/{aggregate_id}")}
 
     async def _looked(self) -> dict[Wanted, Answer]:
         """What the tables show of those who are waited for, as far as they have come."""
-        await asyncio.sleep(self._next_look - time.monotonic())
-        self._next_look = time.monotonic() + LOOK_EVERY_SECONDS
-        wanted, self._wanted = self._wanted, set()
-        return await run_in_threadpool(self._shown, wanted)
+        async with self._looking:
+            await asyncio.sleep(self._next_at - time.monotonic())
+            self._next_at = time.monotonic() + LOOK_EVERY_SECONDS
+            wanted, self._wanted, self._next = self._wanted, set(), None
+            return await run_in_threadpool(self._shown, wanted)
 
     def _shown(self, wanted: Collection[Wanted]) -> dict[Wanted, Answer]:
         tables = {name: self._synapse.tables.one(name) for name in {table_of(who) for who, _ in wanted}}
@@ -125,21 +128,16 @@ class Waiting:
         return shown
 
 
-def in_query_container(container: QueryContainer, customer_id: str) -> Arrival:
-    async def arrival(aggregate_id: str, version: int) -> None:
+def in_query_container(container: QueryContainer, customer_id: str) -> Look:
+    pauses = chain((0.0,), repeat(CHARGED_LOOK_EVERY_SECONDS))
+
+    async def look(aggregate_id: str, version: int) -> bool:
         if ORDER_ID.fullmatch(aggregate_id) is None:
             raise Problem("bad-header", "This answer shows orders, and the token is not of an order.")
-        await polled(lambda: container.version_of(customer_id, aggregate_id) >= version)
+        await asyncio.sleep(next(pauses))
+        return await run_in_threadpool(container.version_of, customer_id, aggregate_id) >= version
 
-    return arrival
-
-
-async def polled(arrived: Callable[[], bool], longest_pause: float = LONGEST_PAUSE_SECONDS) -> None:
-    """Look until it is true."""
-    pause = FIRST_PAUSE_SECONDS
-    while not await run_in_threadpool(arrived):
-        await asyncio.sleep(pause)
-        pause = min(pause * 1.5, longest_pause)
+    return look
 
 
 def table_of(aggregate_id: str) -> str:

@@ -98,8 +98,6 @@ BAD_HEADERS: list[tuple[str, bytes, int]] = [
     ("an empty key", b"Idempotency-Key:\r\n", 400),
     ("a key with a slash", b"Idempotency-Key: ../state\r\n", 400),
     ("a key of 60,000 letters", b"Idempotency-Key: " + b"k" * 60_000 + b"\r\n", 400),
-    ("300,000 letters that nobody asked for", b"Idempotency-Key: a\r\nX: " + b"b" * 300_000 + b"\r\n", 431),
-    ("5,000 headers", b"Idempotency-Key: a\r\n" + b"".join(b"X-%d: 0123456789\r\n" % n for n in range(5_000)), 431),
     ("a key that is no ASCII", b"Idempotency-Key: \xff\xfe\r\n", 400),
     ("a key that names the state", b"Idempotency-Key: state?\r\n", 400),
     ("two versions", b'Idempotency-Key: a\r\nIf-Match: "1"\r\nIf-Match: "2"\r\n', 400),

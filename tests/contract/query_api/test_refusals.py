@@ -105,7 +105,6 @@ def test_an_attempt_at_injection_is_refused_with_a_reason_wherever_text_is_taken
         {**DAY, "page": "order-20261399-1"},
         {**DAY, "status": "paid"},
         {**DAY, "form": "2026-01-05"},
-        {"from": ["2026-01-05", "2026-01-06"], "to": "2026-01-06"},
     ],
 )
 def test_absurd_days_pages_and_parameters_are_refused_with_a_reason(params: Any, client: httpx.Client) -> None:
@@ -120,8 +119,6 @@ def test_what_is_no_address_no_day_no_token_is_refused_with_a_reason(client: htt
     for token in ("", "order-20260105-1", "order-20260105-1@0", "order-20260105-1@" + "9" * 5000, "order-20261399-1@1",
                   "customer-1@1@1", "Order-20260105-1@1", "order-20260105-1@1,order-20260105-1@2"):  # fmt: skip
         problem(client.get("/orders", params=DAY, headers={"If-Version-At-Least": token}), 400, "bad-header")
-    twice = [("If-Version-At-Least", f"{ORDER}@1")] * 2
-    problem(client.get("/orders", params=DAY, headers=twice), 400, "bad-header")
     customer = {"If-Version-At-Least": "customer-1@1"}
     problem(client.get("/customers/customer-1/orders", headers=customer), 400, "bad-header")
     problem(client.get("/customers/positions/orders"), 404, "no-such-resource")

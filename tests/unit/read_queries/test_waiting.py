@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -40,11 +39,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
 
 async def looks(waits: Waiting, how_many: int) -> None:
     """Let so many looks be taken."""
-    for _ in range(how_many):
-        before = waits._look
-        while waits._look is before or before is None:
-            await asyncio.sleep(0.001)
-            before = before or waits._look
+    begun = {waits._next_at}
+    while len(begun) < how_many + 2:
+        await asyncio.sleep(0.001)
+        begun.add(waits._next_at)
 
 
 def test_all_who_wait_share_one_look_and_a_table_is_asked_once_for_each_of_its_versions(
@@ -178,6 +176,8 @@ def test_who_waits_longer_than_may_be_is_told_so_and_leaves_nothing_behind(synap
     async def waited() -> None:
         waits = Waiting(0.0, synapse)
         assert not await waits.until_visible(f"{MINE}@2", waits.in_tables)
+        assert await waits.until_visible(f"{MINE}@1", waits.in_tables), "there is one look, however little time"
+        assert await waits.until_visible(f"{MINE}@1", waits.in_figures())
         assert waits._how_many == 0
 
     asyncio.run(waited())
@@ -200,18 +200,16 @@ def test_figures_after_a_replay_wait_for_the_replays_own_commit(
         patch.setattr(ReadStore, "_commit", killed_before_the_figures)
         tables.store.commit(replay)
 
-    polled, looked_in_vain = waiting.polled, asyncio.Event()
-
-    async def noted(arrived: Callable[[], bool], longest_pause: float) -> None:
-        if not arrived():
-            looked_in_vain.set()
-        await polled(arrived, longest_pause)
-
-    monkeypatch.setattr(waiting, "polled", noted)
-
     async def waited() -> None:
-        waits = Waiting(60.0, synapse)
-        figures = asyncio.create_task(waits.until_visible(f"{MINE}@2", waits.in_figures))
+        waits, looked_in_vain = Waiting(60.0, synapse), asyncio.Event()
+        look = waits.in_figures()
+
+        async def noted(aggregate_id: str, version: int) -> object:
+            if not (found := await look(aggregate_id, version)):
+                looked_in_vain.set()
+            return found
+
+        figures = asyncio.create_task(waits.until_visible(f"{MINE}@2", noted))
         assert await waits.until_visible(f"{MINE}@2", waits.in_tables)
         await looked_in_vain.wait()
         assert not figures.done()
@@ -230,10 +228,16 @@ def test_a_look_that_is_charged_is_taken_four_times_a_second(monkeypatch: pytest
     async def sleep(seconds: float) -> None:
         clock[0] += seconds
 
-    def look() -> bool:
+    def version_of(customer_id: str, order_id: str) -> int:
         looks_taken[0] += 1
-        return clock[0] >= 10.0
+        return int(clock[0] >= 10.0)
+
+    async def waited() -> None:
+        container: Any = SimpleNamespace(version_of=version_of)
+        look = waiting.in_query_container(container, "customer-1")
+        while not await look(MINE, 1):
+            pass
 
     monkeypatch.setattr(waiting, "asyncio", SimpleNamespace(sleep=sleep))
-    asyncio.run(waiting.polled(look))
-    assert abs(looks_taken[0] - 44) <= 2
+    asyncio.run(waited())
+    assert looks_taken[0] == 41
