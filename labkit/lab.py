@@ -176,23 +176,19 @@ class Lab:
         return serving
 
     def close(self) -> None:
-        """Close the clients and delete what was made on opening; the first error is raised when all has been tried."""
+        """Close the clients and delete what was made on opening; an error is raised when all has been tried."""
         if self._closed:
             return
         self._closed = True
         atexit.unregister(self._close_at_exit)
         with contextlib.ExitStack() as stack:
             if self._owned:
-                stack.push(self._end_ownership)
+                stack.push(self._owned.__exit__)
             stack.callback(self._target.detach)
             for client in self._cosmos.values():
                 stack.callback(client.close)
             if not self._attached:
-                stack.callback(self._delete_tables)
-                stack.callback(self._delete_containers)
-                if self._target.hub is None:
-                    stack.callback(self._target.delete_hub, self.hub)
-                    stack.callback(self._target.delete_topic, self.name)
+                stack.callback(self._delete_containers if self._target.database else self._delete, self.name)
             for closer in self._closers:
                 stack.callback(closer)
 
@@ -209,11 +205,6 @@ class Lab:
             self._cosmos[role] = CosmosClient.from_connection_string(self._target.cosmos_for(role))
         return self._cosmos[role]
 
-    def _end_ownership(self, error: object, *_: object) -> None:
-        """Last of all; after an error something is left, which the next lab deletes."""
-        if self._owned:
-            self._owned.end(forget=error is None)
-
     def _close_at_exit(self) -> None:
         try:
             self.close()
@@ -223,15 +214,26 @@ class Lab:
     def _delete_what_is_left_of(self, name: str) -> bool:
         """Whether nothing is left of the lab of this name, whose process has ended."""
         try:
-            with contextlib.suppress(CosmosResourceNotFoundError):
-                self._client(Role.COMMAND).delete_database(name)
-            self._target.delete_hub(name)
-            self._target.delete_topic(name)
+            self._delete(name)
         except (AzureError, RuntimeError) as error:
             log.warning("lab %s was left behind, and cannot be deleted yet: %r", name, error)
             return False
-        shutil.rmtree(f"{self._target.tables_root}/{name}", ignore_errors=True)
         return True
+
+    def _delete(self, name: str) -> None:
+        """All that a lab of this name made, where labs make what they use."""
+        self._target.delete_topic(name)
+        self._target.delete_hub(name)
+        with contextlib.suppress(CosmosResourceNotFoundError):
+            self._client(Role.COMMAND).delete_database(name)
+        shutil.rmtree(f"{self._target.tables_root}/{name}", ignore_errors=True)
+
+    def _delete_containers(self, name: str) -> None:
+        """Of the lab of this name, in the database that all labs share."""
+        database = self.database(Role.COMMAND)
+        with contextlib.suppress(CosmosResourceNotFoundError):
+            for container in CONTAINERS:
+                database.delete_container(f"{name}-{container}")
 
     def _container_name(self, name: str) -> str:
         return name if self._target.database is None else f"{self.name}-{name}"
@@ -240,19 +242,6 @@ class Lab:
         database = self._client(Role.COMMAND).create_database_if_not_exists(self._database)
         for name, path in CONTAINERS.items():
             database.create_container(self._container_name(name), PartitionKey(path), default_ttl=-1)
-
-    def _delete_containers(self) -> None:
-        client = self._client(Role.COMMAND)
-        with contextlib.suppress(CosmosResourceNotFoundError):
-            if self._target.database is None:
-                client.delete_database(self._database)
-            else:
-                for name in CONTAINERS:
-                    client.get_database_client(self._database).delete_container(self._container_name(name))
-
-    def _delete_tables(self) -> None:
-        if self._target.hub is None:
-            shutil.rmtree(self.tables_url, ignore_errors=True)
 
     def _partitions(self, partitions: int) -> tuple[tuple[str, ...], dict[str, int]]:
         """Hub partition ids and the last sequence number of each, -1 if it is empty. A hub made on opening is empty.

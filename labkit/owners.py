@@ -10,8 +10,8 @@ deleted, so several notebooks may open and close at once.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
 
 from filelock import FileLock, Timeout
 
@@ -24,6 +24,12 @@ class Owned:
 
     def __init__(self, lock: FileLock) -> None:
         self._lock = lock
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """After an error something is left, which the next lab deletes."""
+        self.end(forget=error is None)
 
     def end(self, *, forget: bool) -> None:
         """Give the lock back; `forget` says that nothing is left of the lab. Twice is as good as once."""
@@ -41,32 +47,24 @@ def own(folder: Path, name: str) -> Owned:
         return Owned(_lock(folder, name))
 
 
-def sweep(folder: Path, delete: Callable[[str], bool]) -> None:
-    """Give every lab that nobody owns to `delete`, which says whether nothing is left of it."""
-    found: list[tuple[str, Owned]] = []
+def sweep(folder: Path, delete: Callable[[str], bool]) -> list[str]:
+    """Give every lab that nobody owns to `delete`, which says whether nothing is left of it; the owned ones' names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    left: list[tuple[str, Owned]] = []
+    owned: list[str] = []
     with FileLock(folder / ALL):
         for path in sorted(folder.glob(f"*{SUFFIX}")):
-            with suppress(Timeout):
-                found.append((path.stem, Owned(_lock(folder, path.stem))))
-    for name, lab in found:
+            try:
+                left.append((path.stem, Owned(_lock(folder, path.stem))))
+            except Timeout:
+                owned.append(path.stem)
+    for name, lab in left:
         gone = False
         try:
             gone = delete(name)
         finally:
             lab.end(forget=gone)
-
-
-def owned(folder: Path) -> list[str]:
-    """The names of the labs that somebody owns now."""
-    names = []
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ALL):
-        for path in sorted(folder.glob(f"*{SUFFIX}")):
-            try:
-                _lock(folder, path.stem).release()
-            except Timeout:
-                names.append(path.stem)
-    return names
+    return owned
 
 
 def _lock(folder: Path, name: str) -> FileLock:

@@ -41,7 +41,7 @@ class Committing:
         self.lane: dict[str, int] = {}
         self.feed: QueryFeed | None = None
         self.kept: list[Kept] = []
-        self.counts = {"applied": 0, "dropped": 0, "parked": 0, "commits": 0, "upkeep_failures": 0}
+        self.counts = {"applied": 0, "dropped": 0, "parked": 0, "commits": 0}
         self.applied_after_seconds: deque[float] = deque(maxlen=10_000)
         self.turned = threading.Condition()
         self.between = threading.Lock()
@@ -96,7 +96,6 @@ class Committing:
 
     def _keep(self) -> None:
         self.kept[:] = keep(self.store, self._upkeep) if self._upkeep else []
-        self.counts["upkeep_failures"] += sum(bool(one.failed) for one in self.kept)
 
     def _offer(self, batch: Sequence[Arrival], folded: Folded) -> None:
         """Have the query container follow: with the rows of this fold, and of the events that the tables had before."""

@@ -54,23 +54,15 @@ def arrival_of(hub_partition: str, event: EventData) -> Arrival:
 class Inbox:
     """Between one consumer and one loop that commits. `commit_events` and `commit_interval_seconds` end a batch."""
 
-    def __init__(self, commit_events: int, commit_interval_seconds: float) -> None:
-        self.received = 0
-        """Taken in, so committed before a stop ends: what waits for room is not yet."""
-        self.errors = 0
-        """Of the SDK, after its own retries; it goes on by itself."""
+    def __init__(self, commit_events: int, commit_interval_seconds: float, received: int = 0) -> None:
+        self.received = received
+        """By the inbox before, and taken in here, so committed before a stop ends: what waits for room is not yet."""
         self._commit_events = commit_events
         self._commit_interval_seconds = commit_interval_seconds
         self._chunks: asyncio.Queue[Chunk] = asyncio.Queue()
         self._held = 0
         self._room = asyncio.Event()
         self._ends: dict[str, int] = {}
-
-    def emptied(self) -> Inbox:
-        """The same with nothing in it, for another event loop; it counts on."""
-        other = Inbox(self._commit_events, self._commit_interval_seconds)
-        other.received, other.errors = self.received, self.errors
-        return other
 
     async def receive(self, consumer: EventHubConsumerClient, begin: Mapping[str, int]) -> None:
         """Take in what lies behind `begin` (hub partition -> sequence number, -1: all of it), until cancelled."""
@@ -135,5 +127,5 @@ class Inbox:
         self.received += len(new)
 
     async def _on_error(self, context: PartitionContext | None, error: Exception) -> None:
-        self.errors += 1
+        """After the SDK's own retries; it goes on by itself."""
         logger.warning("receiving from %s: %r", context.partition_id if context else "the hub", error)

@@ -8,14 +8,14 @@ A document stays below Cosmos DB's 2 MB: a body or a reason too long for that is
 An event is parked first and passed by afterwards, so a crash between the two parks it again: the same id, so nothing
 changes, and the first reason stays. Order within the lane is the hub partition's.
 
-A discarded event leaves the lane and stays in the container, with who discarded it and why: should the hub deliver it
-once more, it is not parked again. Discarding changes no table. The versions behind a discarded one are gaps, and stay
-parked, until that version comes after all: sent again, or from the history by a rebuild.
+A discarded event leaves the lane and stays in the container, with who discarded it and why in `discarded`: should the
+hub deliver it once more, it is not parked again. Discarding changes no table. The versions behind a discarded one are
+gaps, and stay parked, until that version comes after all: sent again, or from the history by a rebuild.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -79,18 +79,6 @@ class Held:
     first: str
     reason: str
     parked_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Discarded:
-    """An event that somebody took out of the lane. `by` and `why` are what that person said, `at` is wall time."""
-
-    aggregate_id: str
-    place: str
-    reason: str
-    by: str
-    why: str
-    at: datetime
 
 
 class ParkingLane:
@@ -176,11 +164,6 @@ class ParkingLane:
         except (CosmosResourceNotFoundError, CosmosAccessConditionFailedError):
             raise NotParked(f"{event.place} of {event.aggregate_id} is not parked any more") from None
 
-    def discarded(self, hub: str) -> list[Discarded]:
-        """What was discarded of this hub's events, the earliest first."""
-        found = queried(self._container, "SELECT * FROM c WHERE c.discarded.hub = @hub", hub=hub)
-        return sorted((_discarded(document) for document in found), key=lambda one: one.at)
-
     def _document(self, hub: str, event: Parked) -> dict[str, Any]:
         one, body = event.arrival, event.arrival.body[:LONGEST_BODY]
         where = (place(one), event.aggregate_id, hub, one.hub_partition, one.sequence_number)
@@ -191,11 +174,6 @@ class ParkingLane:
 def place(arrival: Arrival) -> str:
     """Where in the lane it is: `<hub partition>-<sequence number>`."""
     return f"{arrival.hub_partition}-{arrival.sequence_number}"
-
-
-def _discarded(document: Mapping[str, Any]) -> Discarded:
-    told, at = document["discarded"], datetime.fromisoformat(document["discarded"]["at"])
-    return Discarded(document["aggregateId"], document["id"], document["reason"], told["by"], told["why"], at)
 
 
 def _reason(event: Parked) -> str:

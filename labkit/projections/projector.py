@@ -103,9 +103,8 @@ class Projector(Worker):
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """Since the last start: events received, and of these applied, dropped and parked; commits; receive errors;
-        tables whose upkeep failed (`kept` says why)."""
-        return self._committing.counts | {"received": self._inbox.received, "receive_errors": self._inbox.errors}
+        """Since the last start: events received, and of these applied, dropped and parked; commits."""
+        return self._committing.counts | {"received": self._inbox.received}
 
     def start(self) -> None:
         """Begin where the tables end. Starting a running projector does nothing."""
@@ -218,7 +217,7 @@ class Projector(Worker):
 
     async def _follow(self, consumer: EventHubConsumerClient, candidate: Candidate, ending: asyncio.Event) -> None:
         """Receive and commit, until told to stop, the seat is lost, or the pointer moves."""
-        inbox = self._inbox = self._inbox.emptied()
+        inbox = self._inbox = Inbox(*self._knobs, self._inbox.received)
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(1, "projector-commit") as commits:
             try:

@@ -16,10 +16,10 @@ A rebuild with mended folds changes no document here whose version is still the 
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,8 +33,6 @@ from labkit.projections.folds import Arrival, read
 from labkit.projections.read_store import ReadStore
 from labkit.projections.rows import OrderRow, Row, from_arrow
 from labkit.projections.tables import ORDERS, contents
-
-logger = logging.getLogger(__name__)
 
 POSITIONS_OF = "positions"
 """The logical partition of the positions: no customer id begins like that."""
@@ -144,59 +142,39 @@ class QueryFeed:
     faster than it is written, only the last version is."""
 
     def __init__(self, target: QueryContainer, hub: str, positions: Mapping[str, int]) -> None:
-        self.error: BaseException | None = None
         self._target = target
         self._hub = hub
         self.positions: Mapping[str, int] = dict(positions)
         """Hub partition -> the last sequence number whose order is in the container."""
         self._offered = dict(positions)
         self._waiting: dict[str, OrderRow] = {}
-        self._stopping = False
-        self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name="query-feed", daemon=True)
-        self._thread.start()
+        self._lock = threading.Lock()
+        self._thread = ThreadPoolExecutor(1, "query-feed")
+        self._writing: Future[None] = self._thread.submit(lambda: None)
 
     def offer(self, rows: Iterable[Row], ends: Mapping[str, int]) -> None:
-        """Have these rows written, all of them up to `ends`; waits while too many wait. Raises: the thread's error."""
-        with self._changed:
-            self._changed.wait_for(lambda: self.error or len(self._waiting) < ROOM_ROWS)
-            if self.error:
-                raise self.error
+        """Have these rows written, all of them up to `ends`; waits while too many wait. Raises: what ended the feed."""
+        if self._writing.done() or len(self._waiting) > ROOM_ROWS:
+            self._writing.result()
+        with self._lock:
             for row in rows:
                 if isinstance(row, OrderRow):
                     there = self._waiting.get(row.order_id)
                     self._waiting[row.order_id] = there if there and there.version > row.version else row
             self._offered |= {part: max(number, self._offered.get(part, -1)) for part, number in ends.items()}
-            self._changed.notify_all()
+        self._writing = self._thread.submit(self._write, self._writing)
 
-    def close(self, timeout_seconds: float = 30.0) -> None:
-        """Write what waits, and end the thread. Raises: the thread's error."""
-        with self._changed:
-            self._stopping = True
-            self._changed.notify_all()
-        self._thread.join(timeout_seconds)
-        if self.error:
-            raise self.error
+    def close(self) -> None:
+        """Write what waits, and end the thread. Raises: what ended the feed."""
+        self._thread.shutdown()
+        self._writing.result()
 
-    def _run(self) -> None:
-        try:
-            while self._step():
-                pass
-        except Exception as error:  # the thread's outermost loop
-            logger.exception("the query container is fed no longer")
-            with self._changed:
-                self.error = error
-                self._changed.notify_all()
-
-    def _step(self) -> bool:
-        """Write what waits; whether there is more to come."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._stopping or self._offered != self.positions)
-            rows, ends = self._waiting, dict(self._offered)
-            self._waiting = {}
-            self._changed.notify_all()
+    def _write(self, before: Future[None]) -> None:
+        """Write what waits. Raises: what the write before it raised, for no position may pass by its rows."""
+        before.result()
+        with self._lock:
+            rows, ends, self._waiting = self._waiting, dict(self._offered), {}
         if ends != self.positions:
             self._target.write(rows.values())
             self._target.save(self._hub, ends)
             self.positions = ends
-        return not self._stopping or self._offered != self.positions

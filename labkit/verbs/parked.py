@@ -32,15 +32,9 @@ def parked() -> None:
 
 @parked.command("list")
 @OF_LAB
-@click.option("--discarded", is_flag=True, help="What was discarded, by whom, and why.")
-def list_parked(lab_name: str | None, discarded: bool) -> None:
+def list_parked(lab_name: str | None) -> None:
     """The aggregates with parked events, the longest waiting one first."""
     with lane_of(lab_name) as (lab, lane):
-        if discarded:
-            gone = lane.discarded(lab.hub)
-            rows = [(_named(one.aggregate_id), one.place, f"{one.at:%F %T}", one.by, one.why) for one in gone]
-            _table(("aggregate", "event", "discarded at", "by", "why"), rows, "Nothing was discarded.")
-            return
         held = lane.held(lab.hub)
         rows = [(_named(h.aggregate_id), str(h.events), h.first, f"{h.parked_at:%F %T}", h.reason) for h in held]
         _table(("aggregate", "events", "first", "parked at (UTC)", "reason"), rows, "Nothing is parked.")
