@@ -1,6 +1,7 @@
 """An ASGI app on the loopback interface, on a thread of this process: for notebooks and tests.
 
-Owns: the listening socket (any free port) and the thread. A thread ends with the kernel, so nothing is left behind.
+Owns: the listening socket (any free port, and the same one when it is started again) and the thread. A thread ends with
+the kernel, so nothing is left behind.
 """
 
 from __future__ import annotations
@@ -19,15 +20,12 @@ STOP_WITHIN_SECONDS: Final = 5
 
 
 class Serving(Worker):
-    """`start` and `stop` it; `url` is where it listens, `error` what ended the thread, if anything did."""
+    """`start` and `stop` it; `url` is where it listens, from the first start on, `error` what ended the thread."""
 
     def __init__(self, app: ASGIApp) -> None:
         super().__init__("serving")
-        self._socket = socket.create_server((LOOPBACK, 0))
-        # asyncio would do it only for a socket that names its protocol: a body would wait 40 ms for its header's ACK
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.url = f"http://{LOOPBACK}:{self._socket.getsockname()[1]}"
-        config = uvicorn.Config(
+        self._port = 0
+        self._config = uvicorn.Config(
             app,
             http="httptools",
             ws="none",
@@ -38,19 +36,27 @@ class Serving(Worker):
             proxy_headers=False,
             timeout_graceful_shutdown=STOP_WITHIN_SECONDS,
         )
-        self._server = uvicorn.Server(config)
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self._port}"
 
     def stop(self, timeout_seconds: float = 30.0) -> None:
-        """End the requests under way, then the thread, for good; stopping twice is fine.
+        """End the requests under way, then the thread; stopping twice is fine.
 
         Raises: what had ended it before; `NotYet` if it takes longer.
         """
-        self._server.should_exit = True
+        if self.running:
+            self._server.should_exit = True
         super().stop(timeout_seconds)
-        self._socket.close()
         if self.error is not None:
             raise self.error
 
     def _work(self) -> None:
-        self._ready.set()  # the socket listens already: requests wait for the thread
-        self._server.run(sockets=[self._socket])
+        with socket.create_server((LOOPBACK, self._port)) as listening:
+            # asyncio does it only for a socket that names its protocol: a body would wait 40 ms for its header's ACK
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._port = listening.getsockname()[1]
+            self._server = uvicorn.Server(self._config)
+            self._ready.set()  # the socket listens already: requests wait for the thread
+            self._server.run(sockets=[listening])

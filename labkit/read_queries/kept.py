@@ -25,9 +25,8 @@ ROWS_PER_QUESTION = 3_000
 """To find so many rows and to sort them takes as much processor time as a question for one of them."""
 ROWS_AT_MOST = 300_000
 """Of one whole; a larger one is not kept."""
-BYTES_AT_MOST = 128 * 1024 * 1024
-"""Of all rows together: some million of orders."""
-WHOLES_AT_MOST = 1_000
+ALL_ROWS_AT_MOST = 1_000_000
+"""Of all wholes together: some 130 MB of orders."""
 
 
 @dataclass(slots=True)
@@ -38,7 +37,6 @@ class Whole:
     """How many parts were asked for."""
     rows: pa.Table | None = None
     """In the order of the parts' key."""
-    size_bytes: int = 0
 
 
 class Kept:
@@ -54,7 +52,10 @@ class Kept:
         if (part := question.part) is None:
             return question.answer(self._synapse)
         tables = self._synapse.tables_of(part.of.tsql)
-        whole = self._noted(part.of, tables)
+        files = {name: table.chosen(part.of.days) for name, table in tables.items()}
+        if any(table.partition_by and not files[name] for name, table in tables.items()):
+            return question.answer(self._synapse)  # of days without orders there is no end
+        whole = self._noted((part.of.tsql, *part.of.parameters.values()), files)
         if whole.rows is not None:
             return resting_on(tables, part.cut(whole.rows))
         if not pays(whole, part.of, tables):
@@ -65,21 +66,17 @@ class Kept:
             self._keep(whole, rows)
         return replace(answer, rows=part.cut(rows))
 
-    def _noted(self, asked: Question, tables: Mapping[str, TableVersion]) -> Whole:
-        files = {name: table.chosen(asked.days) for name, table in tables.items()}
-        key = (asked.tsql, *asked.parameters.values())
+    def _noted(self, key: tuple[object, ...], files: Mapping[str, Sequence[str]]) -> Whole:
         with self._lock:
             known = self._wholes.pop(key, None)
             self._wholes[key] = whole = known if known and known.files == files else Whole(files)
-            if len(self._wholes) > WHOLES_AT_MOST:
-                self._wholes.popitem(last=False)
             whole.asked += 1
         return whole
 
     def _keep(self, whole: Whole, rows: pa.Table) -> None:
-        whole.rows, whole.size_bytes = rows, rows.nbytes  # counted once, and not while others wait for the lock
         with self._lock:
-            while sum(each.size_bytes for each in self._wholes.values()) > BYTES_AT_MOST:
+            whole.rows = rows
+            while sum(len(each.rows or ()) for each in self._wholes.values()) > ALL_ROWS_AT_MOST:
                 self._wholes.popitem(last=False)
 
 

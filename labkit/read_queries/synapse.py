@@ -4,7 +4,7 @@ Owns: one DuckDB database, in UTC and without downloads, and the translated ques
 of one version of each of its tables are bound to it: an answer sees whole versions, whatever is committed meanwhile.
 Threads ask beside each other.
 Refuses to know: what the rows mean, which tables and files there are (`tables`), where DuckDB finds their rows
-(`texts`, `sources`). What T-SQL may be asked is decided in `subset`, what an OPENROWSET may say in `rowsets`.
+(`texts`). What T-SQL may be asked is decided in `subset`, what an OPENROWSET may say in `rowsets`.
 
 Who knows beforehand of which days the rows can be says so, and files of other days are not even named.
 """
@@ -27,7 +27,6 @@ import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
 from labkit.read_queries.rowsets import Finding, OutsideSubset
-from labkit.read_queries.sources import Held
 from labkit.read_queries.subset import AVERAGE_MACRO, read_statement
 from labkit.read_queries.tables import Days, Hub, TableMissing, Tables, TableVersion
 from labkit.read_queries.texts import Text, over_tables
@@ -98,7 +97,6 @@ class Synapse(AbstractContextManager["Synapse"]):
         )
         self._duckdb.execute("SET GLOBAL TimeZone = 'UTC'")  # of every cursor
         self._duckdb.execute(AVERAGE_MACRO)
-        self._held = Held(self._duckdb)
 
     def tsql(self, view: str) -> str:
         """The view's text as it is deployed. Raises: `LookupError` for a view that `sql/` does not hold."""
@@ -146,7 +144,7 @@ class Synapse(AbstractContextManager["Synapse"]):
         days: Days | None = None,
         waive: Collection[str] = (),
     ) -> FilesRead:
-        """Run the query on files alone, and count those that it opened, as DuckDB's own profile says."""
+        """Run the query, and count those that it opened, as DuckDB's own profile says."""
         question = self._question(tsql, frozenset(waive))
         tables = self.tables.now(question.tables)
         with self._duckdb.cursor() as cursor:
@@ -166,7 +164,7 @@ class Synapse(AbstractContextManager["Synapse"]):
         for _ in range(1, ATTEMPTS):
             try:
                 return read()
-            except (duckdb.IOException, duckdb.CatalogException, DeltaError, TableMissing):
+            except (duckdb.IOException, DeltaError, TableMissing):
                 self.tables.forget()
         return read()
 
@@ -185,7 +183,7 @@ class Synapse(AbstractContextManager["Synapse"]):
         self, question: Text, tables: Mapping[str, TableVersion], parameters: dict[str, object], days: Days | None
     ) -> Answer:
         with self._duckdb.cursor() as cursor:
-            sql, files = question.bound(cursor, tables, days, self._held)
+            sql, files = question.bound(cursor, tables, days)
             rows = cursor.execute(sql, {**parameters, **files}).to_arrow_table()
         return resting_on(tables, rows)
 

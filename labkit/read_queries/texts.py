@@ -1,13 +1,14 @@
 """A question of the subset in DuckDB's words, over the tables as they are now.
 
-Owns how the views' texts are put into a question's text, and where it finds the rows of each table: in its files or a
-copy of them (`sources`); in a data set, for tables at a URL, because DuckDB's Azure extension would have to be
-downloaded; or nowhere, where no file can hold an answer. The text is made once for each of these, in as few subqueries
-as can be, because planning them takes time in each question; files and copies are its parameters.
+Owns how the views' texts are put into a question's text, and where it finds the rows of each table: in its files; in a
+data set, for tables at a URL, because DuckDB's Azure extension would have to be downloaded; or nowhere, where no file
+can hold an answer. The text is made once for each of these, in as few subqueries as can be, because planning them takes
+time in each question; the files are its parameters. The value of a partition column is in the path, so that a condition
+on it leaves files out. In a file that is older than a column, that column is null.
 Refuses to know how a text is run (`synapse`), and what T-SQL may be asked (`subset`); the columns that an OPENROWSET
 declares are compared with the table's here.
 
-Source: duckdb.org/docs/sql/query_syntax/from, "query_table".
+Source: duckdb.org/docs/data/partitioning/hive_partitioning.
 Known gap: Delta's TIMESTAMP is DATETIME2 (UTC without saying so) in Synapse and an aware instant here.
 """
 
@@ -21,12 +22,12 @@ from sqlglot import exp
 from sqlglot.optimizer import merge_subqueries, qualify
 
 from labkit.read_queries.rowsets import Finding, OutsideSubset
-from labkit.read_queries.sources import ROWS_AT_MOST, Held, of_files, typed
 from labkit.read_queries.subset import Statement
 from labkit.read_queries.tables import Days, TableVersion
 
 DELTA_TYPE = {"INT": "integer", "BIGINT": "long", "DATETIME2(6)": "timestamp", "DATE": "date"}
 """T-SQL type -> Delta type, beside VARCHAR(n) -> string and DECIMAL(p,s) -> decimal(p,s)."""
+DUCKDB_TYPE = {"integer": "INTEGER", "long": "BIGINT", "timestamp": "TIMESTAMPTZ", "date": "DATE", "string": "VARCHAR"}
 
 
 class Text:
@@ -40,16 +41,9 @@ class Text:
         self.tables = {rowset.table for each in self._statements for rowset in each.rowsets}
 
     def bound(
-        self,
-        cursor: duckdb.DuckDBPyConnection,
-        tables: Mapping[str, TableVersion],
-        days: Days | None,
-        held: Held | None = None,
+        self, cursor: duckdb.DuckDBPyConnection, tables: Mapping[str, TableVersion], days: Days | None
     ) -> tuple[str, dict[str, object]]:
-        """DuckDB's text, and as its parameters the files, or the copies in `held`.
-
-        Raises: `OutsideSubset` for columns that a table lacks.
-        """
+        """DuckDB's text, and as its parameters the files. Raises: `OutsideSubset` for columns that a table lacks."""
         sources: list[str] = []
         given: dict[str, object] = {}
         for name, table in tables.items():
@@ -59,9 +53,6 @@ class Text:
             if table.dataset is not None:
                 rows = f"at_url_{name}"
                 cursor.register(rows, table.dataset)
-            elif held is not None and not table.partition_by and (table.rows() or ROWS_AT_MOST + 1) <= ROWS_AT_MOST:
-                rows = f"query_table($copy_of_{name})"
-                given[f"copy_of_{name}"] = held.copy_of(table)
             else:
                 rows = of_files(table, f"files_of_{name}")
                 given[f"files_of_{name}"] = list(chosen)
@@ -95,6 +86,22 @@ class Text:
         ]
         if findings:
             raise OutsideSubset(findings)
+
+
+def typed(table: TableVersion, value: str) -> str:
+    """Each column in DuckDB's words, cast from `value`, in which `{}` is its name."""
+    kinds = {name: DUCKDB_TYPE.get(kind, kind.upper()) for name, kind in table.types.items()}
+    return ", ".join(f'CAST({value.format(name)} AS {kind}) AS "{name}"' for name, kind in kinds.items())
+
+
+def of_files(table: TableVersion, parameter: str) -> str:
+    """What DuckDB reads from the files that the parameter lists."""
+    hive = ", ".join(f"'{name}': {DUCKDB_TYPE[table.types[name]]}" for name in table.partition_by)
+    options = f"hive_partitioning = true, hive_types = {{{hive}}}" if hive else "hive_partitioning = false"
+    if not table.uneven:
+        return f"read_parquet(${parameter}, {options})"
+    every = f"SELECT * FROM read_parquet(${parameter}, {options}, union_by_name = true)"
+    return f"({every} UNION ALL BY NAME SELECT {typed(table, 'NULL')} WHERE false)"
 
 
 def over_tables(statement: Statement) -> exp.Select:

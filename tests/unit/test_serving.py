@@ -7,6 +7,7 @@ import os
 import socket
 from contextlib import closing
 
+import httpx
 import pytest
 from starlette.responses import PlainTextResponse
 
@@ -26,3 +27,14 @@ def test_the_body_of_an_answer_does_not_wait_until_its_header_is_acknowledged() 
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     finally:
         serving.stop()
+
+
+def test_what_was_stopped_can_be_started_again_where_it_was() -> None:
+    serving = Serving(PlainTextResponse("here"))
+    urls = set()
+    for _ in range(2):
+        serving.start()
+        urls.add(serving.url)
+        assert httpx.get(serving.url, trust_env=False).text == "here"
+        serving.stop()
+    assert len(urls) == 1

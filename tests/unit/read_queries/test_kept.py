@@ -23,7 +23,6 @@ ASKED: dict[str, Callable[[], Question]] = {
     "the first order": lambda: questions.order_of_day("order-20260105-00"),
     "the last order": lambda: questions.order_of_day("order-20260105-A"),
     "no order": lambda: questions.order_of_day("order-20260105-030"),
-    "an order of a day without any": lambda: questions.order_of_day("order-20260109-03"),
     "a page": lambda: questions.orders_between(FIFTH, FIFTH, page_size=7),
     "the next page": lambda: questions.orders_between(FIFTH, FIFTH, after="order-20260105-06", page_size=7),
     "after what is not there": lambda: questions.orders_between(FIFTH, FIFTH, after="order-20260105-060"),
@@ -140,16 +139,19 @@ def test_a_whole_that_is_too_large_or_whose_files_do_not_tell_how_large_it_is_is
     assert counted.runs == 4
 
 
-@pytest.mark.parametrize("bound", ["bytes", "wholes"])
+def test_nothing_is_kept_of_days_without_orders_of_which_there_is_no_end(counted: Counted) -> None:
+    answers = Kept(counted)
+    answers.answer(questions.order_of_day("order-20260105-03"))
+    for day in (9, 10, 11):
+        assert answers.answer(questions.order_of_day(f"order-202601{day:02}-03")).rows.num_rows == 0
+    assert len(answers._wholes) == 1
+
+
 def test_what_was_asked_for_longest_ago_goes_first_when_there_is_no_more_room(
-    bound: str, counted: Counted, monkeypatch: pytest.MonkeyPatch
+    counted: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = Kept(counted)
-    if bound == "bytes":
-        size = questions.orders_of(FIFTH).answer(counted).rows.nbytes
-        monkeypatch.setattr(kept, "BYTES_AT_MOST", int(2.5 * size))
-    else:
-        monkeypatch.setattr(kept, "WHOLES_AT_MOST", 2)
+    monkeypatch.setattr(kept, "ALL_ROWS_AT_MOST", 50)  # 20 or 21 on a day
 
     def runs_for(day: int) -> int:
         before = counted.runs

@@ -15,8 +15,7 @@ from deltalake import DeltaTable
 
 from labkit.projections.tables import CUSTOMERS, ORDERS
 from labkit.projections.upkeep import Upkeep, keep
-from labkit.read_queries import questions, texts
-from labkit.read_queries.sources import COPIES, Held
+from labkit.read_queries import questions
 from labkit.read_queries.synapse import Hub, Synapse, TableMissing
 
 NAMES = "SELECT order_id, customer_name FROM dbo.vw_order_summary ORDER BY order_id"
@@ -26,18 +25,13 @@ CUSTOMERS_ALONE = """SELECT c.name FROM OPENROWSET(BULK 'customers/', DATA_SOURC
 
 
 def customers(synapse: Synapse) -> list[str]:
-    """From a copy in memory: no missing file tells that it is old."""
+    """Of the table that is not by days."""
     found: list[str] = synapse.answer(CUSTOMERS_ALONE).rows["name"].to_pylist()
     return found
 
 
 def names(synapse: Synapse) -> list[Any]:
     return [name or None for name in synapse.answer(NAMES).rows["customer_name"].to_pylist()]
-
-
-def copies_of(synapse: Synapse, table: str) -> list[str]:
-    found = synapse._duckdb.execute("SELECT table_name FROM duckdb_tables()").fetchall()
-    return [name for (name,) in found if name.startswith(f"held_{table}_")]
 
 
 @pytest.fixture
@@ -153,46 +147,6 @@ def test_who_followed_the_log_tells_the_same_positions_and_age_as_who_reads_it_a
             asked.clear()
     assert answer.positions["orders"] == {"0": 5, "1": -1}
     assert bool(followed_asked) == cleaned
-
-
-def test_a_small_table_is_copied_once_for_its_files_and_a_commit_of_positions_alone_copies_nothing(
-    synapse: Synapse, tables: Any
-) -> None:
-    tables.write([tables.an_order("a"), tables.a_customer("1", "Ada")])
-    assert names(synapse) == ["Ada"]
-    first = copies_of(synapse, "customers")
-    version = synapse.answer(NAMES).versions["customers"]
-    tables.write([])
-    answer = synapse.answer(NAMES)
-    assert answer.versions["customers"] == version + 1
-    assert copies_of(synapse, "customers") == first
-    for number in range(4):
-        tables.write([tables.a_customer(f"{number + 2}", "Zoë")])
-        assert names(synapse) == ["Ada"]
-    assert len(copies_of(synapse, "customers")) == COPIES
-    assert not copies_of(synapse, "orders")  # by days
-
-
-def test_a_copy_that_went_between_the_choice_and_the_question_is_chosen_again(
-    synapse: Synapse, tables: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tables.write([tables.an_order("a"), tables.a_customer("1", "Ada")])
-    chosen, copy_of = [], Held.copy_of
-
-    def gone_the_first_time(self: Held, table: Any) -> str:
-        chosen.append(copy_of(self, table))
-        return "held_long_ago" if len(chosen) == 1 else chosen[-1]
-
-    monkeypatch.setattr(Held, "copy_of", gone_the_first_time)
-    assert names(synapse) == ["Ada"]
-    assert len(chosen) == 2
-
-
-def test_a_large_table_is_read_from_its_files(synapse: Synapse, tables: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    tables.write([tables.an_order("a"), *(tables.a_customer(f"{n}", "Ada") for n in range(3))])
-    monkeypatch.setattr(texts, "ROWS_AT_MOST", 2)
-    assert names(synapse) == ["Ada"]
-    assert not copies_of(synapse, "customers")
 
 
 def test_a_table_that_is_deleted_while_its_log_is_read_is_missing(
