@@ -13,7 +13,6 @@ from __future__ import annotations
 import io
 import os
 from base64 import b64encode
-from collections.abc import Sequence
 from typing import Any
 
 from cycler import cycler
@@ -66,15 +65,6 @@ def canvas(
     else:
         figure.suptitle(title, x=0.01, ha="left", size="medium", weight="bold")
     return figure, axes
-
-
-def bars(axes: Axes, names: Sequence[str], values: Sequence[float]) -> None:
-    """Bars that differ by hatch as well as by colour, each with its value on top."""
-    for index, (name, value) in enumerate(zip(names, values, strict=True)):
-        look = index % len(COLOURS)
-        drawn = axes.bar(name, value, color=COLOURS[look], hatch=HATCHES[look], edgecolor="white")
-        axes.bar_label(drawn, fmt="%g")
-    axes.grid(visible=False, axis="x")
 
 
 def png(figure: Figure) -> bytes:

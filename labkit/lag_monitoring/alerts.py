@@ -135,10 +135,6 @@ class Alerts:
         self._states = dict.fromkeys((rule.name for rule in (*self._rules, self._none)), State())
         self._last_at: datetime | None = None
 
-    def phase(self, rule: str) -> Phase:
-        """Raises: `KeyError` for a rule that there is not."""
-        return self._states[rule].phase
-
     def observe(self, sample: LagSample) -> list[Alert]:
         """What this sample, later than those before, makes of the rules."""
         self._last_at = sample.at

@@ -15,9 +15,9 @@ from pydantic.alias_generators import to_camel
 
 from labkit.events.ids import ORDER_ID, order_day
 from labkit.http_api import whole
-from labkit.read_queries.questions import LARGEST_PAGE
 
 DAYS_AT_MOST: Final = 366
+LARGEST_PAGE: Final = 1_000
 DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 

@@ -24,8 +24,6 @@ from labkit.events.ids import CUSTOMER_ID, order_day
 from labkit.read_queries.synapse import Answer, FilesRead, Synapse
 from labkit.read_queries.tables import Days
 
-LARGEST_PAGE = 1_000
-
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -133,10 +131,8 @@ def orders_between(
     """One page of the orders of these days (both included), by id: those that follow the id `after`.
 
     As an id begins with its day, no file of a day before that of `after` is looked at; and an order that is made
-    meanwhile moves no other to another page. Raises: `ValueError` for a page that cannot be.
+    meanwhile moves no other to another page. Raises: `ValueError` for what is no order's id.
     """
-    if not 1 <= page_size <= LARGEST_PAGE:
-        raise ValueError(f"a page holds 1 to {LARGEST_PAGE} rows, not {page_size}")
     from_day = max(first_day, order_day(after)) if after else first_day
     parameters: dict[str, object] = {"first_day": from_day, "last_day": last_day}
     where = "WHERE created_day BETWEEN @first_day AND @last_day"

@@ -84,12 +84,6 @@ def test_a_page_opens_no_file_of_a_day_before_the_one_that_it_goes_on_from(synap
     assert page.files_read(synapse) == FilesRead(3, 11)
 
 
-@pytest.mark.parametrize("size", [0, -1, questions.LARGEST_PAGE + 1])
-def test_a_page_that_cannot_be_is_refused(size: int) -> None:
-    with pytest.raises(ValueError, match="a page holds 1 to"):
-        questions.orders_between(FIRST, LAST, page_size=size)
-
-
 def test_a_page_after_what_is_no_order_is_refused() -> None:
     with pytest.raises(ValueError, match="no order id"):
         questions.orders_between(FIRST, LAST, after="' OR 1 = 1 --")
