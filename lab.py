@@ -78,6 +78,10 @@ def main(argv):
         print(usage())
         return 0
     argv, bundle = without_bundle(argv)
+    if bundle == "":
+        return complain("Which file is the bundle? It is named behind `--bundle`.", 1)
+    if bundle is not None and not os.path.isfile(bundle):
+        return complain("There is no file {0}: name the bundle, with its folder.".format(bundle), 1)
     verb = argv[0] if argv else ""
     if verb == "lock":
         from labkit.verbs import locks as it

@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,12 +34,15 @@ def options() -> argparse.Namespace:
     parser.add_argument("--max-events", type=int, default=100_000, help="at most so many for each trigger")
     parser.add_argument("--trigger-seconds", type=float, default=0.0, help="0: the next one begins at once")
     parser.add_argument("--until-caught-up", action="store_true", help="end when the hub's end is reached")
+    parser.add_argument("--with-starter", action="store_true", help="end when the standard input ends")
     parser.add_argument("--master", help='a Spark of this machine, "local[2]"; without it, the cluster\'s')
     return parser.parse_args()
 
 
 def main() -> None:
     chosen = options()
+    if chosen.with_starter:
+        end_with_starter()
     root = Path(chosen.root)
     sys.path[:0] = [str(root / "deploy" / "databricks"), str(root)]
     from spark_projection.progress import Progress
@@ -56,6 +60,20 @@ def main() -> None:
             query.awaitTermination()
         if chosen.master:
             spark.stop()
+
+
+def end_with_starter() -> None:
+    """From now on this process ends when the other end of its standard input does, be it by `kill -9`.
+
+    Its Java watches for its end in the same way (`PythonGatewayServer`), and the workers for that of Java.
+    """
+
+    def watch() -> None:
+        while os.read(0, 1):
+            pass
+        os._exit(1)  # whatever the other threads wait for
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def started(spark: SparkSession, chosen: argparse.Namespace) -> StreamingQuery:

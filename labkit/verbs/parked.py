@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
+from azure.cosmos import ContainerProxy
 from azure.cosmos.exceptions import CosmosResourceNotFoundError
 
 from labkit.errors import LabError
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
     from labkit import Lab
     from labkit.projections.parking import ParkedEvent, ParkingLane
     from labkit.projections.query_container import QueryContainer
-    from labkit.projections.read_store import ReadStore
 
 SHOWN_OF_A_BODY = 300
+LANE_OF_SPARK = "parked-by-spark"
+"""The container of what `lab.py spark --lab` parks of an open lab, whose tables are its own too (`tables_of_spark`)."""
 OF_LAB = click.option("--lab", "lab_name", metavar="NAME", help="Which lab; needed when several are open.")
+OF_SPARK = click.option("--spark", "by_spark", is_flag=True, help="What `spark --lab` has parked, and its tables.")
 
 
 @click.group()
@@ -32,21 +35,25 @@ def parked() -> None:
 
 @parked.command("list")
 @OF_LAB
-def list_parked(lab_name: str | None) -> None:
+@OF_SPARK
+def list_parked(lab_name: str | None, by_spark: bool) -> None:
     """The aggregates with parked events, the longest waiting one first."""
-    with lane_of(lab_name) as (lab, lane):
+    with lane_of(lab_name, by_spark) as (lab, lane):
         held = lane.held(lab.hub)
         rows = [(_named(h.aggregate_id), str(h.events), h.first, f"{h.parked_at:%F %T}", h.reason) for h in held]
         _table(("aggregate", "events", "first", "parked at (UTC)", "reason"), rows, "Nothing is parked.")
+        if not by_spark and (other := _lane_of_spark(lab)) and (its := other.held(lab.hub)):
+            click.echo(f"Spark's own lane holds {sum(h.events for h in its)} more: `parked list --spark` shows them.")
 
 
 @parked.command()
 @click.argument("aggregate_id")
 @OF_LAB
+@OF_SPARK
 @click.option("--whole", is_flag=True, help="Bodies from beginning to end.")
-def show(aggregate_id: str, lab_name: str | None, whole: bool) -> None:
+def show(aggregate_id: str, lab_name: str | None, by_spark: bool, whole: bool) -> None:
     """Every parked event of AGGREGATE_ID ("" for those that name none), with its reason and its body."""
-    with lane_of(lab_name) as (lab, lane):
+    with lane_of(lab_name, by_spark) as (lab, lane):
         for event in _events(lane, lab, aggregate_id):
             text = event.arrival.body.decode("utf-8", "backslashreplace")
             click.echo(f"{event.place}  parked {event.parked_at:%F %T} UTC  {event.reason}")
@@ -56,15 +63,18 @@ def show(aggregate_id: str, lab_name: str | None, whole: bool) -> None:
 @parked.command()
 @click.argument("aggregate_ids", nargs=-1)
 @OF_LAB
+@OF_SPARK
 @click.option("--all", "everything", is_flag=True, help="Every aggregate that has parked events.")
-def replay(aggregate_ids: Sequence[str], lab_name: str | None, everything: bool) -> None:
+def replay(aggregate_ids: Sequence[str], lab_name: str | None, by_spark: bool, everything: bool) -> None:
     """Apply the parked events of AGGREGATE_IDS in order, as far as they can be applied now."""
+    from labkit.projections.read_store import ReadStore
     from labkit.projections.replay import replay as replay_one
 
     if bool(aggregate_ids) == everything:
         raise LabError("name the aggregates to replay, or say --all")
-    with lane_of(lab_name) as (lab, lane):
-        store, container, failed = _store(lab), _query_container(lab), False
+    with lane_of(lab_name, by_spark) as (lab, lane):
+        store = ReadStore(tables_of_spark(lab) if by_spark else lab.tables_url)
+        container, failed = None if by_spark else _query_container(lab), False
         for who in [held.aggregate_id for held in lane.held(lab.hub)] if everything else aggregate_ids:
             _events(lane, lab, who)
             outcome = replay_one(lane, store, lab.hub, who, container)
@@ -78,14 +88,17 @@ def replay(aggregate_ids: Sequence[str], lab_name: str | None, everything: bool)
 @click.argument("aggregate_id")
 @click.argument("place", required=False)
 @OF_LAB
+@OF_SPARK
 @click.option("--all", "everything", is_flag=True, help="All parked events of the aggregate.")
 @click.option("--why", required=True, help="The reason, which is kept.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def discard(aggregate_id: str, place: str | None, lab_name: str | None, everything: bool, why: str, yes: bool) -> None:
+def discard(
+    aggregate_id: str, place: str | None, lab_name: str | None, by_spark: bool, everything: bool, why: str, yes: bool
+) -> None:
     """Take the event at PLACE (such as 0-17; the first one if left out) out of the lane without applying it."""
     if place and everything:
         raise LabError("say --all, or name one event")
-    with lane_of(lab_name) as (lab, lane):
+    with lane_of(lab_name, by_spark) as (lab, lane):
         events = _events(lane, lab, aggregate_id)
         chosen = events if everything else [event for event in events if event.place == place] or events[:1]
         if place and chosen[0].place != place:
@@ -101,19 +114,35 @@ def discard(aggregate_id: str, place: str | None, lab_name: str | None, everythi
 
 
 @contextmanager
-def lane_of(lab_name: str | None) -> Iterator[tuple[Lab, ParkingLane]]:
-    """The lab and its lane, with the projector's rights. Raises: `NoSuchLab`."""
+def lane_of(lab_name: str | None, by_spark: bool = False) -> Iterator[tuple[Lab, ParkingLane]]:
+    """The lab and its lane, with the projector's rights. Raises: `NoSuchLab`; `LabError` if Spark has none there."""
     from labkit.projections.parking import ParkingLane
     from labkit.verbs.attaching import attach_lab
 
     with attach_lab(lab_name) as lab:
-        yield lab, ParkingLane(lab.container("parked-events", "projector"))
+        lane = _lane_of_spark(lab) if by_spark else ParkingLane(lab.container("parked-events", "projector"))
+        if lane is None:
+            raise LabError(f"Spark has no lane in {lab.name}: `lab.py spark --lab {lab.name}` makes it")
+        yield lab, lane
 
 
-def _store(lab: Lab) -> ReadStore:
-    from labkit.projections.read_store import ReadStore
+def tables_of_spark(lab: Lab) -> str:
+    return f"{lab.tables_url}/spark"
 
-    return ReadStore(lab.tables_url)
+
+def _lane_of_spark(lab: Lab) -> ParkingLane | None:
+    from labkit.projections.parking import ParkingLane
+
+    container = lab.database("projector").get_container_client(LANE_OF_SPARK)
+    return ParkingLane(container) if _is_there(container) else None
+
+
+def _is_there(container: ContainerProxy) -> bool:
+    try:
+        container.read()
+    except CosmosResourceNotFoundError:
+        return False
+    return True
 
 
 def _query_container(lab: Lab) -> QueryContainer | None:
@@ -121,11 +150,7 @@ def _query_container(lab: Lab) -> QueryContainer | None:
     from labkit.projections.query_container import QueryContainer
 
     container = lab.container("query-model", "projector")
-    try:
-        container.read()
-    except CosmosResourceNotFoundError:
-        return None
-    return QueryContainer(container)
+    return QueryContainer(container) if _is_there(container) else None
 
 
 def _events(lane: ParkingLane, lab: Lab, aggregate_id: str) -> list[ParkedEvent]:

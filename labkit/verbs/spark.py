@@ -16,6 +16,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,18 +27,22 @@ from labkit import connections, settings
 from labkit.errors import LabError
 from labkit.settings import Role, Target
 from labkit.verbs import places
+from labkit.verbs.parked import LANE_OF_SPARK, tables_of_spark
 
 if TYPE_CHECKING:
     from labkit import Lab
 
 DAYS, CUSTOMERS = 3, 40
 AT_LEAST_ONE = click.IntRange(min=1)
-LANE = "parked-by-spark"
-"""The container of what the job parks of an open lab."""
+LOGS_KEPT = 10
+"""Of what Spark said, the newest, with the one to come."""
 ON_AZURE = (
     "a Spark of this machine cannot write to abfss://: on Azure the job runs on Databricks, as "
     "deploy/databricks/README.md tells; unset the variables that name an Azure to run it over the embedded one"
 )
+WITH_STARTER = () if os.name == "nt" else ("--with-starter",)
+"""The job ends with this process, however that ends. On Windows a read that waits at a pipe holds up who else looks at
+it, so that there the job goes on when this process is killed."""
 ERROR = re.compile(r"(: )?((\w+\.)+[A-Z]\w+|\w+(Error|Exception))(: |$)")
 """How Python, Java, and Python of Java (`: `) begin the line that names what has ended them."""
 QUESTION = """
@@ -69,11 +74,11 @@ def spark(orders: int, cores: int, max_events: int, lab_name: str | None) -> Non
     with open_lab("03", target=target) if own else attach_lab(lab_name, target=target) as lab:
         if own:
             click.echo(f"{fill(lab, orders)} events of {orders} orders are in {lab.hub}.")
-        tables, lane = f"{lab.tables_url}/spark", own_lane(lab)
-        limits = "--master", f"local[{cores}]", "--max-events", str(max_events), "--until-caught-up"
-        command, environment = job(lab, target, tables, f"{tables}/checkpoint", "--parked", lane.id, *limits)
+        tables, lane = tables_of_spark(lab), own_lane(lab)
+        limits = "--master", f"local[{cores}]", "--max-events", str(max_events), "--until-caught-up", *WITH_STARTER
+        command, environment = job(lab, target, tables, f"{tables}/checkpoint", *limits, lane=lane.id)
         click.echo("Spark starts, which takes half a minute; then it tells of each trigger that had events.")
-        run(command, environment, places.state() / "spark.log")
+        run(command, environment, log_in(places.state() / "spark", lab.name))
         answer(tables)
         if not own:
             click.echo(f"\nThe tables are in {tables}; they and Spark's progress go when the lab is closed.")
@@ -83,11 +88,26 @@ def spark(orders: int, cores: int, max_events: int, lab_name: str | None) -> Non
 
 def own_lane(lab: Lab) -> ContainerProxy:
     database = lab.database(Role.PROJECTOR)
-    return database.create_container_if_not_exists(LANE, PartitionKey("/aggregateId"), default_ttl=-1)
+    return database.create_container_if_not_exists(LANE_OF_SPARK, PartitionKey("/aggregateId"), default_ttl=-1)
 
 
-def job(lab: Lab, target: Target, tables: str, checkpoint: str, *more: str) -> tuple[list[str], Mapping[str, str]]:
-    """The job over this lab's hub: its command, and the environment that holds its secrets."""
+def log_in(folder: Path, lab_name: str) -> Path:
+    """Where the job that this process starts tells what it does; of those before it the oldest go."""
+    folder.mkdir(parents=True, exist_ok=True)
+    by_age = sorted(folder.glob("*.log"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for old in by_age[LOGS_KEPT - 1 :]:
+        with suppress(OSError):  # Windows keeps what a job still writes
+            old.unlink()
+    return folder / f"{lab_name}-{os.getpid()}.log"
+
+
+def job(
+    lab: Lab, target: Target, tables: str, checkpoint: str, *more: str, lane: str = ""
+) -> tuple[list[str], Mapping[str, str]]:
+    """The job over this lab's hub: its command, and the environment that holds its secrets.
+
+    `lane`: the container that it parks in, if not the lab's own.
+    """
     options = {
         "root": str(places.ROOT),
         "source": "azure-eventhub",
@@ -95,7 +115,7 @@ def job(lab: Lab, target: Target, tables: str, checkpoint: str, *more: str) -> t
         "tables": tables,
         "checkpoint": checkpoint,
         "database": lab.database(Role.PROJECTOR).id,
-        "parked": lab.container("parked-events", Role.PROJECTOR).id,
+        "parked": lane or lab.container("parked-events", Role.PROJECTOR).id,
     }
     said = [part for name, value in options.items() for part in (f"--{name}", value)]
     script = str(places.ROOT / "deploy" / "databricks" / "projection_job.py")
@@ -104,10 +124,14 @@ def job(lab: Lab, target: Target, tables: str, checkpoint: str, *more: str) -> t
 
 
 def run(command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
-    """Run the job to its end and tell its triggers. Raises: `LabError` in one sentence if it fails or is killed."""
+    """Run the job to its end and tell its triggers. Raises: `LabError` in one sentence if it fails or is killed.
+
+    Its standard input stays open as long as this process lives (`WITH_STARTER`).
+    """
+    pipe = subprocess.PIPE
     with log.open("w", encoding="utf-8") as words:
         running = subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=words, encoding="utf-8", errors="replace"
+            command, env=environment, stdin=pipe, stdout=pipe, stderr=words, encoding="utf-8", errors="replace"
         )
         with running:
             for line in running.stdout or ():

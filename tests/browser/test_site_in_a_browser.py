@@ -8,6 +8,8 @@ from typing import Final
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from labkit.verbs import places
+
 PHONE: Final = {"width": 360, "height": 740}
 CONTRAST_AT_LEAST: Final = 4.5
 """Of text, at level AA. Source: WCAG 2.2, success criterion 1.4.3, and its definition of the contrast ratio."""
@@ -48,6 +50,9 @@ SCROLLS: Final = """() => {
     return [wide.filter(one => !reached(one)).length, wide.filter(one => one.matches('pre')).length];
 }"""
 """How many scroll sideways and cannot be reached, and how many blocks of code scroll."""
+REACHED_IN_VAIN: Final = """() =>
+    [...document.querySelectorAll('article [tabindex="0"]')].filter(one => one.scrollWidth <= one.clientWidth).length"""
+NOTEBOOKS: Final = [path.stem for path in places.notebooks()]
 PAGES: Final = ("index", "notebooks/01_write_model", "docs/support", "docs/glossary", "reference/events")
 """One of each kind."""
 
@@ -124,6 +129,20 @@ def test_what_scrolls_sideways_is_reached_by_keyboard_and_headings_have_a_rank(p
         assert page.evaluate(SCROLLS) == [0, page.locator("article pre[tabindex='0']").count()], name
         ranks = page.locator(".caption[role=heading]").evaluate_all("all => all.map(one => one.ariaLevel)")
         assert set(ranks) == {"2"}
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_what_begins_to_scroll_when_the_window_gets_narrow_or_a_solution_opens_is_reached_too(
+    page: Page, site: Path, notebook: str
+) -> None:
+    open_page(page, site, f"notebooks/{notebook}")
+    page.set_viewport_size(PHONE)
+    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    page.wait_for_function(f"({SCROLLS})()[1] > 0")
+    page.wait_for_function(f"({SCROLLS})()[0] === 0")
+
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.wait_for_function(f"({REACHED_IN_VAIN})() === 0")
 
 
 def test_the_menu_of_a_narrow_window_is_opened_and_followed_by_keyboard(page: Page, site: Path) -> None:

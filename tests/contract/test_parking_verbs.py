@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,11 +15,13 @@ from labkit import settings
 from labkit.errors import LabError
 from labkit.lab import open_lab
 from labkit.projections.query_container import QueryContainer
+from labkit.projections.read_store import ReadStore
 from labkit.projections.tables import ORDERS
 from labkit.settings import embedded
 from labkit.verbs.attaching import NoSuchLab, attach_lab, open_labs
-from labkit.verbs.parked import parked
+from labkit.verbs.parked import parked, tables_of_spark
 from labkit.verbs.rebuild import rebuild
+from labkit.verbs.spark import own_lane
 from labkit.write_model.orders import PayOrder
 from localazure import daemon
 from localazure.handle import LocalAzure
@@ -111,6 +114,28 @@ def test_without_a_query_container_a_replay_changes_the_tables_alone(shop: Shop,
 
     assert done.output == f"{order}: 1 applied, 0 were there, 0 stay parked\n", done.exception
     assert shop.tables() == folded(shop.history())
+
+
+def test_the_lane_and_the_tables_of_spark_are_told_of_and_reached_apart(shop: Shop, labkit: CliRunner) -> None:
+    order = poisoned(shop)
+    assert f"Spark has no lane in {shop.lab.name}" in refused(labkit.invoke(parked, ["list", "--spark"]))
+    lane = own_lane(shop.lab)
+    assert "Spark" not in labkit.invoke(parked, ["list"]).output, "it holds nothing"
+    for document in list(shop.lab.container("parked-events", "projector").read_all_items()):
+        lane.upsert_item(document)
+    its = Path(tables_of_spark(shop.lab))
+    shutil.copytree(shop.lab.tables_url, its, ignore=shutil.ignore_patterns(its.name))
+
+    told = labkit.invoke(parked, ["list"]).output.splitlines()
+    assert told[-1] == "Spark's own lane holds 2 more: `parked list --spark` shows them."
+    assert labkit.invoke(parked, ["list", "--spark"]).output.splitlines() == told[:-1]
+    assert "poison" in labkit.invoke(parked, ["show", order, "--spark"]).output
+    assert labkit.invoke(parked, ["discard", order, "--spark", "--why", "no event", "--yes"]).exit_code == 0
+    done = labkit.invoke(parked, ["replay", "--all", "--spark"])
+
+    assert done.output == f"{order}: 1 applied, 0 were there, 0 stay parked\n", done.exception
+    assert ReadStore(str(its), read_only=True).version_of(order) == 2
+    assert (shop.store.version_of(order), len(shop.parking.events(order))) == (1, 2)
 
 
 def test_requests_that_mean_nothing_are_refused_in_a_sentence(shop: Shop, labkit: CliRunner) -> None:

@@ -109,6 +109,20 @@ def test_a_bundle_that_holds_what_a_verb_needs_is_enough_where_more_was_installe
     assert "1.1" in (project.site_packages / "tiny_core.py").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("verb", ["", "run", "lab", "doctor", "lock", "status", "nonsense"])
+def test_a_bundle_that_is_not_there_is_told_though_nothing_needs_it(
+    project: SmallProject, room: Path, tmp_path: Path, verb: str
+) -> None:
+    assert project.lab("run", "--bundle", str(room), **nowhere(project)).returncode == 0
+
+    done = project.lab(*verb.split(), "--bundle", str(tmp_path / "no file.zip"), **nowhere(project))
+    nameless = project.lab(*verb.split(), "--bundle", **nowhere(project))
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"There is no file {tmp_path / 'no file.zip'}: name the bundle, with its folder.\n"
+    assert nameless.stderr == "Which file is the bundle? It is named behind `--bundle`.\n"
+
+
 def test_the_bundle_alone_is_enough(project: SmallProject, room: Path, tmp_path: Path) -> None:
     there = tmp_path / "Übung 3"
     there.mkdir()
@@ -164,7 +178,7 @@ def test_a_damaged_or_foreign_file_is_refused(project: SmallProject, room: Path,
     assert "is no whole bundle" in refused(project, half), "what is left ends in a package, which is a zip itself"
     half.write_bytes(room.read_bytes()[:200])
     assert "it is no zip file, or only a part of one" in refused(project, half)
-    assert "cannot be read (No such file or directory)" in refused(project, tmp_path / "none.zip")
+    assert "There is no file " in refused(project, tmp_path / "none.zip")
     foreign = tmp_path / "foreign.zip"
     with zipfile.ZipFile(foreign, "w") as archive:
         archive.writestr("a", "b")

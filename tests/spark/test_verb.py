@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 from azure.eventhub import EventData
 from click.testing import CliRunner
@@ -11,7 +15,7 @@ from click.testing import CliRunner
 from labkit import settings
 from labkit.lab import open_lab
 from labkit.projections.parking import ParkingLane
-from labkit.verbs.spark import fill, spark
+from labkit.verbs.spark import WITH_STARTER, fill, spark
 from localazure import daemon
 from tests.spark import job
 
@@ -43,5 +47,30 @@ def test_an_open_lab_is_projected_its_views_answer_and_its_lane_stays_as_it_was(
             assert f"The tables are in {lab.tables_url}/spark; " in done.output
             assert ParkingLane(lab.container("parked-events", "projector")).held(lab.hub) == []
             assert list(Path.cwd().iterdir()) == []
+    finally:
+        daemon.stop(tmp_path)
+
+
+def is_of_the_job(process: psutil.Process) -> bool:
+    return process.status() != psutil.STATUS_ZOMBIE and "localazure" not in process.cmdline()
+
+
+@pytest.mark.skipif(not WITH_STARTER, reason="only on systems where a read that waits at a pipe holds nobody up")
+def test_killed_it_leaves_no_job_no_java_and_no_worker(tmp_path: Path) -> None:
+    environment = {**os.environ, settings.DATA_DIR: str(tmp_path), "JAVA_TOOL_OPTIONS": job.SHORT_LIVED}
+    command = [sys.executable, "-m", "labkit", "spark", "--orders", "20", "--max-events", "1"]
+    try:
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as verb:
+            assert verb.stdout is not None
+            try:
+                assert any(line.startswith("trigger") for line in verb.stdout)
+                left = [one for one in psutil.Process(verb.pid).children(recursive=True) if is_of_the_job(one)]
+            finally:
+                verb.kill()
+        assert "java" in [one.name() for one in left]
+        _, alive = psutil.wait_procs(left, timeout=job.PATIENCE_SECONDS)
+        for one in alive:
+            one.kill()
+        assert alive == []
     finally:
         daemon.stop(tmp_path)

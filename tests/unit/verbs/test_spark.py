@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +18,11 @@ from labkit.connections import COSMOS, COSMOS_READ_ONLY, HUB, LISTEN, READ_STORE
 from labkit.errors import LabError
 from labkit.projections.parking import ParkingLane
 from labkit.settings import Target, embedded
-from labkit.verbs import spark
+from labkit.verbs import places, spark
 from labkit.verbs.attaching import NoSuchLab
 from localazure.handle import LocalAzure
+
+PATIENCE_SECONDS = 60.0
 
 
 @pytest.fixture
@@ -32,12 +37,13 @@ def lab(target: Target) -> Iterator[Lab]:
 
 
 def test_the_job_is_told_everything_but_the_secrets_by_options(lab: Lab, target: Target) -> None:
-    command, environment = spark.job(lab, target, "tables", "checkpoint", "--master", "local[2]")
+    command, environment = spark.job(lab, target, "tables", "checkpoint", "--master", "local[2]", lane="its-own")
 
     assert Path(command[1]).is_file()
+    assert len(set(command[2::2])) == len(command[2::2]), "each is said once"
     said = dict(zip(command[2::2], command[3::2], strict=True))
     assert said["--hub"] == lab.hub
-    assert said["--source"] == "azure-eventhub"
+    assert (said["--source"], said["--parked"]) == ("azure-eventhub", "its-own")
     assert (said["--tables"], said["--checkpoint"], said["--master"]) == ("tables", "checkpoint", "local[2]")
     assert (environment[LISTEN], environment[COSMOS]) == (target.listen, target.cosmos)
     assert not any("Key=" in word for word in command)
@@ -89,6 +95,40 @@ def test_what_java_says_between_the_triggers_goes_into_the_log(
 
     assert capsys.readouterr().out == "trigger   3    1,000 events     2.3 s\n"
     assert "no large pages" in (tmp_path / "spark.log").read_text(encoding="utf-8")
+
+
+def test_each_job_has_a_log_of_its_own_and_the_oldest_go(tmp_path: Path) -> None:
+    for age in range(spark.LOGS_KEPT + 3):
+        old = tmp_path / f"lab03-{age:02}-1.log"
+        old.write_text("old", encoding="utf-8")
+        os.utime(old, (1_000_000 - age, 1_000_000 - age))
+
+    log = spark.log_in(tmp_path, "lab03-x")
+
+    assert log == tmp_path / f"lab03-x-{os.getpid()}.log"
+    kept = sorted(path.name for path in tmp_path.iterdir())
+    assert kept == [f"lab03-{age:02}-1.log" for age in range(spark.LOGS_KEPT - 1)]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="only on systems with signals")
+def test_a_job_ends_with_whoever_started_it_however_that_ends(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(PATIENCE_SECONDS)
+        job = (
+            f"import socket, sys; sys.path.insert(0, {str(places.ROOT / 'deploy' / 'databricks')!r})\n"
+            f"import projection_job; projection_job.end_with_starter()\n"
+            f"socket.create_connection({listening.getsockname()}).recv(1)"
+        )
+        verb = (
+            "import os, sys; from pathlib import Path; from labkit.verbs import spark\n"
+            f"spark.run([sys.executable, '-c', {job!r}], os.environ, Path({str(tmp_path / 'spark.log')!r}))"
+        )
+        with subprocess.Popen([sys.executable, "-c", verb], stdin=subprocess.DEVNULL) as starter:
+            running, _ = listening.accept()
+            running.settimeout(PATIENCE_SECONDS)
+            with running:
+                starter.send_signal(signal.SIGKILL)
+                assert running.recv(1) == b"", "which is its end: it never sends"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="only on systems with signals")
