@@ -4,8 +4,8 @@ Owns: the limit of a body, HEAD, how headers are told, the handlers that turn er
 `/docs`, a plain page made from it (FastAPI's own loads its scripts from elsewhere). Refuses to know: routes, and what
 they ask.
 
-A body is read whole, up to its limit, before any route sees it, so that memory is bounded and an answer never waits
-for the end of a body that is too long. What the HTTP server itself refuses (a request that is no HTTP) never gets here.
+A body is read up to its limit and no further, so that memory is bounded and an answer never waits for the end of a body
+that is too long. What the HTTP server itself refuses (a request that is no HTTP) never gets here.
 Known gap: how many headers are read is the HTTP server's affair.
 """
 
@@ -30,7 +30,7 @@ from labkit.problems import Problem
 BODY_BYTES_AT_MOST: Final = 256 * 1024
 """Twice what the largest order takes, every letter of it escaped."""
 
-FRAMEWORK: Final[Mapping[int, str]] = {404: "no-such-resource", 405: "method-not-allowed"}
+FRAMEWORK: Final[Mapping[int, str]] = {404: "no-such-resource", 405: "method-not-allowed", 413: "too-large"}
 """What the framework refuses by itself, by status; anything else of it is about a body that cannot be parsed."""
 
 
@@ -87,32 +87,23 @@ class HeadAsGet:
 
 
 class SizeLimit:
-    """Hands on requests with their whole body, if it is no longer than it may be."""
+    """What reads a body that is longer than it may be finds that the request is refused."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        body, more = b"", True
-        while more:
+        read = 0
+
+        async def counted() -> Message:
+            nonlocal read
             message = await receive()
-            if message["type"] != "http.request":
-                return
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > BODY_BYTES_AT_MOST:
-                problem = Problem("too-large", f"A body has at most {BODY_BYTES_AT_MOST} bytes.")
-                await problem.response()(scope, receive, send)
-                return  # the server drops the rest; closing now could reach the caller before the answer does
-        whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+            read += len(message.get("body", b""))
+            if read > BODY_BYTES_AT_MOST:
+                raise HTTPException(413, f"A body has at most {BODY_BYTES_AT_MOST} bytes.")
+            return message
 
-        async def replay() -> Message:
-            return whole.pop() if whole else await receive()
-
-        await self.app(scope, replay, send)
+        await self.app(scope, counted, send)
 
 
 def whole(pattern: re.Pattern[str]) -> str:

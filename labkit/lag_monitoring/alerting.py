@@ -30,7 +30,7 @@ from labkit.worker import Worker
 
 log = logging.getLogger(__name__)
 
-TICK_SECONDS = 1.0
+TICK_SECONDS = 0.25
 MOST_IN_A_REQUEST = 500
 """Each has some 500 bytes; a request to a topic has at most 1 MB."""
 HOPELESS_STATUS = frozenset({400, 401, 403, 404, 413})
@@ -45,7 +45,10 @@ def to_cloud_event(alert: Alert, source: str) -> CloudEvent[dict[str, object]]:
 
 
 class Alerter(Worker):
-    """`start` and `stop` it; `observe` is called by the monitor and never waits."""
+    """`start` and `stop` it: it looks at what has been observed, tries once more to publish, and ends.
+
+    `observe` is called by the monitor and never waits.
+    """
 
     def __init__(
         self,
@@ -62,20 +65,13 @@ class Alerter(Worker):
         self._publisher = publisher
         self._alerts = alerts
         self._source = source
-        self._samples: queue.SimpleQueue[LagSample | None] = queue.SimpleQueue()
+        self._samples: queue.SimpleQueue[LagSample] = queue.SimpleQueue()
         newest = {alert.rule: alert for sample in history for alert in alerts.observe(sample)}
         self._unpublished = deque(sorted(newest.values(), key=lambda alert: alert.at))
 
     def observe(self, sample: LagSample) -> None:
         """Look at this sample, on the alerter's own thread."""
         self._samples.put(sample)
-
-    def stop(self, timeout_seconds: float = 30.0) -> None:
-        """Look at what has been observed, try once more to publish, end. Raises: `NotYet` if that takes longer."""
-        if self.running and not self._ending.is_set():
-            self._ending.set()
-            self._samples.put(None)
-        super().stop(timeout_seconds)
 
     def _work(self) -> None:
         self._ready.set()
@@ -88,14 +84,12 @@ class Alerter(Worker):
                 failed, next_try = failed + 1 if pause else 0, time.monotonic() + pause
 
     def _look(self, seconds: float) -> bool:
-        """Take one sample in, or let a moment pass; False when told to stop."""
+        """Take one sample in, or let a moment pass; False when told to stop and no sample is left."""
         try:
             sample = self._samples.get(timeout=seconds)
         except queue.Empty:
             self._unpublished.extend(self._alerts.tick(datetime.now(UTC)))
-            return True
-        if sample is None:
-            return not self._ending.is_set()  # else an error came before the word of an earlier stop
+            return not self._ending.is_set()
         self._unpublished.extend(self._alerts.observe(sample))
         return True
 
