@@ -21,7 +21,7 @@ from labkit.read_queries.questions import Question
 from labkit.read_queries.synapse import Answer, Synapse, resting_on
 from labkit.read_queries.tables import TableVersion
 
-ROWS_PER_QUESTION = 3_000
+ROWS_PER_QUESTION = 5_000
 """To find so many rows and to sort them takes as much processor time as a question for one of them."""
 ROWS_AT_MOST = 300_000
 """Of one whole; a larger one is not kept."""
