@@ -2,7 +2,7 @@
 
 Owns: the look at each read model, and the waiting. All who wait for a table share one look: who comes joins the next
 one, and it asks once for each version of the table and all who are new to it. So a crowd costs hardly more than one.
-Between two looks no thread is held, and only so many may wait.
+Between two looks no thread is held.
 Refuses to know: what is asked afterwards.
 """
 
@@ -29,7 +29,6 @@ from labkit.read_queries.synapse import Answer, Synapse
 from labkit.read_queries.tables import TableVersion
 
 WAIT_AT_MOST_SECONDS: Final = 5.0
-WAITING_AT_MOST: Final = 100
 LOOK_EVERY_SECONDS: Final = 0.03
 """At the tables, which costs nothing while they stand."""
 CHARGED_LOOK_EVERY_SECONDS: Final = 0.25
@@ -48,7 +47,6 @@ class Waiting:
     def __init__(self, at_most_seconds: float, synapse: Synapse) -> None:
         self.at_most_seconds = at_most_seconds
         self._synapse = synapse
-        self._how_many = 0
         self._wanted: set[Wanted] = set()
         self._next: asyncio.Task[dict[Wanted, Answer]] | None = None
         """The look that has not begun: who comes now joins it."""
@@ -58,21 +56,14 @@ class Waiting:
         """Who was looked for last and was not there, and in which versions of the tables."""
 
     async def until_visible(self, token: str, look: Look) -> bool:
-        """Whether the write became visible in time; there is one look at least. Raises: `Problem` for what is no token,
-        or when too many wait."""
+        """Whether the write became visible in time; one look is taken at least. Raises: `Problem` for no token."""
         if TOKEN.fullmatch(token) is None:
             raise Problem("bad-header", "If-Version-At-Least is the Version-Token of a command's answer.")
-        if self._how_many >= WAITING_AT_MOST:
-            raise Problem("busy", f"{WAITING_AT_MOST} requests wait for their writes already.")
-        self._how_many += 1
         deadline = time.monotonic() + self.at_most_seconds
-        try:
-            while not await look(*parse_token(token)):
-                if time.monotonic() >= deadline:
-                    return False
-            return True
-        finally:
-            self._how_many -= 1
+        while not await look(*parse_token(token)):
+            if time.monotonic() >= deadline:
+                return False
+        return True
 
     async def in_tables(self, aggregate_id: str, version: int) -> Answer | None:
         """A `Look` at the table of this aggregate, and what is shown of it."""
