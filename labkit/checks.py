@@ -24,7 +24,8 @@ from typing import Any, Final, NoReturn, Self
 from labkit.verbs import noted
 
 LABEL_WIDTH: Final = 12
-LINE_WIDTH: Final = 100
+LINE_WIDTH: Final = 88
+"""What an output shows without breaking a line again, in a window of 1,200 pixels with the list of files beside it."""
 SHOWN_LENGTH: Final = 400
 ARGUMENT_LENGTH: Final = 180
 """Characters that are shown of what came out, and of each argument; a data frame may be long."""
