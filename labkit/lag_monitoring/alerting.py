@@ -60,8 +60,6 @@ class Alerter(Worker):
     ) -> None:
         super().__init__("alerter")
         self.published: list[Alert] = []
-        self.failures = 0
-        """Attempts that were made again here, after those of the SDK."""
         self._publisher = publisher
         self._alerts = alerts
         self._source = source
@@ -104,7 +102,6 @@ class Alerter(Worker):
         except AzureError as error:
             if isinstance(error, HttpResponseError) and error.status_code in HOPELESS_STATUS:
                 raise
-            self.failures += 1
             log.warning("%d alerts could not be published: %r", len(waiting), error)
             return pause_seconds(error, attempt)
         for _ in waiting:

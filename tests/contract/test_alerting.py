@@ -128,7 +128,6 @@ def test_a_thousand_alerts_are_handled_once_each_although_some_arrive_twice(desk
     assert (len(found), set(found.values())) == (1_000, {1})
     assert (twice.hits, lost.hits) == (50, 2)
     assert desk.azure.counters()["event_grid"]["delivered"] > 1_050
-    assert alerter.failures == 2
 
 
 def test_a_webhook_that_is_down_for_a_scaled_minute_gets_every_alert_afterwards(desk: Desk) -> None:
@@ -152,7 +151,7 @@ def test_what_cannot_be_published_now_is_published_later_in_its_order(desk: Desk
     for one in swinging(3):
         alerter.observe(one)
     desk.wait_for(6)
-    assert (refusal.hits, alerter.failures) == (4, 1)  # the SDK tries three more times by itself
+    assert refusal.hits == 4  # the SDK tries three more times by itself, and then the alerter
     assert [alert.what for alert in alerter.published] == ["fired", "resolved"] * 3
 
 
