@@ -12,18 +12,16 @@ time limit of `read_to_end` speaks.
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 from azure.eventhub.exceptions import EventHubError
 
 from labkit.errors import NotYet
-
-T = TypeVar("T")
+from labkit.worker import Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,39 +54,28 @@ async def closed(client: EventHubConsumerClient) -> None:
     await asyncio.gather(*others, return_exceptions=True)
 
 
-class HubReader:
-    """Follows a hub on a thread from `after` (hub partition id -> sequence number, -1: its beginning) until `stop`."""
+class HubReader(Worker):
+    """Follows a hub on a thread from `after` (hub partition id -> sequence number, -1: its beginning), at once, until
+    `stop`, which closes the client."""
 
     def __init__(self, client: EventHubConsumerClient, after: Mapping[str, int]) -> None:
-        self.error: BaseException | None = None
+        super().__init__("hub-reader")
         self._client = client
         self._after = dict(after)
         self._received: dict[tuple[str, int], Received] = {}
-        self._loop = asyncio.new_event_loop()
         self._arrived = asyncio.Condition()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="hub-reader", daemon=True)
-        self._thread.start()
-        self._receiving = asyncio.run_coroutine_threadsafe(self._receive(), self._loop)
+        self.start()
 
     def read_to_end(self, timeout_seconds: float = 20.0) -> list[Received]:
         """All events from the noted positions to the end as it is now, by hub partition and sequence number.
 
         Raises: the worker's error; `NotYet` if the end is not reached in time.
         """
+        reading = asyncio.wait_for(self._read_to_end(), timeout_seconds)
         try:
-            return self._run(asyncio.wait_for(self._read_to_end(), timeout_seconds), timeout_seconds + 5)
+            return asyncio.run_coroutine_threadsafe(reading, self._loop).result(timeout_seconds + 5)
         except TimeoutError:
             raise NotYet(f"the hub was not read to its end within {timeout_seconds} seconds") from None
-
-    def stop(self) -> None:
-        """End the thread and close the client. Stopping twice is fine."""
-        if not self._thread.is_alive():
-            return
-        self._receiving.cancel()
-        self._run(closed(self._client), 10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(timeout=10)
-        self._loop.close()
 
     def __enter__(self) -> Self:
         return self
@@ -96,8 +83,16 @@ class HubReader:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _run(self, work: Coroutine[Any, Any, T], timeout_seconds: float) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout_seconds)
+    def _work(self) -> None:
+        asyncio.run(self._follow())
+
+    async def _follow(self) -> None:
+        self._loop, ending = asyncio.get_running_loop(), self._told_to_end()
+        receiving = asyncio.create_task(self._receive())
+        self._ready.set()
+        await ending.wait()
+        receiving.cancel()
+        await closed(self._client)
 
     async def _receive(self) -> None:
         positions: dict[str, str | int] = {p: "-1" if number < 0 else number for p, number in self._after.items()}
