@@ -10,24 +10,13 @@ from typing import Final
 
 import click
 
-#: verb -> module of labkit.verbs that holds it as a click command of that name
-VERBS: Final = {
-    "run": "run",
-    "lab": "lab",
-    "progress": "progress",
-    "test": "test",
-    "bench": "bench",
-    "render": "render",
-    "docs": "docs",
-    "spark": "spark",
-    "parked": "parked",
-    "rebuild": "rebuild",
-    "up": "azure",
-    "down": "azure",
-    "status": "azure",
-    "reset": "azure",
-    "bundle": "bundle",
-}
+OF_THE_AZURE: Final = ("up", "down", "status", "reset")
+"""Together in the module `azure`; each other verb has a module of its own name."""
+VERBS: Final = (
+    *("run", "lab", "progress", "test", "bench", "render", "docs", "spark", "parked", "rebuild"),
+    *OF_THE_AZURE,
+    "bundle",
+)
 
 
 class Verbs(click.Group):
@@ -39,7 +28,7 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        module = importlib.import_module(f"labkit.verbs.{VERBS[cmd_name]}")
+        module = importlib.import_module(f"labkit.verbs.{'azure' if cmd_name in OF_THE_AZURE else cmd_name}")
         command = getattr(module, cmd_name)
         assert isinstance(command, click.Command)
         return command

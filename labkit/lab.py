@@ -96,7 +96,8 @@ class Lab:
                 if target.owners:
                     owners.sweep(target.owners, self._delete_what_is_left_of)
                 self._make_containers()
-                target.create_hub(self.hub, partitions, CONSUMER_GROUPS)
+                if target.local:
+                    target.local.create_event_hub(self.hub, partitions, CONSUMER_GROUPS)
             self.partition_ids, self.start_positions = self._partitions(partitions)
         except BaseException:
             with contextlib.suppress(Exception):  # the first error is the one to tell
@@ -114,7 +115,9 @@ class Lab:
 
         Raises: `LocalOnly` on Azure, saying how to provoke the same there.
         """
-        return self._target.faults().within(database=self._database, hub=self.hub, topic=self.name)
+        return self._target.here(settings.NO_FAULTS).faults.within(
+            database=self._database, hub=self.hub, topic=self.name
+        )
 
     def database(self, role: str) -> DatabaseProxy:
         """The notebook's database, through a client with the role's key; one client per role."""
@@ -159,12 +162,14 @@ class Lab:
         self._closers.append(client.close)
         return client
 
-    def subscribe(self, url: str, name: str = "webhook", **policy: object) -> None:
+    def subscribe(self, url: str, name: str = "webhook", **policy: Any) -> None:
         """Have this webhook get what is published from now on (`policy`: see `LocalAzure.subscribe_webhook`).
 
         Raises: `LocalOnly` on Azure, saying how it is done there.
         """
-        self._target.topic(self.name).subscribe(name, url, policy)
+        azure = self._target.here(settings.NO_WEBHOOKS)
+        azure.create_topic(self.name)
+        azure.subscribe_webhook(self.name, name, url, **policy)
 
     def serve(self, app: ASGIApp) -> Serving:
         """This app on the loopback interface, until its `stop` or `close` here."""
@@ -222,8 +227,11 @@ class Lab:
 
     def _delete(self, name: str) -> None:
         """All that a lab of this name made, where labs make what they use."""
-        self._target.delete_topic(name)
-        self._target.delete_hub(name)
+        if azure := self._target.local:
+            if name in azure.topic_names():
+                azure.delete_topic(name)
+            if name in azure.event_hub_names():
+                azure.delete_event_hub(name)
         with contextlib.suppress(CosmosResourceNotFoundError):
             self._client(Role.COMMAND).delete_database(name)
         shutil.rmtree(f"{self._target.tables_root}/{name}", ignore_errors=True)

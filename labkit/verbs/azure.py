@@ -41,10 +41,11 @@ MARKS = ("keys.json", "kernels", "setup.log")
 
 
 @click.command()
-def up() -> None:
+@click.pass_context
+def up(context: click.Context) -> None:
     """Start the embedded Azure, unless it runs; it stays until `down`, or until nobody has used it for a while."""
-    running = settings.start_embedded(places.state())
-    click.echo(_line(running.pid, running.cosmos_port, running.eventhubs_port))
+    settings.start_embedded(places.state())
+    context.invoke(status)
 
 
 @click.command()
@@ -63,7 +64,10 @@ def status() -> None:
     if running is None:
         click.echo("The embedded Azure is not running. A notebook starts it on its own; so does `lab.py up`.")
     else:
-        click.echo(_line(running.pid, running.cosmos_port, running.eventhubs_port))
+        click.echo(
+            f"The embedded Azure runs (process {running.pid}): "
+            f"Cosmos DB on http://127.0.0.1:{running.cosmos_port}/, Event Hubs on 127.0.0.1:{running.eventhubs_port}."
+        )
 
 
 @click.command()
@@ -97,10 +101,3 @@ def what_the_lab_made(folder: Path) -> list[Path]:
             f"nothing was deleted: {folder} {what}. Is {settings.DATA_DIR} right? If so, delete by hand what may go"
         )
     return [path for path in made if path.name not in KEPT]
-
-
-def _line(pid: int, cosmos_port: int, eventhubs_port: int) -> str:
-    return (
-        f"The embedded Azure runs (process {pid}): Cosmos DB on http://127.0.0.1:{cosmos_port}/, "
-        f"Event Hubs on 127.0.0.1:{eventhubs_port}."
-    )

@@ -1,4 +1,4 @@
-"""How the end of a verb is told: refusals of the lab, of Azure and of the file system, each as one sentence.
+"""How the end of a verb is told: refusals of the lab, of either Azure and of the file system, each as one sentence.
 
 Owns the words: what happened, why, and what to do. Refuses to know: bugs. An error that is none of these is told as
 what it is, with its traceback.
@@ -44,7 +44,7 @@ LONGEST_WHY: Final = 160
 
 def told(error: Exception) -> str | None:
     """The sentence for this error; None for one that nobody expected."""
-    if isinstance(error, LabError):
+    if isinstance(error, LabError) or _is_a(error, "localazure.errors", "LocalAzureError"):
         text = str(error)
         return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
     if isinstance(error, OSError) and error.errno in NOT_WRITABLE:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,12 +101,15 @@ def test_a_container_that_nobody_made_is_refused_by_name(azure: LocalAzure, tmp_
         lab.container("orders", "command")
 
 
-def test_what_a_failed_opening_has_made_is_taken_away_again(azure: LocalAzure, tmp_path: Path) -> None:
-    def no_hub(name: str, partitions: int, groups: tuple[str, ...]) -> None:
+def test_what_a_failed_opening_has_made_is_taken_away_again(
+    azure: LocalAzure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_hub(*_: object) -> None:
         raise RuntimeError("no hub today")
 
     with open_lab("00", target=embedded(azure, tmp_path)) as lab:
         before = {found["id"] for found in lab.database("command").client_connection.ReadDatabases()}
+        monkeypatch.setattr(type(azure), "create_event_hub", no_hub)
         with pytest.raises(RuntimeError, match="no hub today"):
-            open_lab("00", target=replace(embedded(azure, tmp_path), create_hub=no_hub))
+            open_lab("00", target=embedded(azure, tmp_path))
         assert {found["id"] for found in lab.database("command").client_connection.ReadDatabases()} == before

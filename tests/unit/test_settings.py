@@ -132,7 +132,7 @@ def test_a_role_that_nobody_defined_is_refused() -> None:
 
 def test_faults_on_azure_are_refused_and_the_way_there_is_told() -> None:
     with pytest.raises(LocalOnly, match="embedded Azure only; on Azure, cut the network"):
-        azure().faults()
+        azure().here(settings.NO_FAULTS)
 
 
 def test_the_data_folder_is_absolute_wherever_the_notebook_runs(

@@ -174,7 +174,9 @@ def test_a_package_that_cannot_be_imported_and_one_of_another_version_are_named(
 
 def test_the_embedded_azure_is_asked_whether_it_runs_and_where(room: Room) -> None:
     said(doctor.embedded(room), "ok", "is not running")
-    running = settings.start_embedded(room.state)
+    settings.start_embedded(room.state)
+    running = settings.embedded_status(room.state)
+    assert running is not None
     try:
         said(doctor.embedded(room), "ok", f"http://127.0.0.1:{running.cosmos_port}/")
     finally:

@@ -12,6 +12,7 @@ from deltalake.exceptions import CommitFailedError, DeltaProtocolError
 
 from labkit.errors import NotYet
 from labkit.verbs.refusals import LONGEST_WHY, told
+from localazure.errors import StartFailed
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,7 @@ from labkit.verbs.refusals import LONGEST_WHY, told
         (OSError("Generic MicrosoftAzure error: refused"), "Azure is out of reach", "run the same command again."),
         (OSError(errno.ENOSPC, "no space", "here"), "here: does not fit", "Free some space"),
         (NotYet("the hub was not read"), "The hub was not read", "read."),
+        (StartFailed("the embedded Azure did not start"), "The embedded Azure did not", "start."),
     ],
     ids=lambda value: f"{type(value).__name__} {value}" if isinstance(value, Exception) else "",
 )
