@@ -41,7 +41,7 @@ from labkit.projections.inbox import Inbox
 from labkit.projections.parking import ParkingLane
 from labkit.projections.query_container import QueryContainer
 from labkit.projections.read_store import ReadStore
-from labkit.projections.seat import Candidate, Seat
+from labkit.projections.seat import Seat
 from labkit.projections.upkeep import UPKEEP, Upkeep
 from labkit.worker import Worker
 
@@ -207,15 +207,20 @@ class Projector(Worker):
             self._hub = consumer.eventhub_name
             self._group = consumer._consumer_group  # the client tells it in no other way
             self._partitions = list(await consumer.get_partition_ids())
-            async with Candidate(self._seat, self._hub, self._group) as candidate:
-                if await candidate.seated(ending, self._beat, self._ready.set):
-                    await self._follow(consumer, candidate, ending)
+            if self._seat is None:
+                await self._follow(consumer, ending)
+            else:
+                async with self._seat.seated(self._hub, self._group, ending, self._beat) as seated:
+                    if seated:
+                        await self._follow(consumer, ending)
         return not ending.is_set()
 
     def _beat(self) -> None:
+        """It stands by, or looks for a batch."""
         self.heartbeat = time.time()
+        self._ready.set()
 
-    async def _follow(self, consumer: EventHubConsumerClient, candidate: Candidate, ending: asyncio.Event) -> None:
+    async def _follow(self, consumer: EventHubConsumerClient, ending: asyncio.Event) -> None:
         """Receive and commit, until told to stop, the seat is lost, or the pointer moves."""
         inbox = self._inbox = Inbox(*self._knobs, self._inbox.received)
         loop = asyncio.get_running_loop()
@@ -225,11 +230,11 @@ class Projector(Worker):
                     commits, self._committing.begin, self._hub, self._partitions, self._first
                 )
                 self.active = True
-                self._ready.set()
                 receiving = asyncio.create_task(inbox.receive(consumer, begin))
                 committing = asyncio.create_task(self._committing.run(inbox, commits, self._beat))
                 stopping = asyncio.create_task(ending.wait())
-                holding = asyncio.create_task(candidate.hold())
+                held = self._seat.hold(self._hub, self._group) if self._seat else asyncio.Event().wait()
+                holding = asyncio.create_task(held)
                 await asyncio.wait({receiving, committing, stopping, holding}, return_when=asyncio.FIRST_COMPLETED)
                 receiving.cancel()
                 drained = asyncio.create_task(inbox.drain())

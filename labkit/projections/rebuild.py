@@ -31,6 +31,7 @@ from azure.eventhub.aio import EventHubConsumerClient
 from labkit.documents import queried
 from labkit.errors import LabError
 from labkit.events.envelope import as_written
+from labkit.events.leases import Lease, pages
 from labkit.events.reading import HubReader
 from labkit.projections import pointer
 from labkit.projections.comparison import Comparison, compared, same_figures
@@ -48,7 +49,6 @@ from labkit.projections.upkeep import UPKEEP, keep
 PREFIX = "rebuilt-"
 LOCK = "rebuild.lock"
 BATCH_EVENTS = 10_000
-PAGE_DOCUMENTS = 1_000
 READ_SECONDS = 60.0
 """So long at most until what the hub brought since the beginning has been read."""
 STEADY_TRIES = 20
@@ -93,10 +93,9 @@ class Rebuild:
             self._began = pointer.read(root, options)
             if self.back and self._began.previous is None:
                 raise RebuildRefused("there are no earlier tables to go back to")
-            sweep(self.store, self._began)
+            sweep(self.store)
+            stack.callback(sweep, self.store)
             self._folder = self._began.previous if self.back else f"{PREFIX}{secrets.token_hex(4)}"
-            if not self.back:
-                stack.callback(self._forget)
             self.old = self.store.current()
             self._noted = self.old.lowest(self.sources.hub, self.sources.first, self.sources.first)
             self.new = ReadStore(root, options, folder=self._folder)
@@ -167,26 +166,16 @@ class Rebuild:
             if lost:
                 reason = f"{lost[0]}: {self.stuck[lost[0]]}" + (f"; and {len(lost) - 1} more" if lost[1:] else "")
                 raise RebuildRefused(f"the tables in use hold events that cannot be applied to the new ones ({reason})")
-            switched = Pointer(self._folder or "", self._began.current)
-            pointer.write(root, switched, options)
+            pointer.write(root, Pointer(self._folder or "", self._began.current), options)
         settle(self.parking, self.new, self.sources.hub, self.parking.firsts(self.sources.hub))
-        sweep(self.store, switched)
 
     def _history(self) -> Iterator[list[Reading]]:
-        """All events in batches; those of one aggregate in their order."""
-        batch: list[Reading] = []
+        """All events, page by page of the change feed; those of one aggregate in their order."""
         container = self.sources.write_model
         for feed_range in container.read_feed_ranges():
-            changes = container.query_items_change_feed(
-                feed_range=feed_range, start_time="Beginning", max_item_count=PAGE_DOCUMENTS
-            )
-            for document in changes:
-                if document.get("kind") == "event":
-                    batch.append(_reading(document, len(batch)))
-                if len(batch) >= BATCH_EVENTS:
-                    yield batch
-                    batch = []
-        yield batch
+            for documents, _ in pages(container, Lease("", feed_range), BATCH_EVENTS):
+                events = (document for document in documents if document.get("kind") == "event")
+                yield [_reading(document, number) for number, document in enumerate(events)]
 
     def _remember(self, folded: Folded) -> None:
         new = {event.aggregate_id: event.reason for event in reversed(folded.parked) if event.aggregate_id}
@@ -223,16 +212,10 @@ class Rebuild:
         model = ORDERS if aggregate_id.startswith("order-") else CUSTOMERS
         return next(iter(to_table(model, rows.values()).to_pylist()), None)
 
-    def _forget(self) -> None:
-        """Delete the new version, unless it is in use."""
-        root, options = self.store.root_url, self.store.options
-        if self._folder and pointer.read(root, options).current != self._folder:
-            with contextlib.suppress(FileNotFoundError):
-                pointer.delete(root, self._folder, options)
 
-
-def sweep(store: ReadStore, keep: Pointer) -> None:
+def sweep(store: ReadStore) -> None:
     """Delete the tables that the pointer names neither as current nor as previous."""
+    keep = pointer.read(store.root_url, store.options)
     names: Sequence[str] = [model.name for model in READ_MODELS] if "" not in (keep.current, keep.previous) else ()
     for folder in pointer.folders(store.root_url, store.options):
         if folder in names or (folder.startswith(PREFIX) and folder not in (keep.current, keep.previous)):

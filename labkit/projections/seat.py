@@ -14,9 +14,8 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Callable
-from contextlib import suppress
-from typing import Self
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 
 from azure.core.exceptions import AzureError
 
@@ -30,7 +29,7 @@ NOBODY = ""
 
 
 class Seat:
-    """One candidate's view of the seat of a hub and consumer group."""
+    """One candidate's view of the seat of a hub and consumer group, beside an event loop that goes on."""
 
     def __init__(
         self, ownerships: OwnershipStore, *, lease_seconds: float = 3.0, monotonic: Callable[[], float] = time.monotonic
@@ -54,6 +53,38 @@ class Seat:
             if there["owner_id"] == self.candidate:
                 self._claim(hub, group, NOBODY, there)
 
+    @asynccontextmanager
+    async def seated(
+        self, hub: str, group: str, stopping: asyncio.Event, standing_by: Callable[[], None]
+    ) -> AsyncIterator[bool]:
+        """Stand by until the seat is taken, and leave it in the end; False when told to stop before."""
+        try:
+            while not stopping.is_set() and not await self._takes(hub, group):
+                standing_by()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stopping.wait(), self.lease_seconds / 3)
+            yield not stopping.is_set()
+        finally:
+            with suppress(AzureError):
+                await asyncio.to_thread(self.leave, hub, group)
+
+    async def hold(self, hub: str, group: str) -> None:
+        """Renew the seat; return when it is another's, or could not be renewed for as long as it is respected."""
+        until = time.monotonic() + self.lease_seconds
+        while time.monotonic() < until:
+            await asyncio.sleep(self.lease_seconds / 3)
+            if await self._takes(hub, group):
+                until = time.monotonic() + self.lease_seconds
+        logger.warning("the seat of %s is lost", hub)
+
+    async def _takes(self, hub: str, group: str) -> bool:
+        try:
+            async with asyncio.timeout(self.lease_seconds):
+                return await asyncio.to_thread(self.take, hub, group)
+        except (AzureError, TimeoutError) as error:
+            logger.info("the seat cannot be asked for: %r", error)
+            return False
+
     def _is_left(self, there: Ownership) -> bool:
         etag, since = self._seen
         if there["etag"] != etag:
@@ -64,51 +95,3 @@ class Seat:
     def _claim(self, hub: str, group: str, candidate: str, there: Ownership | None) -> bool:
         claim = dict(zip(NAMES, (SCOPE, hub, group, "projector", candidate), strict=True), etag=there and there["etag"])
         return bool(list(self._ownerships.claim_ownership([claim])))
-
-
-class Candidate:
-    """Who takes the seat of one hub and group and keeps it, beside an event loop that goes on; leaves it on exit.
-
-    Without a seat it is always held."""
-
-    def __init__(self, seat: Seat | None, hub: str, group: str) -> None:
-        self._seat, self._hub, self._group = seat, hub, group
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._seat is not None:
-            with suppress(AzureError):
-                await asyncio.to_thread(self._seat.leave, self._hub, self._group)
-
-    async def seated(self, stopping: asyncio.Event, beat: Callable[[], None], standing_by: Callable[[], None]) -> bool:
-        """Stand by until the seat is taken; False when told to stop before."""
-        while not stopping.is_set():
-            beat()
-            if self._seat is None or await self._takes(self._seat):
-                return True
-            standing_by()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), self._seat.lease_seconds / 3)
-        return False
-
-    async def hold(self) -> None:
-        """Renew the seat; return when it is another's, or could not be renewed for as long as it is respected."""
-        if self._seat is None:
-            await asyncio.Event().wait()
-            return
-        until = time.monotonic() + self._seat.lease_seconds
-        while time.monotonic() < until:
-            await asyncio.sleep(self._seat.lease_seconds / 3)
-            if await self._takes(self._seat):
-                until = time.monotonic() + self._seat.lease_seconds
-        logger.warning("the seat of %s is lost", self._hub)
-
-    async def _takes(self, seat: Seat) -> bool:
-        try:
-            async with asyncio.timeout(seat.lease_seconds):
-                return await asyncio.to_thread(seat.take, self._hub, self._group)
-        except (AzureError, TimeoutError) as error:
-            logger.info("the seat cannot be asked for: %r", error)
-            return False
