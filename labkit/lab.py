@@ -25,7 +25,6 @@ import ssl
 import warnings
 from collections.abc import Callable, Mapping
 from functools import cache
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import certifi
@@ -200,9 +199,7 @@ class Lab:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _client(self, role: Role) -> CosmosClient:
