@@ -76,7 +76,7 @@ def monitor(lab: Lab, tables: str) -> Iterator[str]:
     """Watches as by default, and writes its samples to a table."""
     containers = [lab.container(name, "monitor") for name in ("write-model", "relay-state", "parked-events")]
     consumer = partial(lab.async_consumer, "monitor", "monitor")
-    worker = LagMonitor(consumer, ReadStore(tables, read_only=True), *containers, history=LagHistory(tables))
+    worker = LagMonitor(consumer, ReadStore(tables), *containers, history=LagHistory(tables))
     worker.start()
     began = time.monotonic()
     yield ""

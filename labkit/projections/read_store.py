@@ -19,14 +19,14 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable, Schema
-from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError
 
-from labkit.errors import LabError
 from labkit.projections import pointer, tables
 from labkit.projections.folds import NOTHING
 from labkit.projections.handles import Handle
@@ -60,15 +60,11 @@ class Batch:
     aside: Mapping[str, int] = field(default_factory=dict)
 
 
-class ReadOnly(LabError):
-    """A store that was opened for reading was asked to write."""
-
-
 class ReadStore:
     """The three tables below one URL (a folder, or `abfss://` with its `storage_options`).
 
     Opening makes missing tables, and adds to those that an older labkit made the columns that came later: null in all
-    rows there are. With `read_only` nothing is made or changed, and a missing table is an empty one.
+    rows there are. Any number may open them at once.
     Each thread works on table handles of its own. One writer per table; any number of readers.
 
     A store stays with the tables that the pointer named when it was opened (or with those in `folder`, whatever the
@@ -81,23 +77,21 @@ class ReadStore:
         tables_url: str,
         storage_options: Mapping[str, str] | None = None,
         *,
-        read_only: bool = False,
         folder: str | None = None,
     ) -> None:
         self.root_url = tables_url.rstrip("/")
         self.options = dict(storage_options) if storage_options else None
         chosen = pointer.folder_in_use(self.root_url, self.options) if folder is None else folder
         self.tables_url = pointer.folder_url(self.root_url, chosen)
-        self._read_only = read_only
         self._of_thread = threading.local()
-        if not read_only:
-            for model in READ_MODELS:
-                self._make(model)
+        for model in READ_MODELS:
+            self._make(model)
 
     def _make(self, model: ReadModel) -> None:
         url, by, options = self.url(model), [*model.partition_by], self.options
+        create = partial(DeltaTable.create, url, model.schema, mode="ignore", partition_by=by, storage_options=options)
         with reading(url), writing(url):
-            DeltaTable.create(url, model.schema, mode="ignore", partition_by=by, storage_options=options)
+            until_first(create)
         there = {column.name for column in self.table(model).schema().fields}
         new = pa.schema([column for column in model.schema if column.name not in there])
         if new.names:
@@ -107,14 +101,14 @@ class ReadStore:
         """This store, or another one if the pointer names other tables by now (see `rebuild`)."""
         if pointer.tables_in_use(self.root_url, self.options) == self.tables_url:
             return self
-        return ReadStore(self.root_url, self.options, read_only=self._read_only)
+        return ReadStore(self.root_url, self.options)
 
     def url(self, model: ReadModel) -> str:
         """Where the table lies."""
         return f"{self.tables_url}/{model.name}"
 
     def table(self, model: ReadModel) -> DeltaTable:
-        """This thread's handle of the table, at the table's latest version. Raises: `TableNotFoundError`."""
+        """This thread's handle of the table, at the table's latest version."""
         return self._handle(model, latest=True).table
 
     def _handle(self, model: ReadModel, *, latest: bool) -> Handle:
@@ -139,10 +133,7 @@ class ReadStore:
         return {part: max(first.get(part, NOTHING), min(table[part] for table in tables)) for part in partitions}
 
     def _positions(self, model: ReadModel, hub: str, partitions: Iterable[str]) -> dict[str, int]:
-        try:
-            handle = self._handle(model, latest=True)
-        except TableNotFoundError:
-            return dict.fromkeys(partitions, NOTHING)
+        handle = self._handle(model, latest=True)
         return {part: handle.number(f"{model.name}/{hub}/{part}") for part in partitions}
 
     def orders(self, order_ids: Collection[str], days: Collection[dt.date]) -> dict[str, Row]:
@@ -154,11 +145,10 @@ class ReadStore:
         return {row.customer_id: row for row in from_arrow(CustomerRow, self._rows(CUSTOMERS, customer_ids))}
 
     def _rows(self, model: ReadModel, ids: Collection[str], days: Collection[dt.date] = ()) -> pa.Table:
-        with suppress(TableNotFoundError):
-            if ids:
-                found = self._handle(model, latest=True).rows(days)
-                return found.filter(pc.is_in(found[model.key], pa.array(ids, pa.string())))
-        return model.schema.empty_table()
+        if not ids:
+            return model.schema.empty_table()
+        found = self._handle(model, latest=True).rows(days)
+        return found.filter(pc.is_in(found[model.key], pa.array(ids, pa.string())))
 
     def version_of(self, aggregate_id: str) -> int:
         """The version the tables show now of an order or a customer; 0 when they show none."""
@@ -172,10 +162,8 @@ class ReadStore:
         """Write the batch into each table together with its positions; a table that has them already is left alone.
 
         Raises: `CommitFailedError` when another writer has committed since this thread's last look at the table; the
-        tables before it in the order have committed. `ReadOnly`.
+        tables before it in the order have committed.
         """
-        if self._read_only:
-            raise ReadOnly(f"the store {self.tables_url} was opened for reading")
         self._commit(ORDERS, batch, (row for row in batch.rows if isinstance(row, OrderRow)))
         self._commit(CUSTOMERS, batch, (row for row in batch.rows if isinstance(row, CustomerRow)))
         figures = daily_metrics(self._handle(ORDERS, latest=False).rows(batch.days))  # of the orders as they are now

@@ -151,7 +151,7 @@ class Stage:
 
     def applied(self) -> int:
         """How much of the hub is in the tables: a number that grows with every commit."""
-        positions = ReadStore(self.tables_url, read_only=True).positions(self.lab.hub, self.lab.partition_ids)
+        positions = ReadStore(self.tables_url).positions(self.lab.hub, self.lab.partition_ids)
         return sum(sum(of_table.values()) for of_table in positions.values())
 
     def works(self, before: int) -> None:
@@ -199,7 +199,7 @@ def write(write_model: ContainerProxy, life_of: list[EventEnvelope]) -> None:
 
 def send_again(stage: Stage, chance: random.Random, history: dict[str, list[EventEnvelope]]) -> int:
     """Some of what the tables show, once more, under new sequence numbers; how many events."""
-    store = ReadStore(stage.tables_url, read_only=True)
+    store = ReadStore(stage.tables_url)
     shown = contents(store.table(ORDERS), ORDERS).select(["order_id", "version"]).to_pylist()
     sent, producer = 0, stage.lab.producer(retry_total=0)
     with suppress(EventHubError), producer:
@@ -246,7 +246,7 @@ def staged(folder: Path) -> Iterator[Stage]:
 
 
 def tables(url: str) -> dict[str, list[dict[str, object]]]:
-    store = ReadStore(url, read_only=True)
+    store = ReadStore(url)
     return {model.name: contents(store.table(model), model).sort_by(model.key).to_pylist() for model in READ_MODELS}
 
 

@@ -262,7 +262,7 @@ def replace_monitor(system: System) -> LagMonitor:
     containers = [lab.container(name, "monitor") for name in ("write-model", "relay-state", "parked-events")]
     return LagMonitor(
         lambda **options: lab.async_consumer("monitor", "monitor", **options),
-        ReadStore(lab.tables_url, read_only=True),
+        ReadStore(lab.tables_url),
         *containers,
         projector_beat=lambda: system.projector.heartbeat,
         history=LagHistory(lab.tables_url),

@@ -122,7 +122,7 @@ def empty(lab: Lab) -> None:
 
 def rows(url: str) -> dict[str, list[dict[str, Any]]]:
     """All rows, as delta-rs reads them."""
-    store = ReadStore(url, read_only=True)
+    store = ReadStore(url)
     return {model.name: contents(store.table(model), model).sort_by(model.key).to_pylist() for model in READ_MODELS}
 
 

@@ -1,47 +1,35 @@
-"""Opening tables: for reading, of an older labkit, in a data lake."""
+"""Opening tables: several at once, of an older labkit, in a data lake."""
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from labkit.projections.read_store import Batch, ReadOnly, ReadStore
+from labkit.projections.read_store import Batch, ReadStore
 from labkit.projections.tables import (
     ORDERS,
-    READ_MODELS,
     contents,
     merge,
     to_table,
 )
 from tests.unit.projections.read_store.orders import MONDAY, order, rows
-from tests.unit.projections.streams import CUSTOMER, ORDER
 
 
-def files_below(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("*"))
+def test_of_several_that_open_at_once_where_nothing_is_none_is_refused(tmp_path: Path) -> None:
+    for number in range(10):
+        together = threading.Barrier(4)
 
+        def opened(_: int, url: str = str(tmp_path / str(number)), together: threading.Barrier = together) -> int:
+            together.wait(20)
+            return contents(ReadStore(url).table(ORDERS), ORDERS).num_rows
 
-def test_a_store_opened_for_reading_makes_nothing_and_reads_what_is_not_there_as_empty(tmp_path: Path) -> None:
-    reading = ReadStore(str(tmp_path / "tables"), read_only=True)
-    assert reading.positions("hub", ["0"]) == {model.name: {"0": -1} for model in READ_MODELS}
-    assert reading.orders([ORDER], [MONDAY]) == {}
-    assert (reading.version_of(ORDER), reading.version_of(CUSTOMER)) == (0, 0)
-    with pytest.raises(ReadOnly, match="opened for reading"):
-        reading.commit(Batch("hub", {"0": 1}))
-    assert files_below(tmp_path) == []
-
-
-def test_a_store_opened_for_reading_sees_tables_that_are_made_later(tmp_path: Path) -> None:
-    reading = ReadStore(str(tmp_path), read_only=True)
-    assert reading.version_of("order-20260105-a") == 0
-    ReadStore(str(tmp_path)).commit(Batch("hub", {"0": 7}, [order("a")], {MONDAY}))
-    there = files_below(tmp_path)
-    assert reading.version_of("order-20260105-a") == 1
-    assert reading.positions("hub", ["0"])["orders"] == {"0": 7}
-    assert files_below(tmp_path) == there
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(opened, range(4))) == [0] * 4
 
 
 def older_table(folder: Path) -> None:
@@ -68,8 +56,7 @@ def test_a_column_that_came_later_is_added_at_opening_and_nothing_is_rebuilt(tmp
 
 def test_what_an_older_labkit_wrote_reads_as_null_in_the_new_column(tmp_path: Path) -> None:
     older_table(tmp_path)
-    reading = ReadStore(str(tmp_path), read_only=True)
-    assert contents(reading.table(ORDERS), ORDERS)["item_count"].to_pylist() == [None]
+    assert contents(DeltaTable(f"{tmp_path}/orders"), ORDERS)["item_count"].to_pylist() == [None]
     assert contents(ReadStore(str(tmp_path)).table(ORDERS), ORDERS)["item_count"].to_pylist() == [None]
 
 
