@@ -34,6 +34,7 @@ TAKING_IN_SECONDS: Final = 0.3
 """For a kernel to take in some sixty requests on a busy machine, and no more than a reader would notice."""
 
 UNFINISHED: Final = "nothing comes out yet: write your code in place of what is given, and `return` its result"
+UNWRITTEN: Final = "nothing is there yet: write your answer in place of what is given"
 STUMBLED: Final = "an exception is no answer here: what did that line get, and what does it take it for?"
 WRONG_SHAPE: Final = "the check cannot go on with what came out: does it have the form that the task asks for?"
 
@@ -100,7 +101,7 @@ class Check:
     def answer(self, value: Any, *, gives: type | tuple[type, ...] = object, idea: str = "") -> Any:
         """What the learner wrote as a value. Raises: `CheckFailed` if it is still to be written, or of another type."""
         self._tried = ""
-        return self._insist_on_type(value, gives, idea)
+        return self._insist_on_type(value, gives, idea, UNWRITTEN)
 
     def cases(
         self,
@@ -118,13 +119,15 @@ class Check:
             self.that(found == right, idea)
 
     def that(self, holds: object, idea: str, *, tried: str | None = None, came_out: object = None) -> None:
-        """Go on only if it holds. `tried` (in words) and `came_out` replace the last call where that tells too little.
+        """Go on only if it holds. `tried` (in words) and `came_out` (words or a value) replace the last call where that
+        tells too little.
 
         Raises: `CheckFailed` with the idea.
         """
         if not holds:
             self._tried = self._tried if tried is None else tried
-            self._refuse(idea, came_out=self._came_out if came_out is None else _shown(came_out))
+            words = came_out if isinstance(came_out, str) and came_out else _shown(came_out)
+            self._refuse(idea, came_out=self._came_out if came_out is None else words)
 
     def __enter__(self) -> Self:
         return self
@@ -161,11 +164,13 @@ class Check:
         except ValueError:  # written in C, without a signature
             return
 
-    def _insist_on_type(self, value: Any, gives: type | tuple[type, ...], idea: str) -> Any:
+    def _insist_on_type(
+        self, value: Any, gives: type | tuple[type, ...], idea: str, unfinished: str = UNFINISHED
+    ) -> Any:
         self._came_out = _shown(value)
         wanted = gives if isinstance(gives, tuple) else (gives,)
         if isinstance(value, EllipsisType | NotImplementedType) or (value is None and NoneType not in wanted):
-            self._refuse(UNFINISHED)
+            self._refuse(unfinished)
         if inspect.iscoroutine(value):
             value.close()
             self._refuse("the function is called without `await`: leave out its `async`")
@@ -197,6 +202,8 @@ def _shown(value: object, length: int = SHOWN_LENGTH) -> str:
     """A value as a learner would type it, without addresses, cut where it gets long."""
     if inspect.isroutine(value) or inspect.isclass(value):
         return str(getattr(value, "__name__", "a function"))
+    if value is ...:
+        return "..."
     try:
         text = re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
     except Exception as error:  # the learner's own class, perhaps half written

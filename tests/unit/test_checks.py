@@ -135,6 +135,18 @@ def test_a_name_that_the_readers_own_code_lacks_is_their_own_error() -> None:
     assert "in line 1 of your cell: def double(n): return m" in message
 
 
+def test_a_value_that_is_not_written_yet_is_not_asked_to_be_returned() -> None:
+    message = told("units = ...", "check.answer(units, gives=int)")
+    assert "came out  ...\n" in message
+    assert "write your answer in place of what is given" in message
+    assert "return" not in message
+
+
+def test_what_a_check_says_in_words_is_shown_without_quotes() -> None:
+    assert "came out  2 orders in 3 rows\n" in told("", "check.that(False, 'b', came_out='2 orders in 3 rows')")
+    assert "came out  ''\n" in told("", "check.that(False, 'b', came_out='')")
+
+
 def test_a_check_that_cannot_go_on_with_what_came_out_says_so() -> None:
     message = told("def double(n): return {}", "found = check.call(double, 2)\ncheck.that(found['a'] == 1, 'b')")
     assert "came out  {}\n            KeyError: 'a'" in message
@@ -169,7 +181,7 @@ def test_arguments_are_shown_as_they_were_before_the_call() -> None:
 
 
 def test_a_value_is_looked_at_like_an_answer() -> None:
-    assert "nothing comes out yet" in told("size = ...", "check.answer(size, gives=int)")
+    assert "nothing is there yet" in told("size = ...", "check.answer(size, gives=int)")
     assert "an int or a float is asked for" in told("size = '3'", "check.answer(size, gives=(int, float))")
     message = told("size = 3", "check.that(check.answer(size) > 3, 'what does a batch cost?')")
     assert message.splitlines()[1:] == ["  came out  3", "  think of  what does a batch cost?"]
