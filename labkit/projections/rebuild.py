@@ -132,9 +132,8 @@ class Rebuild:
         there = self.new.lowest(self.sources.hub, self._noted, {})
         arrivals = [
             arrival_of(one.partition_id, one.event)
-            for one in self._reader.read_to_end(READ_SECONDS)
+            for one in self._reader.read_to_end(READ_SECONDS, upto)
             if there[one.partition_id] < one.sequence_number
-            and (upto is None or one.sequence_number <= upto[one.partition_id])
         ]
         for begin in range(0, len(arrivals), BATCH_EVENTS):
             batch = arrivals[begin : begin + BATCH_EVENTS]

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from azure.core.exceptions import AzureError, ServiceRequestError, ServiceResponseError
 from azure.cosmos.exceptions import CosmosHttpResponseError
+from azure.eventhub.aio import EventHubConsumerClient
 
 from labkit.errors import NotYet
 from labkit.events.ids import order_day
@@ -69,6 +71,27 @@ def test_a_days_traffic_ends_as_the_fold_of_the_event_store_also_when_every_even
     assert wide_shop.tables() == folded(history)
     assert (projector.counters["applied"], projector.counters["dropped"]) == (len(history), len(history))
     assert projector.counters["commits"] > 3
+
+
+@pytest.mark.parametrize(("told", "times"), [(True, 1), (False, 2)], ids=["told", "not told"])
+def test_a_projector_that_is_told_of_the_hub_partitions_leaves_asking_for_them_to_the_sdk(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, told: bool, times: int
+) -> None:
+    asked: list[str] = []
+
+    def opened(**options: Any) -> EventHubConsumerClient:
+        client = shop.lab.async_consumer(**options)
+        ask = client.get_partition_ids
+        monkeypatch.setattr(client, "get_partition_ids", lambda: asked.append(client.eventhub_name) or ask())
+        return client
+
+    token = shop.does(shop.created(1))
+    partition_ids = shop.lab.partition_ids if told else ()
+    projector = Projector(opened, shop.store, shop.parking, first=shop.first, partition_ids=partition_ids)
+    projector.start()
+    projector.wait_until_visible(token, PATIENCE_SECONDS)
+    projector.stop()
+    assert len(asked) == times
 
 
 def test_a_restarted_projector_reads_on_from_the_tables_and_nothing_twice(shop: Shop) -> None:

@@ -45,3 +45,12 @@ def test_a_stopped_reader_leaves_no_task_behind(lab: Lab) -> None:
     with HubReader(lab.async_consumer("monitor", "lessons"), lab.start_positions) as reader:
         assert len(reader.read_to_end()) == 1
     assert asyncio.all_tasks(reader._loop) == set()
+
+
+def test_an_end_that_is_known_is_not_asked_for(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    producer, client = lab.producer("relay"), lab.async_consumer("monitor", "lessons")
+    monkeypatch.setattr(client, "get_partition_properties", lambda part: pytest.fail("it asked"))
+    producer.send_batch([EventData(f"0-{n}") for n in range(3)], partition_id="0")
+    with HubReader(client, {"0": -1, "1": -1}) as reader:
+        assert [one.body for one in reader.read_to_end(end={"0": 1, "1": -1})] == [b"0-0", b"0-1"]
+        assert len(reader.read_to_end(end={"0": 2, "1": -1})) == 3
