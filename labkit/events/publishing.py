@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 from azure.eventhub import EventData, EventDataBatch, EventHubProducerClient
 
 from labkit import tracing
+from labkit.errors import LabError
 from labkit.events.envelope import as_written
 from labkit.events.leases import Page
 from labkit.events.partition_key import partition_of
@@ -44,7 +45,7 @@ class Publisher:
         """Send the events of these pages that are not `acknowledged` yet; each page's continuation when all of it is.
 
         `acknowledged` grows by the event ids of each batch as it arrives, and so survives a send that fails.
-        Raises: the SDK's errors, and its `ValueError` for one event that no batch can hold: the domain makes none.
+        Raises: the SDK's errors; `LabError` for one event that no batch can hold, by its name.
         """
         with closing(one_ahead(pages)) as read, closing(one_ahead(self._batches(read, acknowledged))) as ready:
             for batch, events, continuation in ready:
@@ -73,7 +74,9 @@ class Publisher:
                         if len(batch):
                             yield batch, group[begin:end], None
                         batch, begin = self._producer.create_batch(partition_id=partition_id), end
-                        batch.add(event)
+                        if not added(batch, event):
+                            named = f"{document['eventId']} of {document['aggregateId']}"
+                            raise LabError(f"{named} is more than a hub's batch holds; the relay stays before it")
                 yield batch, group[begin:], None if left else continuation
             if not groups:
                 yield None, (), continuation

@@ -15,7 +15,7 @@ from azure.cosmos import ContainerProxy
 from azure.cosmos.exceptions import CosmosResourceNotFoundError
 from azure.eventhub import EventData, EventHubProducerClient
 
-from labkit.errors import NotYet
+from labkit.errors import LabError, NotYet
 from labkit.events.envelope import EnvelopeError, from_json, to_document, to_json
 from labkit.events.leases import Lease, Leases
 from labkit.events.partition_key import partition_of
@@ -274,7 +274,7 @@ def test_before_an_event_that_no_batch_can_hold_the_relay_stays(
     (_, paid) = handlers.history(write_model, order(0))
     huge = {**to_document(paid), "id": "huge", "version": 3, "metadata": {"source": "x" * 1_500_000}}
     write_model.create_item(huge)
-    with pytest.raises(ValueError, match="reached its size limit"):
+    with pytest.raises(LabError, match=f"{paid.event_id} of {order(0)} is more than a hub's batch holds"):
         new_relay().run_once()
 
 
