@@ -15,12 +15,14 @@ import html
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from azure.core.exceptions import AzureError
 from fastapi import FastAPI, Header, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -103,7 +105,8 @@ class SizeLimit:
                 raise HTTPException(413, f"A body has at most {BODY_BYTES_AT_MOST} bytes.")
             return message
 
-        await self.app(scope, counted, send)
+        with suppress(ClientDisconnect):  # nobody is left to answer
+            await self.app(scope, counted, send)
 
 
 def whole(pattern: re.Pattern[str]) -> str:

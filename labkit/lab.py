@@ -180,7 +180,7 @@ class Lab:
         return serving
 
     def close(self) -> None:
-        """Close the clients and delete what was made on opening; an error is raised when all has been tried."""
+        """Close the clients and delete what was made on opening; what is left after an error, the next lab deletes."""
         if self._closed:
             return
         self._closed = True

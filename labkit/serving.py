@@ -41,6 +41,12 @@ class Serving(Worker):
     def url(self) -> str:
         return f"http://{LOOPBACK}:{self._port}"
 
+    def start(self) -> None:
+        """Raises: `OSError` if somebody else has the port by now."""
+        super().start()
+        if self.error is not None:
+            raise self.error
+
     def stop(self, timeout_seconds: float = 30.0) -> None:
         """End the requests under way, then the thread; stopping twice is fine.
 

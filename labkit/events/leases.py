@@ -85,9 +85,12 @@ def pages(container: ContainerProxy, lease: Lease, page_documents: int) -> Itera
 
 
 def read_leases(
-    state: ContainerProxy, write_model: ContainerProxy, known: Mapping[str, Mapping[str, Any]] | None = None
+    state: ContainerProxy,
+    write_model: ContainerProxy,
+    wanted: Callable[[FeedRange], bool] = lambda _: True,
+    known: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Iterator[Lease]:
-    """The leases as they are now, read one by one; ranges that no relay has seen yet come without an etag.
+    """The leases of the wanted ranges as they are now; ranges that no relay has seen yet come without an etag.
 
     What is `known` of `state` already, by id, is not read again.
     """
@@ -99,7 +102,8 @@ def read_leases(
     ranges = roots["feedRanges"] if roots else list(write_model.read_feed_ranges())
     for number, feed_range in enumerate(ranges):
         lease_id = f"continuation-{number}"
-        yield lease_from(named(lease_id), lease_id, feed_range)
+        if wanted(feed_range):
+            yield lease_from(named(lease_id), lease_id, feed_range)
 
 
 def lease_from(document: Mapping[str, Any] | None, lease_id: str, feed_range: FeedRange) -> Lease:
@@ -164,8 +168,8 @@ class Leases:
     def of(self, aggregate_id: str) -> Lease:
         """The lease of the range in which this aggregate's events are."""
         point = self._write_model.feed_range_from_partition_key(aggregate_id)
-        covers, leases = self._write_model.is_feed_range_subset, read_leases(self._state, self._write_model)
-        return next(lease for lease in leases if covers(dict(lease.feed_range), point))
+        covers = self._write_model.is_feed_range_subset
+        return next(read_leases(self._state, self._write_model, lambda whole: covers(dict(whole), point)))
 
     def _take(self, chosen: Callable[[list[Lease]], list[Lease]]) -> None:
         self._make_roots()

@@ -83,11 +83,12 @@ class Alerter(Worker):
 
     def _look(self, seconds: float) -> bool:
         """Take one sample in, or let a moment pass; False when told to stop and no sample is left."""
+        ending = self._ending.is_set()
         try:
-            sample = self._samples.get(timeout=seconds)
+            sample = self._samples.get(timeout=0 if ending else seconds)
         except queue.Empty:
             self._unpublished.extend(self._alerts.tick(datetime.now(UTC)))
-            return not self._ending.is_set()
+            return not ending
         self._unpublished.extend(self._alerts.observe(sample))
         return True
 

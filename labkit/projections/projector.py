@@ -63,7 +63,8 @@ class Projector(Worker):
 
     `open_consumer` makes a new asyncio consumer client (`lab.async_consumer`). `first` says where to begin in a hub
     partition that the tables know nothing of (`lab.start_positions`). `partition_ids` are those of the hub; without
-    them each session asks for them, which takes the SDK four tenths of a second. A batch is committed when it holds
+    them each session asks for them, which takes the SDK four tenths of a second and is what a wrong key fails at: else
+    only whoever waits is told, by `NotYet`. A batch is committed when it holds
     `commit_events`, or `commit_interval_seconds` after its first event: the knob between freshness, cost and files.
     Without a `seat` it is active at once; with a `query_container`, that gets the same orders, later than the tables.
     """

@@ -164,17 +164,18 @@ class QueryFeed:
             self._offered |= {part: max(number, self._offered.get(part, -1)) for part, number in ends.items()}
         self._writing = self._thread.submit(self._write, self._writing)
 
-    def close(self) -> None:
-        """Write what waits, and end the thread. Raises: what ended the feed."""
-        self._thread.shutdown()
-        self._writing.result()
+    def close(self, timeout_seconds: float = 30.0) -> None:
+        """Write what waits, for so long, and end the thread. Raises: what ended the feed; `TimeoutError`."""
+        self._thread.shutdown(wait=False)
+        self._writing.result(timeout_seconds)
 
     def _write(self, before: Future[None]) -> None:
         """Write what waits. Raises: what the write before it raised, for no position may pass by its rows."""
         before.result()
         with self._lock:
             rows, ends, self._waiting = self._waiting, dict(self._offered), {}
-        if ends != self.positions:
+        if rows:
             self._target.write(rows.values())
+        if ends != self.positions:
             self._target.save(self._hub, ends)
             self.positions = ends

@@ -85,13 +85,12 @@ class ReadStore:
         self.tables_url = pointer.folder_url(self.root_url, chosen)
         self._of_thread = threading.local()
         for model in READ_MODELS:
-            self._make(model)
+            until_first(partial(self._make, model))
 
     def _make(self, model: ReadModel) -> None:
         url, by, options = self.url(model), [*model.partition_by], self.options
-        create = partial(DeltaTable.create, url, model.schema, mode="ignore", partition_by=by, storage_options=options)
         with reading(url), writing(url):
-            until_first(create)
+            DeltaTable.create(url, model.schema, mode="ignore", partition_by=by, storage_options=options)
         there = {column.name for column in self.table(model).schema().fields}
         new = pa.schema([column for column in model.schema if column.name not in there])
         if new.names:

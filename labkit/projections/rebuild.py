@@ -218,7 +218,8 @@ def sweep(store: ReadStore) -> None:
     names: Sequence[str] = [model.name for model in READ_MODELS] if "" not in (keep.current, keep.previous) else ()
     for folder in pointer.folders(store.root_url, store.options):
         if folder in names or (folder.startswith(PREFIX) and folder not in (keep.current, keep.previous)):
-            pointer.delete(store.root_url, folder, store.options)
+            with contextlib.suppress(FileNotFoundError):
+                pointer.delete(store.root_url, folder, store.options)
 
 
 def _reading(document: Mapping[str, Any], number: int) -> Reading:

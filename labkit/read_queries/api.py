@@ -32,6 +32,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, cast
 from urllib.parse import urlencode
+from weakref import WeakKeyDictionary
 
 import duckdb
 import msgspec
@@ -107,7 +108,8 @@ async def answered(
     waits: waiting.Waiting = request.app.state.waiting
     asked = "if-version-at-least" in request.headers
     late = asked and not await waits.until_visible(token, look)
-    async with request.app.state.engine if of_tables else nullcontext():
+    loop, at_once = asyncio.get_running_loop(), asyncio.Semaphore(os.cpu_count() or 1)
+    async with request.app.state.engines.setdefault(loop, at_once) if of_tables else nullcontext():
         found = await run_in_threadpool(ask)
     if late:
         text = f"The write is not visible after {waits.at_most_seconds:g} s; `has` is the answer without it."
@@ -236,7 +238,7 @@ def query_app(
     description = "Questions to the read models. Each answer says how old it may be."
     api = new_api("Orders, query side", description, REFUSED)
     api.state.query_container, api.state.hub = query_container, hub
-    api.state.kept, api.state.engine = Kept(synapse), asyncio.Semaphore(os.cpu_count() or 1)
+    api.state.kept, api.state.engines = Kept(synapse), WeakKeyDictionary()
     api.state.waiting = waiting.Waiting(wait_at_most_seconds, synapse)
     missing = Problem("no-tables", "No projector has made the read models' tables yet.", status=503)
     broken = Problem("unavailable", "The read store cannot be read now.")

@@ -14,9 +14,11 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, repeat
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from starlette.concurrency import run_in_threadpool
 
@@ -51,7 +53,8 @@ class Waiting:
         self._next: asyncio.Task[dict[Wanted, Answer]] | None = None
         """The look that has not begun: who comes now joins it."""
         self._next_at = 0.0
-        self._looking = asyncio.Lock()
+        self._looking: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+        """Of each event loop, for an app that is served again has another one."""
         self._missed: dict[Wanted, TableVersion] = {}
         """Who was looked for last and was not there, and in which versions of the tables."""
 
@@ -60,16 +63,20 @@ class Waiting:
         if TOKEN.fullmatch(token) is None:
             raise Problem("bad-header", "If-Version-At-Least is the Version-Token of a command's answer.")
         deadline = time.monotonic() + self.at_most_seconds
-        while not await look(*parse_token(token)):
-            if time.monotonic() >= deadline:
-                return False
-        return True
+        if await look(*parse_token(token)):
+            return True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(deadline - time.monotonic(), 0)):
+                while not await look(*parse_token(token)):
+                    pass
+                return True
+        return False
 
     async def in_tables(self, aggregate_id: str, version: int) -> Answer | None:
         """A `Look` at the table of this aggregate, and what is shown of it."""
         day_of(aggregate_id)
         self._wanted.add((aggregate_id, version))
-        if self._next is None:
+        if self._next is None or self._next.done():
             self._next = asyncio.create_task(self._looked())
         return (await asyncio.shield(self._next)).get((aggregate_id, version))
 
@@ -96,7 +103,7 @@ class Waiting:
 
     async def _looked(self) -> dict[Wanted, Answer]:
         """What the tables show of those who are waited for, as far as they have come."""
-        async with self._looking:
+        async with self._looking.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
             await asyncio.sleep(self._next_at - time.monotonic())
             self._next_at = time.monotonic() + LOOK_EVERY_SECONDS
             wanted, self._wanted, self._next = self._wanted, set(), None

@@ -81,7 +81,7 @@ def replay(aggregate_ids: Sequence[str], lab_name: str | None, by_spark: bool, e
             click.echo(str(outcome))
             failed |= bool(outcome.parked)
     if failed:
-        raise LabError("some events stay parked; `parked show AGGREGATE_ID` tells why")
+        raise LabError(f"some events stay parked; `parked show AGGREGATE_ID{' --spark' if by_spark else ''}` tells why")
 
 
 @parked.command()
@@ -156,7 +156,9 @@ def _query_container(lab: Lab) -> QueryContainer | None:
 def _events(lane: ParkingLane, lab: Lab, aggregate_id: str) -> list[ParkedEvent]:
     events = [event for event in lane.events(aggregate_id) if event.hub == lab.hub]
     if not events:
-        raise LabError(f"nothing of {_named(aggregate_id)} is parked; `parked list` tells what is")
+        raise LabError(
+            f"nothing of {_named(aggregate_id)} is parked; `parked list` tells what is (--spark: in Spark's lane)"
+        )
     return events
 
 

@@ -106,6 +106,13 @@ def test_positions_follow_the_rows_and_an_order_that_changes_fast_is_written_onc
     assert shown(container, POSITIONS_OF).keys() == {"positions-hub"}
 
 
+def test_an_order_offered_behind_the_positions_is_written_too(container: ContainerProxy) -> None:
+    feed = QueryFeed(QueryContainer(container), "hub", {"0": 10})
+    feed.offer([order(1, 1)], {"0": 7})
+    feed.close()
+    assert shown(container, "customer-a") == {"order-20260105-1": 1}
+
+
 def test_what_the_feed_cannot_write_is_told_to_who_offers(container: ContainerProxy) -> None:
     class Broken(QueryContainer):
         def write(self, rows: object) -> int:

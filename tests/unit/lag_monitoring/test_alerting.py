@@ -51,3 +51,22 @@ def test_one_that_was_told_to_stop_more_than_once_works_again_when_it_is_started
     assert [topic.published.get(timeout=10).data["what"] for _ in range(2)] == ["fired", "resolved"]
     alerter.stop()
     assert not alerter.running
+
+
+def test_it_ends_though_samples_come_faster_than_it_ticks() -> None:
+    alerter = Alerter(Topic(), Alerts([RULE], sample_seconds=1e12))  # type: ignore[arg-type]
+    alerter.start()
+    over = threading.Event()
+
+    def sampling() -> None:
+        while not over.wait(0.05):
+            alerter.observe(sample(0, 0))
+
+    samples = threading.Thread(target=sampling)
+    samples.start()
+    try:
+        alerter.stop(20)
+    finally:
+        over.set()
+        samples.join()
+    assert not alerter.running

@@ -68,6 +68,36 @@ def test_all_who_wait_share_one_look_and_a_table_is_asked_once_for_each_of_its_v
     asyncio.run(waited())
 
 
+def test_an_app_that_is_served_again_has_another_event_loop(synapse: Synapse, tables: Any) -> None:
+    tables.write([tables.an_order("a")])
+    waits = Waiting(0.1, synapse)
+
+    async def waited() -> list[bool]:
+        first = [asyncio.create_task(waits.until_visible(f"{MINE}@{n}", waits.in_tables)) for n in (1, 2)]
+        await asyncio.sleep(0)
+        await looks(waits, 1)
+        more = [asyncio.create_task(waits.until_visible(f"{MINE}@{n}", waits.in_tables)) for n in (1, 3)]
+        return list(await asyncio.gather(*first, *more))
+
+    assert [asyncio.run(waited()) for _ in range(2)] == [[True, False, True, False]] * 2
+
+
+def test_a_look_that_hangs_holds_nobody_beyond_the_limit(synapse: Synapse) -> None:
+    looked = []
+
+    async def hanging(aggregate_id: str, version: int) -> bool:
+        looked.append(aggregate_id)
+        if len(looked) > 1:
+            await asyncio.Event().wait()
+        return False
+
+    async def waited() -> bool:
+        return await asyncio.wait_for(Waiting(0.1, synapse).until_visible(f"{MINE}@1", hanging), 20)
+
+    assert not asyncio.run(waited())
+    assert len(looked) == 2
+
+
 def test_who_asks_again_for_what_was_shown_is_shown_it_again_and_who_was_missed_is_not_asked_for_again(
     synapse: Synapse, tables: Any, asked: list[set[str]]
 ) -> None:

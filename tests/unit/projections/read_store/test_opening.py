@@ -54,6 +54,19 @@ def test_a_column_that_came_later_is_added_at_opening_and_nothing_is_rebuilt(tmp
     assert ReadStore(str(tmp_path)).table(ORDERS).version() == version
 
 
+def test_of_several_that_open_older_tables_at_once_none_is_refused(tmp_path: Path) -> None:
+    for number in range(10):
+        older_table(tmp_path / str(number))
+        together = threading.Barrier(4)
+
+        def opened(_: int, url: str = str(tmp_path / str(number)), together: threading.Barrier = together) -> int:
+            together.wait(20)
+            return len(ReadStore(url).table(ORDERS).schema().fields)
+
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(opened, range(4))) == [len(ORDERS.schema)] * 4
+
+
 def test_what_an_older_labkit_wrote_reads_as_null_in_the_new_column(tmp_path: Path) -> None:
     older_table(tmp_path)
     assert contents(DeltaTable(f"{tmp_path}/orders"), ORDERS)["item_count"].to_pylist() == [None]
