@@ -134,7 +134,7 @@ def test_the_lane_and_the_tables_of_spark_are_told_of_and_reached_apart(shop: Sh
     done = labkit.invoke(parked, ["replay", "--all", "--spark"])
 
     assert done.output == f"{order}: 1 applied, 0 were there, 0 stay parked\n", done.exception
-    assert ReadStore(str(its), read_only=True).version_of(order) == 2
+    assert ReadStore(str(its)).version_of(order) == 2
     assert (shop.store.version_of(order), len(shop.parking.events(order))) == (1, 2)
 
 
