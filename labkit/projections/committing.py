@@ -77,8 +77,8 @@ class Committing:
             if batch:
                 began = time.time()
                 await loop.run_in_executor(thread, self._commit, batch)
-                trace(chunks if tracing.is_on() else (), began)
                 ended = time.time()
+                trace(chunks if tracing.is_on() else (), began, ended)
                 self.applied_after_seconds.extend(ended - one.enqueued_ms / 1000 for one in batch if one.enqueued_ms)
             inbox.done(chunks)
 
@@ -117,9 +117,8 @@ class Committing:
             return until_first(work)
 
 
-def trace(chunks: Iterable[Chunk], began: float) -> None:
-    """Where the time of each traced event went, up to a commit that began at `began` and has just ended."""
-    ended = time.time()
+def trace(chunks: Iterable[Chunk], began: float, ended: float) -> None:
+    """Where the time of each traced event went, up to the end of its commit."""
     for chunk in chunks:
         for arrival in chunk.arrivals:
             parent = tracing.parent_in(arrival.body)
