@@ -7,6 +7,7 @@ import pytest
 from localazure.amqp import encode
 from localazure.amqp.decode import decode_all
 from localazure.amqp.performatives import error_condition
+from localazure.amqp.records import Disposition, Transfer
 
 from . import conftest as client
 from .conftest import Namespace, Peer, put_token, request
@@ -32,6 +33,14 @@ def test_an_answer_carries_the_requests_id_whatever_its_type(peer: Peer) -> None
         assert answer["body"]["partition_ids"] == ["0", "1"]
         assert (answer["status-code"], answer["statusCode"]) == (200, 200)
         assert answer["status-description"] == answer["statusDescription"] == "OK"
+
+
+def test_the_answer_comes_before_the_word_that_its_request_is_done_with(peer: Peer) -> None:
+    requests, _ = peer.attach("$management", is_receiver=False)
+    replies, _ = peer.attach("$management", is_receiver=True)
+    peer.flow(replies, 5)
+    got = peer.send(requests, request({"operation": "READ", "type": "com.microsoft:eventhub", "name": "orders"}))
+    assert [type(one) for one in got] == [Transfer, Disposition]
 
 
 def test_without_a_token_nothing_is_told_and_no_link_attaches(namespace: Namespace) -> None:
