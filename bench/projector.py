@@ -29,6 +29,7 @@ import psutil
 from azure.cosmos import CosmosClient
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient
+from azure.eventhub.amqp import AmqpAnnotatedMessage
 from measure import Figure, Missed, Pairs, interleaved, main
 from orders import NINE, PARTITIONS, batches, copied, customer, days_before, seeded, seeded_order, traffic, updates
 from tqdm import tqdm
@@ -159,7 +160,7 @@ def soak(size: Size, folder: Path) -> Iterator[Figure]:
 
 def fill_hub(lab: Lab, how_many: int) -> None:
     """Send the events as the relay does: by hub partition, with the properties that name them."""
-    groups: dict[str, list[EventData]] = defaultdict(list)
+    groups: dict[str, list[EventData | AmqpAnnotatedMessage]] = defaultdict(list)
     for who, raw in islice(traffic(), how_many):
         event = EventData(raw)
         event.content_type = "application/json"
@@ -262,7 +263,7 @@ def project_in_child(connections: Sequence[str], names: Sequence[str], how_many:
     (listen, cosmos), (hub, database, tables) = connections, names
     container = CosmosClient.from_connection_string(cosmos).get_database_client(database)
 
-    def consumer(**options: float) -> EventHubConsumerClient:
+    def consumer(**options: Any) -> EventHubConsumerClient:
         return EventHubConsumerClient.from_connection_string(listen, "$Default", eventhub_name=hub, **options)
 
     lane = ParkingLane(container.get_container_client("parked-events"))

@@ -33,7 +33,7 @@ from labkit.lab import Lab, open_lab
 from labkit.settings import embedded
 from labkit.write_model import handler as handlers
 from labkit.write_model.handler import Accepted, CommandHandler, Context, Loaded
-from labkit.write_model.orders import Command, CreateOrder, Item, PayOrder, ShipOrder, evolve
+from labkit.write_model.orders import Command, CreateOrder, Event, Item, PayOrder, ShipOrder, decide, evolve
 from localazure import daemon
 
 ORDERS = 3_000
@@ -66,8 +66,8 @@ def documents(order_id: str) -> handlers.Transaction:
     for number, command in enumerate(life(order_id)):
         context = Context(f"{order_id}-{number}", user_id="ada", source="bench")
         now = clock.now()
-        event = handlers.decide(state, command, now)
-        assert isinstance(event, handlers.Event)
+        event = decide(state, command, now)
+        assert isinstance(event, Event)
         envelope = handlers.enclose(event, order_id, number + 1, now, context)
         loaded = Loaded(state, number, None)
         for operation in handlers.transaction(loaded, event, envelope, command, context):
@@ -97,7 +97,7 @@ def requests(lab: Lab, counters: Callable[[], Mapping[str, int]]) -> Iterator[Fi
 
 def commanded(handler: CommandHandler, run: int) -> list[float]:
     """Milliseconds of each command of a run."""
-    taken = []
+    taken: list[float] = []
     for number in range(COMMANDS_OF_A_RUN // EVENTS_OF_AN_ORDER + 1):
         for step, command in enumerate(life(f"order-20260105-run{run}-{number}")):
             if len(taken) == COMMANDS_OF_A_RUN:

@@ -26,10 +26,11 @@ PLACE = {
     "x-ms-version": "2020-07-15",
     "x-ms-schemaversion": "1.19",
 }
+ETAG = '"00000001-0000-0001-0000-6b02cebb0000"'
 SYSTEM = {
     "_rid": "AAAAAQAAAAEAAAgAAAAAgA==",
     "_self": "dbs/AAAAAQ==/colls/AAAAAQAAAAE=/docs/AAAAAQAAAAEAAAgAAAAAgA==/",
-    "_etag": '"00000001-0000-0001-0000-6b02cebb0000"',
+    "_etag": ETAG,
     "_attachments": "attachments/",
     "_ts": 1795346107,
 }
@@ -58,7 +59,7 @@ def account(port: int) -> Answer:
 def application(port: int) -> Callable[..., Awaitable[None]]:
     ranges = canned(200, {"_rid": RID, "PartitionKeyRanges": [RANGE], "_count": 1}, etag='"1"')
     unchanged = canned(304, None, etag='"1"')
-    created, read = canned(201, DOCUMENT, etag=SYSTEM["_etag"]), canned(200, DOCUMENT, etag=SYSTEM["_etag"])
+    created, read = canned(201, DOCUMENT, etag=ETAG), canned(200, DOCUMENT, etag=ETAG)
     container, self = canned(200, CONTAINER), account(port)
 
     def answer(scope: Message) -> Answer:
