@@ -19,7 +19,7 @@ class NoSuchLab(LabError, LookupError):
 def open_labs(target: Target) -> list[str]:
     """The names of the labs that are open on this Azure; on Azure itself also of those that were left behind."""
     if target.owners:
-        return owners.sweep(target.owners, lambda name: False)
+        return owners.owned(target.owners)
     if target.database is None:
         return []
     with CosmosClient.from_connection_string(target.cosmos_for(Role.MONITOR)) as client:

@@ -7,7 +7,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from labkit.owners import own, sweep
+from labkit.owners import own, owned, sweep
 
 OWN_AND_DIE = """
 import os, sys
@@ -49,6 +49,26 @@ def test_what_is_open_is_left_alone_and_what_was_closed_is_forgotten(tmp_path: P
     assert swept(tmp_path) == []
     other.end(forget=False)
     assert swept(tmp_path) == ["other"]
+
+
+def test_a_killed_lab_is_never_taken_for_open_however_many_look_or_delete_what_is_left_of_it(tmp_path: Path) -> None:
+    open_one = own(tmp_path, "open")
+    own(tmp_path, "left").end(forget=False)
+    with ThreadPoolExecutor(8) as pool:
+        looks = list(pool.map(owned, [tmp_path] * 200))
+    assert [found for found in looks if found != ["open"]] == []
+
+    while_deleting: list[list[str]] = []
+
+    def delete(name: str) -> bool:
+        while_deleting.append([*owned(tmp_path), *swept(tmp_path)])
+        return name == "left"
+
+    sweep(tmp_path, delete)
+    assert while_deleting == [["open"]]
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["all", "open.lock"]
+    open_one.end(forget=True)
+    assert owned(tmp_path) == []
 
 
 def test_labs_that_open_while_others_sweep_are_never_taken_for_left_behind(tmp_path: Path) -> None:
