@@ -24,7 +24,7 @@ from labkit.projections.query_container import QueryContainer, QueryFeed, missed
 from labkit.projections.read_store import ReadStore, until_first
 from labkit.projections.replay import settle
 from labkit.projections.tables import DiskFull
-from labkit.projections.upkeep import Kept, Upkeep, keep
+from labkit.projections.upkeep import Upkeep, keep
 
 IDLE_SECONDS = 0.5
 """The heart beats at least this often, and a waiter looks again at least this often."""
@@ -40,7 +40,6 @@ class Committing:
         self.store = store
         self.lane: dict[str, int] = {}
         self.feed: QueryFeed | None = None
-        self.kept: list[Kept] = []
         self.counts = {"applied": 0, "dropped": 0, "parked": 0, "commits": 0}
         self.applied_after_seconds: deque[float] = deque(maxlen=10_000)
         self.turned = threading.Condition()
@@ -95,7 +94,8 @@ class Committing:
             self._keep()
 
     def _keep(self) -> None:
-        self.kept[:] = keep(self.store, self._upkeep) if self._upkeep else []
+        if self._upkeep:
+            keep(self.store, self._upkeep)
 
     def _offer(self, batch: Sequence[Arrival], folded: Folded) -> None:
         """Have the query container follow: with the rows of this fold, and of the events that the tables had before."""

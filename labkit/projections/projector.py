@@ -92,8 +92,6 @@ class Projector(Worker):
         self._committing = Committing(store, parking, upkeep, query_container)
         self.applied_after_seconds = self._committing.applied_after_seconds
         """Of the last events: committed minus enqueued, wall time."""
-        self.kept = self._committing.kept
-        """What the last upkeep did, by table."""
         self._parking = parking
         self._first = dict(first or {})
         self._knobs = commit_events, commit_interval_seconds

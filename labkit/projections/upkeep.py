@@ -5,7 +5,7 @@ makes room and then what needs some: the removal of log entries before the last 
 version of the last `retention_seconds` needs, and those of commits that never came about), compaction (one file per day
 again), a checkpoint of the log. What a turn has compacted is thus vacuumed by a later one.
 
-A turn that fails ends no projector: the tables are right without it. It is told (`Kept.failed`, a warning in the log),
+A turn that fails ends no projector: the tables are right without it. It is told (a warning in the log),
 and the next one is due as ever.
 
 Who has opened a version reads it undisturbed for `retention_seconds`; going back in time ends there as well. The
@@ -23,7 +23,6 @@ import logging
 from contextlib import suppress
 from dataclasses import dataclass
 
-import pyarrow as pa
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from labkit.errors import LabError
@@ -48,39 +47,22 @@ class Upkeep:
 UPKEEP = Upkeep()
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What one turn did to one table, and the files and bytes that its latest version holds afterwards."""
-
-    table: str
-    files: int = 0
-    size_bytes: int = 0
-    compacted_files: int = 0
-    """Replaced by fewer, larger ones."""
-    vacuumed_files: int = 0
-    failed: str = ""
-    """Why the turn of this table ended early; the other figures are not known then."""
-
-
-def keep(store: ReadStore, upkeep: Upkeep) -> list[Kept]:
+def keep(store: ReadStore, upkeep: Upkeep) -> None:
     """One turn over all tables; what fails is told and tried again by the next one.
 
-    Another writer's commit in between ends the turn of that table, of which nothing is told.
+    Another writer's commit in between ends the turn of that table, which is no failure.
     """
-    kept = []
     for model in READ_MODELS:
         try:
             with writing(store.url(model)):
-                kept.append(keep_table(store, model, upkeep))
+                keep_table(store, model, upkeep)
         except CommitFailedError as error:
             logger.info("no upkeep of %s this time: %s", model.name, error)
         except (LabError, DeltaError, OSError) as error:
             logger.warning("the upkeep of %s failed: %s", model.name, error)
-            kept.append(Kept(model.name, failed=str(error)))
-    return kept
 
 
-def keep_table(store: ReadStore, model: ReadModel, upkeep: Upkeep) -> Kept:
+def keep_table(store: ReadStore, model: ReadModel, upkeep: Upkeep) -> None:
     """Raises: `CommitFailedError` when another writer came between."""
     table = store.table(model)
     wanted = dict.fromkeys((FILE_RETENTION, LOG_RETENTION), f"interval {upkeep.retention_seconds} seconds")
@@ -93,5 +75,4 @@ def keep_table(store: ReadStore, model: ReadModel, upkeep: Upkeep) -> Kept:
             there.delete_file(path)
     compacted = table.optimize.compact()
     table.create_checkpoint()
-    sizes = pa.table(table.get_add_actions(flatten=True))["size_bytes"].to_pylist()
-    return Kept(model.name, len(sizes), sum(sizes), int(compacted["numFilesRemoved"]), len(needless))
+    logger.debug("%s: %d files compacted, %d deleted", model.name, compacted["numFilesRemoved"], len(needless))

@@ -233,7 +233,6 @@ class Execution:
         self._select = query.select
         self._is_row = query.streaming and rules.is_the_container(query.tree)
         self._env = env
-        self._documents: Iterable[Value] = ()
         self._at = -1
 
     def bounds(self) -> tuple[int, int | None]:

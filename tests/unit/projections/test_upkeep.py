@@ -39,6 +39,11 @@ def on_disk(store: ReadStore) -> int:
     return len(list(Path(store.url(ORDERS)).rglob("part-*.parquet")))
 
 
+def kept(store: ReadStore) -> dict[str, bool]:
+    """Table -> whether a turn of upkeep has ended there: the last thing that it leaves is a checkpoint."""
+    return {model.name: any(Path(store.url(model)).rglob("*.checkpoint.parquet")) for model in READ_MODELS}
+
+
 def log_entries(store: ReadStore) -> int:
     return len(list((Path(store.url(ORDERS)) / "_delta_log").glob("*.json")))
 
@@ -46,9 +51,9 @@ def log_entries(store: ReadStore) -> int:
 def test_the_files_of_a_day_become_one_and_rows_and_positions_stay(tmp_path: Path) -> None:
     store = committed(tmp_path)
     before = contents(store.table(ORDERS), ORDERS).sort_by("order_id")
-    kept = {one.table: one for one in keep(store, Upkeep(retention_seconds=0))}
-    assert (kept["orders"].files, kept["orders"].compacted_files) == (1, COMMITS)
-    assert kept["orders"].size_bytes > 0
+    assert len(store.table(ORDERS).file_uris()) == COMMITS
+    keep(store, Upkeep(retention_seconds=0))
+    assert len(store.table(ORDERS).file_uris()) == 1
     assert contents(store.table(ORDERS), ORDERS).sort_by("order_id") == before
     fresh = ReadStore(store.tables_url)
     assert fresh.positions("hub", ["0"]) == {model.name: {"0": COMMITS - 1} for model in READ_MODELS}
@@ -58,8 +63,8 @@ def test_without_retention_old_files_and_log_entries_go(tmp_path: Path) -> None:
     store = committed(tmp_path)
     entries = log_entries(store)
     keep(store, Upkeep(retention_seconds=0))
-    kept = {one.table: one for one in keep(store, Upkeep(retention_seconds=0))}
-    assert kept["orders"].vacuumed_files == COMMITS
+    assert on_disk(store) == COMMITS + 1
+    keep(store, Upkeep(retention_seconds=0))
     assert on_disk(store) == 1
     assert log_entries(store) < entries
 
@@ -96,21 +101,23 @@ def test_a_reader_that_slept_through_it_finds_the_latest_version(tmp_path: Path)
 
 
 def test_another_writer_in_between_ends_the_turn_of_that_table_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     store, real = committed(tmp_path, 3), module.keep_table
 
-    def refused(store: ReadStore, model: ReadModel, upkeep: Upkeep) -> module.Kept:
+    def refused(store: ReadStore, model: ReadModel, upkeep: Upkeep) -> None:
         if model is ORDERS:
             raise CommitFailedError("somebody was faster")
-        return real(store, model, upkeep)
+        real(store, model, upkeep)
 
     monkeypatch.setattr(module, "keep_table", refused)
-    assert [one.table for one in keep(store, Upkeep())] == ["customers", "daily_order_metrics"]
+    keep(store, Upkeep())
+    assert kept(store) == {"orders": False, "customers": True, "daily_order_metrics": True}
+    assert "failed" not in caplog.text
 
 
 def test_a_file_that_anothers_upkeep_has_deleted_already_is_no_failure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = committed(tmp_path)
     keep(store, Upkeep(retention_seconds=0))
@@ -123,9 +130,9 @@ def test_a_file_that_anothers_upkeep_has_deleted_already_is_no_failure(
         return paths
 
     monkeypatch.setattr(DeltaTable, "vacuum", then_deleted)
-    kept = keep(store, Upkeep(retention_seconds=0))
-    assert [one.failed for one in kept] == ["", "", ""]
-    assert kept[0].vacuumed_files == COMMITS
+    keep(store, Upkeep(retention_seconds=0))
+    assert "failed" not in caplog.text
+    assert on_disk(store) == 1
 
 
 def test_a_turn_that_fails_at_one_table_is_told_and_the_others_are_kept(
@@ -133,18 +140,20 @@ def test_a_turn_that_fails_at_one_table_is_told_and_the_others_are_kept(
 ) -> None:
     store, real = committed(tmp_path, 3), module.keep_table
 
-    def broken(store: ReadStore, model: ReadModel, upkeep: Upkeep) -> module.Kept:
+    def broken(store: ReadStore, model: ReadModel, upkeep: Upkeep) -> None:
         if model is ORDERS:
             raise OSError(f"Unable to copy data to file: No space left on device {NO_ROOM}")
-        return real(store, model, upkeep)
+        real(store, model, upkeep)
 
     with monkeypatch.context() as patched:
         patched.setattr(module, "keep_table", broken)
-        orders, *others = keep(store, Upkeep())
-    assert orders.failed.startswith("the disk is full")
-    assert orders.failed in caplog.text
-    assert [one.failed for one in others] == ["", ""]
-    assert [one.failed for one in keep(store, Upkeep())] == ["", "", ""]
+        keep(store, Upkeep())
+    assert "the upkeep of orders failed: the disk is full" in caplog.text
+    assert kept(store) == {"orders": False, "customers": True, "daily_order_metrics": True}
+    caplog.clear()
+    keep(store, Upkeep())
+    assert "failed" not in caplog.text
+    assert all(kept(store).values())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only on Linux, for who may mount")
