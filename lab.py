@@ -173,8 +173,12 @@ def complain(text, code):
 
 
 def hand_over(argv):
-    """Become `python -m labkit VERB`, in the caller's folder, without another project's PYTHONPATH."""
-    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
+    """Become `python -m labkit VERB`, in the caller's folder, without another project's PYTHONPATH.
+
+    Nor with PYTHONOPTIMIZE: what the notebooks state, their cells assert.
+    """
+    left_out = ("PYTHONPATH", "PYTHONHOME", "PYTHONOPTIMIZE")
+    environment = {k: v for k, v in os.environ.items() if k not in left_out}
     command = [str(env.PYTHON), "-P", "-m", "labkit"] + argv  # -P: whatever modules the caller's folder holds
     if not env.WINDOWS:
         sys.stdout.flush()

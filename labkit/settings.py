@@ -196,10 +196,10 @@ def start_embedded(folder: Path) -> None:
 
 
 def embedded_status(folder: Path) -> Running | None:
-    """The embedded Azure of `folder`, if it answers."""
+    """The embedded Azure of `folder`, if it runs. Raises: `LocalAzureError` if it runs and does not answer."""
     from localazure import daemon
 
-    return daemon.status(folder)
+    return daemon.found(folder)
 
 
 def stop_embedded(folder: Path) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from localazure.cosmos.consistency import LEVELS, SESSION
-from localazure.errors import LocalAzureError
+from localazure.errors import LocalAzureError, NotRunning
 from localazure.eventhubs.emulator_config import WantedHub, read_config
 from localazure.started_with import MOST_RANGES, TOKEN_VARIABLE
 
@@ -124,12 +124,10 @@ def import_hubs(file: Path, data: Path) -> None:
 def _create_hubs(data: Path, wanted: list[WantedHub]) -> None:
     from localazure import daemon
 
-    running = daemon.status(data)
-    if running is None:
-        raise click.ClickException(
-            f"Nothing serves {str(data)!r}; start it with `python -m localazure serve --data DIR`."
-        )
     try:
+        running = daemon.found(data)
+        if running is None:
+            raise NotRunning(f"Nothing serves {str(data)!r}; start it with `python -m localazure serve --data DIR`.")
         for one in wanted:
             groups = list(one.consumer_groups)
             body = {"name": one.name, "partition_count": one.partition_count, "consumer_groups": groups}

@@ -66,7 +66,7 @@ def attach(data_dir: Path | str) -> LocalAzure:
     """The shared embedded Azure of `data_dir`, started if it is not running; `close()` only detaches.
 
     While attached, a watchdog thread starts the server again on the same ports should it be killed. A server that was
-    stopped on purpose stays down. Raises: `StartFailed` with the daemon's own reason, `FolderUnusable`.
+    stopped on purpose stays down. Raises: `StartFailed` with the daemon's own reason, `FolderUnusable`, `NotAnswering`.
     """
     folder = Path(data_dir).resolve()
     running = _running_or_started(folder, tls=False)
@@ -84,7 +84,18 @@ def attach(data_dir: Path | str) -> LocalAzure:
 
 
 def status(data_dir: Path | str) -> Running | None:
-    """The server of `data_dir`, if one answers. Nobody else is asked, should its port be another program's now."""
+    """The server of `data_dir`, if one answers."""
+    try:
+        return found(data_dir)
+    except NotAnswering:
+        return None
+
+
+def found(data_dir: Path | str) -> Running | None:
+    """The server of `data_dir`, None if there is none. Nobody else is asked, should its port be another program's now.
+
+    Raises: `NotAnswering` when it is there and lets its caller wait, be it too busy or halted.
+    """
     folder = Path(data_dir).resolve()
     try:
         state = private_file.read(folder / STATE_FILE)
@@ -95,7 +106,9 @@ def status(data_dir: Path | str) -> Running | None:
         ports = int(state["cosmos_port"]), int(state["eventhubs_port"])
         tls, grid_port = StartedWith.of_state(state).tls, int(state.get("eventgrid_port", 0))
         return Running(int(answer["pid"]), *ports, control, tls, grid_port)
-    except (OSError, ValueError, KeyError, TypeError, LocalAzureError):
+    except (OSError, ValueError, KeyError, TypeError, LocalAzureError) as error:
+        if isinstance(error.__cause__, TimeoutError):
+            raise NotAnswering(folder, _state(folder).get("pid")) from error
         return None
 
 
@@ -172,7 +185,7 @@ def _running_or_started(folder: Path, *, tls: bool) -> Running:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with FileLock(folder / STARTING_LOCK_FILE).acquire(timeout=START_TIMEOUT_SECONDS):
-            return status(folder) or _spawn(folder, tls=tls)
+            return found(folder) or _spawn(folder, tls=tls)
     except Timeout as error:
         raise StartFailed("Another process has been starting the embedded Azure for too long; try again.") from error
     except OSError as error:
@@ -223,4 +236,4 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
 
 
-__all__ = ["Running", "Watchdog", "attach", "status", "stop"]
+__all__ = ["Running", "Watchdog", "attach", "found", "status", "stop"]

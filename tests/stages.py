@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 import click
+from filelock import FileLock, Timeout
 
 from labkit import connections, settings
 from labkit.verbs import places
@@ -70,10 +71,21 @@ class Outcome:
     """The last line the stage printed."""
 
 
-@click.command()
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("stages", nargs=-1, type=click.Choice(list(STAGES)))
 def main(stages: tuple[str, ...]) -> None:
     """Run every check, or only the STAGES named."""
+    places.state().mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(places.state() / "test.lock", timeout=0):
+            raise SystemExit(checked(stages))
+    except Timeout as error:
+        what = "Another `test` is at work in this folder: run the command again when it has ended"
+        raise click.ClickException(what) from error
+
+
+def checked(stages: tuple[str, ...]) -> int:
+    """All of these stages, one after the other; the exit code."""
     folder = places.state() / "test"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -93,7 +105,7 @@ def main(stages: tuple[str, ...]) -> None:
     if failed:
         click.echo(f"FAILED: {', '.join(failed)}")
     click.echo(list(outcomes.values())[-1].closing)
-    raise SystemExit(1 if failed else 0)
+    return 1 if failed else 0
 
 
 def surroundings(folder: Path, mark: str) -> dict[str, str]:

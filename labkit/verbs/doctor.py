@@ -24,7 +24,8 @@ from labkit.verbs.machine import Finding, Room
 
 def main(argv: list[str], room: Room) -> int:
     """Print what was found. Returns 1 if anything is wrong; warnings are none."""
-    parser = argparse.ArgumentParser(prog="python lab.py doctor", description=__doc__.splitlines()[0])
+    what = "Is this machine ready for the lab, and if not, what mends it."
+    parser = argparse.ArgumentParser(prog="python lab.py doctor", description=what)
     parser.add_argument("--json", action="store_true", help="for a script: one JSON object")
     asked = parser.parse_args(argv)
     found = list(examined(room))

@@ -81,7 +81,7 @@ def step(
         process.wait()
         raise
     reader.join(2)
-    with open(log, "a", encoding="utf-8") as file:
+    with open(log, "a", encoding="utf-8", errors="surrogateescape") as file:
         file.write("\n".join([f"$ {' '.join(command)}", *lines, ""]))
     _clear_line()
     if process.returncode:

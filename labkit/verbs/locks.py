@@ -20,6 +20,9 @@ LOCKS: Final = (
 
 def write(options: Sequence[str], root: Path) -> int:
     """`lab.py lock [--upgrade]`: for all systems and Pythons, with hashes, naming no address. An exit code."""
+    if any(option != "--upgrade" for option in options):
+        sys.stderr.write("usage: python lab.py lock [--upgrade]     (newer versions of everything; needs `uv`)\n")
+        return 0 if options[0] in ("-h", "--help") else 2
     uv = shutil.which("uv")
     if not uv:
         sys.stderr.write("Writing the locks needs `uv` on the PATH.\n")

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
+from urllib.parse import urlsplit
 
 from labkit import settings
 from labkit.verbs.java import why_no_java
@@ -190,12 +191,24 @@ def proxy(room: Room) -> Finding:
     names = [name for name in room.environ if name.upper() in PROXIES and room.environ[name]]
     if not names:
         return Finding("proxy", "ok", "no variable names one")
+    for name in names:
+        if not _names_a_host(room.environ[name]):
+            return Finding("proxy", "wrong", f"{name} is no address", f"unset {name}, or write it as http://host:8080")
     spared = [name for name in ("NO_PROXY", "no_proxy") if "127.0.0.1" in room.environ.get(name, "")]
     said = f"{', '.join(sorted(names))} set"
     if spared:
         return Finding("proxy", "ok", f"{said}, and {spared[0]} spares 127.0.0.1")
     mend = "nothing for the notebooks, which spare the loopback; for programs of your own: NO_PROXY=127.0.0.1,localhost"
     return Finding("proxy", "warning", said, mend)
+
+
+def _names_a_host(address: str) -> bool:
+    """As HTTP clients read it: a host, perhaps with a scheme and a port. What it says may be a password."""
+    try:
+        parts = urlsplit(address if "://" in address else f"http://{address}")
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def browser(room: Room) -> Finding:

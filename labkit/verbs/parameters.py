@@ -67,5 +67,5 @@ def _typed(name: str, text: str, default: Value) -> Value:
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if default is not None and type(value) is not type(default):
-        raise LabError(f"{name} takes a value such as {default!r} ({type(default).__name__}), not {text!r}")
+        raise LabError(f"the parameter {name!r} takes a {type(default).__name__} such as {default!r}, not {text!r}")
     return value

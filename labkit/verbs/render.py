@@ -15,7 +15,7 @@ import click
 from labkit import settings
 from labkit.errors import LabError
 from labkit.verbs import places
-from labkit.verbs.run import CELL_SECONDS
+from labkit.verbs.run import CELL_SECONDS, NoKernel, started
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -79,10 +79,10 @@ def executed(path: Path) -> NotebookNode:
         on_cell_complete=lambda cell, cell_index: bar.update(cell_index + 1 - bar.n),
     )
     try:
-        return client.execute()
+        return started(client.execute)
     except CellExecutionError as error:
         raise LabError(f"{path.name}: {error.ename}: {error.evalue}; nothing was written") from error
-    except (CellTimeoutError, DeadKernelError) as error:
+    except (CellTimeoutError, DeadKernelError, NoKernel) as error:
         raise LabError(f"{path.name}: {error}; nothing was written") from error
     finally:
         bar.close()

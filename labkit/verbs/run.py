@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
 from labkit.errors import LabError
 from labkit.verbs import parameters, places
+
+T = TypeVar("T")
 
 CELL_SECONDS = 180
 """Time limit of one cell. There is one for all cells: papermill has no other."""
@@ -67,15 +71,17 @@ def execute(path: Path, copy: Path, values: dict[str, parameters.Value]) -> Exec
     error = None
     try:
         copy.unlink(missing_ok=True)
-        papermill.execute_notebook(
-            str(path),
-            str(copy),
-            parameters=values,
-            kernel_name="python3",
-            cwd=str(places.NOTEBOOKS),
-            execution_timeout=CELL_SECONDS,
-            config=places.kernel_config(),
-            progress_bar={"desc": path.stem, "unit": "cell", "leave": False, "disable": not sys.stderr.isatty()},
+        started(
+            lambda: papermill.execute_notebook(
+                str(path),
+                str(copy),
+                parameters=values,
+                kernel_name="python3",
+                cwd=str(places.NOTEBOOKS),
+                execution_timeout=CELL_SECONDS,
+                config=places.kernel_config(),
+                progress_bar={"desc": path.stem, "unit": "cell", "leave": False, "disable": not sys.stderr.isatty()},
+            )
         )
     except PapermillExecutionError as stopped:
         error = f"cell {stopped.cell_index + 1}: {stopped.ename}: {stopped.evalue}"
@@ -83,11 +89,34 @@ def execute(path: Path, copy: Path, values: dict[str, parameters.Value]) -> Exec
         error = f"a cell took longer than {CELL_SECONDS} s"
     except DeadKernelError as died:
         error = f"the kernel died: {died}"
+    except NoKernel as none:
+        error = str(none)
     except OSError as refused:
         if copy.is_file():
             copy.unlink()  # half of one tells nothing
         raise LabError(f"{_shown(copy)} cannot be written: {refused.strerror or refused}") from refused
     return Executed(copy, cells, time.monotonic() - began, error)
+
+
+class NoKernel(LabError):
+    """A kernel ended before it answered, twice; no cell was executed."""
+
+
+def started(execute: Callable[[], T]) -> T:
+    """What `execute` gives; once more if its kernel ended before it answered, for then no cell was executed.
+
+    Another process may take a port between its choice, here, and its use, in the kernel. Raises: `NoKernel`.
+    Source: jupyter_client 8.10, `KernelClient.wait_for_ready`; nbclient 0.11 hides its error behind one of its own.
+    """
+    for again in (True, False):
+        try:
+            return execute()
+        except (RuntimeError, AssertionError) as error:
+            if not any("before replying" in str(one) for one in (error, error.__context__)):
+                raise
+            if not again:
+                raise NoKernel("the kernel does not start: `lab.py doctor` looks for what is wrong") from error
+    raise AssertionError("unreachable")
 
 
 def _shown(path: Path) -> str:

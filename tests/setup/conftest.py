@@ -39,6 +39,7 @@ LABKIT = """
 import sys, tiny_core
 print("handed over:", *sys.argv[1:])
 print("in an environment of its own:", sys.prefix != sys.base_prefix)
+print("asserts:", __debug__)
 """
 
 

@@ -86,6 +86,14 @@ def test_an_unknown_verb_is_answered_with_the_known_ones() -> None:
     assert all(f"\n  {verb} " in done.stderr for verb in VERBS)
 
 
+def test_a_python_that_keeps_no_docstrings_can_look_at_the_machine_too() -> None:
+    done = subprocess.run(
+        [sys.executable, "-OO", "lab.py", "doctor", "--help"], cwd=ROOT, capture_output=True, check=False, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "what mends it" in done.stdout
+
+
 def test_it_needs_nothing_but_the_standard_library() -> None:
     tree = ast.parse((ROOT / "lab.py").read_text(encoding="utf-8"))
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from labkit.verbs import locks
 from tests.setup.conftest import ROOT
 
 LOCKS = ("requirements", "requirements-dev", "requirements-spark")
@@ -29,6 +30,12 @@ def pins(name: str) -> dict[str, set[str]]:
 def asked_for(name: str) -> set[str]:
     lines = (ROOT / f"{name}.in").read_text(encoding="utf-8").splitlines()
     return {re.split(r"[<>=!~\[ ]", line)[0].lower() for line in lines if line and line[0] not in "#-"}
+
+
+@pytest.mark.parametrize(("option", "code"), [("--help", 0), ("--upgrad", 2)])
+def test_an_option_that_there_is_not_writes_no_lock(option: str, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert locks.write([option], Path("nowhere")) == code
+    assert capsys.readouterr().err.startswith("usage: python lab.py lock [--upgrade] ")
 
 
 @pytest.mark.parametrize("name", LOCKS)

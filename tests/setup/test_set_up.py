@@ -8,9 +8,11 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
+from labkit.verbs import installing
 from tests.setup.conftest import SmallProject
 
 
@@ -34,6 +36,18 @@ def test_three_first_calls_at_once_set_up_once_and_all_go_on(project: SmallProje
 
 def test_what_it_hands_over_to_runs_in_its_own_environment(project: SmallProject) -> None:
     assert "in an environment of its own: True" in project.lab("run").stdout
+
+
+def test_what_cells_assert_is_asserted_however_python_is_told_to_optimise(project: SmallProject) -> None:
+    assert "asserts: True" in project.lab("run", PYTHONOPTIMIZE="1").stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="only on systems where a folder's name is bytes")
+def test_a_folder_whose_name_the_locale_cannot_read_is_noted_in_the_log_as_it_is(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "", "l\udcc3\udca4b"]
+    with (tmp_path / "lock").open("w") as lock:
+        installing.step("Packages", command, tmp_path, tmp_path / "log", lock.fileno(), lambda: 0, 0)
+    assert "läb" in (tmp_path / "log").read_text(encoding="utf-8")
 
 
 def test_a_second_call_hands_over_within_a_second_and_says_nothing_of_its_own(project: SmallProject) -> None:

@@ -73,6 +73,7 @@ def test_a_state_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path, v
         (("run", "-p", "sede=1"), "No notebook here has a parameter 'sede'; there are "),
         (("run", "09"), "No notebook '09'; there are 01_write_model, "),
         (("bench", "sturt"), "There is no benchmark 'sturt'; there are: "),
+        (("bench", "start", "--json", "there/is/none.json"), "There is no folder "),
     ],
 )
 def test_what_does_not_exist_is_refused_in_one_sentence_with_what_does(

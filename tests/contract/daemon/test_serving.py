@@ -83,8 +83,9 @@ def test_a_server_that_does_not_answer_is_named_and_nothing_of_it_is_deleted(
     server.stdout.readline()
     psutil.Process(server.pid).suspend()
     try:
-        with pytest.raises(NotAnswering, match=str(server.pid)):
-            daemon.stop(folder)
+        for ask in (daemon.stop, daemon.found, localazure.attach):
+            with pytest.raises(NotAnswering, match=str(server.pid)):
+                ask(folder)
         assert (folder / "state.json").exists()
     finally:
         psutil.Process(server.pid).resume()

@@ -137,6 +137,16 @@ def test_a_proxy_is_told_by_its_variable_and_its_password_is_not_shown(room: Roo
     said(machine.proxy(replace(proxied, environ={**proxied.environ, "NO_PROXY": "a,127.0.0.1"})), "ok", "NO_PROXY")
 
 
+@pytest.mark.parametrize("value", ["nonsense:x", "http://", "http://me:hunter2@:8080"])
+def test_a_proxy_that_is_no_address_is_wrong_for_http_clients_refuse_to_begin(room: Room, value: str) -> None:
+    found = machine.proxy(replace(room, environ={**room.environ, "HTTP_PROXY": value, "NO_PROXY": "127.0.0.1"}))
+    said(found, "wrong", "HTTP_PROXY is no address", "unset HTTP_PROXY")
+    assert "hunter2" not in repr(found)
+    said(
+        machine.proxy(replace(room, environ={**room.environ, "HTTP_PROXY": "proxy:8080"})), "warning", "HTTP_PROXY set"
+    )
+
+
 def test_no_browser_is_told_with_the_way_without(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     def none() -> None:
         raise webbrowser.Error

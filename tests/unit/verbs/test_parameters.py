@@ -48,7 +48,7 @@ def test_a_value_is_read_as_what_the_default_is(default: parameters.Value, text:
     ("default", "text"), [(7, "many"), (7, "1.5"), (7, "True"), (True, "1"), ([1], "1"), (0.5, "True")]
 )
 def test_a_value_of_another_kind_is_refused_with_the_default_as_example(default: parameters.Value, text: str) -> None:
-    with pytest.raises(LabError, match=r"^p takes a value such as "):
+    with pytest.raises(LabError, match=r"^the parameter 'p' takes a "):
         parameters.assign({"p": text}, {"01": {"p": default}})
 
 

@@ -13,7 +13,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from labkit.errors import LabError
 from labkit.verbs import render
-from labkit.verbs.run import execute
+from labkit.verbs.run import NoKernel, execute, started
 
 
 @pytest.fixture
@@ -43,6 +43,40 @@ def test_a_kernel_that_dies_at_once_leaves_no_copy_of_an_earlier_run_and_counts_
     outcome = execute(notebook, copy, {})
     assert (outcome.cells, outcome.error) == (2, "the kernel died: at once")
     assert not copy.exists()
+
+
+def did_not_start(*, hidden: bool = False) -> None:
+    try:
+        raise RuntimeError("Kernel died before replying to kernel_info")
+    finally:
+        assert not hidden
+
+
+@pytest.mark.parametrize("hidden", [False, True], ids=["as papermill tells it", "as nbclient hides it"])
+def test_a_kernel_that_ends_before_it_answers_is_started_once_more(hidden: bool) -> None:
+    tries: list[int] = []
+
+    def execute() -> str:
+        tries.append(1)
+        if len(tries) == 1:
+            did_not_start(hidden=hidden)
+        return "executed"
+
+    assert started(execute) == "executed"
+    with pytest.raises(NoKernel, match=r"does not start: `lab\.py doctor`"):
+        started(lambda: did_not_start(hidden=hidden))
+
+
+def test_what_fails_in_a_kernel_that_answered_is_not_begun_again() -> None:
+    tries: list[int] = []
+
+    def execute() -> None:
+        tries.append(1)
+        raise DeadKernelError("Kernel died")
+
+    with pytest.raises(DeadKernelError):
+        started(execute)
+    assert tries == [1]
 
 
 def test_a_disk_that_fills_is_one_sentence_and_leaves_no_half_copy(

@@ -10,6 +10,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
+from filelock import FileLock
 
 from labkit import connections, settings
 from tests import conftest, stages
@@ -50,6 +52,20 @@ def test_a_process_of_the_run_that_is_still_there_is_found(monkeypatch: pytest.M
         assert stages.left_behind("m2") == []
     finally:
         sleeper.communicate(b"\n")
+
+
+def test_of_two_at_once_the_second_says_so_and_takes_nothing_from_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(settings.DATA_DIR, str(tmp_path))
+    log = tmp_path / "test" / "ruff.log"
+    log.parent.mkdir()
+    log.write_text("what the first one says", encoding="utf-8")
+    with FileLock(tmp_path / "test.lock"):
+        done = CliRunner().invoke(stages.main, ["ruff"])
+    assert (done.exit_code, done.output.count("\n")) == (1, 1)
+    assert "Another `test` is at work in this folder" in done.output
+    assert log.exists()
 
 
 def test_the_stages_see_no_azure_and_a_state_folder_of_their_own(
