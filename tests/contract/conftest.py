@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from azure.cosmos import ContainerProxy
+from azure.cosmos import ContainerProxy, CosmosClient, PartitionKey
 
 from labkit.lab import Lab, open_lab
 from labkit.settings import embedded
@@ -21,6 +21,21 @@ def lab(azure: LocalAzure, tmp_path: Path) -> Iterator[Lab]:
     with open_lab("00", partitions=2, target=embedded(azure, tmp_path)) as one:
         yield one
         one.faults.clear()
+
+
+@pytest.fixture(scope="module")
+def client(azure: LocalAzure) -> Iterator[CosmosClient]:
+    """Of Cosmos DB alone, for one module: a new one asks for the account first."""
+    with CosmosClient.from_connection_string(azure.cosmos_connection_string) as client:
+        yield client
+
+
+@pytest.fixture
+def container(client: CosmosClient, fresh_name: str) -> Iterator[ContainerProxy]:
+    """Empty, in a database of the test's own; single documents may expire."""
+    database = client.create_database(fresh_name)
+    yield database.create_container("items", PartitionKey("/pk"), default_ttl=-1)
+    client.delete_database(fresh_name)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import msgspec
+import pytest
 from azure.eventhub import EventData
 
 from labkit.events.envelope import from_document, to_json
@@ -119,3 +120,16 @@ def folded(history: list[bytes]) -> dict[str, list[dict[str, object]]]:
     customers = [msgspec.structs.asdict(row) for who, row in sorted(rows.items()) if who.startswith("customer-")]
     days = [msgspec.structs.asdict(day) for day in daily_metrics(orders)]
     return {"orders": orders.to_pylist(), "customers": customers, "daily_order_metrics": days}
+
+
+def killed_after(commits: int, patch: pytest.MonkeyPatch) -> None:
+    """Have whoever writes read models die at the commit that follows so many."""
+    commit, left = ReadStore._commit, [commits]
+
+    def dying(self: ReadStore, *args: object) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise RuntimeError("killed here")
+        commit(self, *args)
+
+    patch.setattr(ReadStore, "_commit", dying)

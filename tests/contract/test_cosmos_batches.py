@@ -2,27 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from azure.cosmos import ContainerProxy, CosmosClient, PartitionKey
+from azure.cosmos import ContainerProxy
 from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpResponseError
-
-from localazure.handle import LocalAzure
-
-
-@pytest.fixture(scope="module")
-def client(azure: LocalAzure) -> Iterator[CosmosClient]:
-    with CosmosClient.from_connection_string(azure.cosmos_connection_string) as client:
-        yield client
-
-
-@pytest.fixture
-def container(client: CosmosClient, fresh_name: str) -> Iterator[ContainerProxy]:
-    database = client.create_database(fresh_name)
-    yield database.create_container("items", PartitionKey("/pk"))
-    client.delete_database(fresh_name)
 
 
 def item(id: str, **fields: Any) -> dict[str, Any]:

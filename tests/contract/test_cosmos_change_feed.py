@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,20 +11,6 @@ from azure.cosmos import ContainerProxy, CosmosClient, PartitionKey
 from azure.cosmos.exceptions import CosmosHttpResponseError
 
 import localazure
-from localazure.handle import LocalAzure
-
-
-@pytest.fixture(scope="module")
-def client(azure: LocalAzure) -> Iterator[CosmosClient]:
-    with CosmosClient.from_connection_string(azure.cosmos_connection_string) as client:
-        yield client
-
-
-@pytest.fixture
-def container(client: CosmosClient, fresh_name: str) -> Iterator[ContainerProxy]:
-    database = client.create_database(fresh_name)
-    yield database.create_container("items", PartitionKey("/pk"))
-    client.delete_database(fresh_name)
 
 
 def changed(container: ContainerProxy, **start: Any) -> list[str]:

@@ -20,12 +20,6 @@ import localazure
 from localazure.handle import LocalAzure
 
 
-@pytest.fixture(scope="module")
-def client(azure: LocalAzure) -> Iterator[CosmosClient]:
-    with CosmosClient.from_connection_string(azure.cosmos_connection_string) as client:
-        yield client
-
-
 @pytest.fixture
 def database(client: CosmosClient, fresh_name: str) -> Iterator[DatabaseProxy]:
     yield client.create_database(fresh_name)

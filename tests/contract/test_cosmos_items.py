@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from azure.core import MatchConditions
-from azure.cosmos import ContainerProxy, CosmosClient, PartitionKey
+from azure.cosmos import ContainerProxy
 from azure.cosmos.exceptions import (
     CosmosAccessConditionFailedError,
     CosmosHttpResponseError,
@@ -16,22 +16,7 @@ from azure.cosmos.exceptions import (
     CosmosResourceNotFoundError,
 )
 
-from localazure.handle import LocalAzure
-
 KIBIBYTE = 1024
-
-
-@pytest.fixture(scope="module")
-def client(azure: LocalAzure) -> Iterator[CosmosClient]:
-    with CosmosClient.from_connection_string(azure.cosmos_connection_string) as client:
-        yield client
-
-
-@pytest.fixture
-def container(client: CosmosClient, fresh_name: str) -> Iterator[ContainerProxy]:
-    database = client.create_database(fresh_name)
-    yield database.create_container("items", PartitionKey("/pk"), default_ttl=-1)
-    client.delete_database(fresh_name)
 
 
 def headers(container: ContainerProxy) -> dict[str, str]:

@@ -14,12 +14,11 @@ from labkit.projections import folds
 from labkit.projections.folds import BEHIND, Arrival, CannotApply, Parked, read
 from labkit.projections.parking import NotParked, ParkedEvent, ParkingLane
 from labkit.projections.projector import AggregateParked
-from labkit.projections.read_store import ReadStore
 from labkit.projections.replay import Replayed, in_order, replay, settle
 from labkit.projections.tables import ORDERS
 from labkit.write_model.handler import history
 from labkit.write_model.orders import CancelOrder, PayOrder
-from tests.contract.shop import PATIENCE_SECONDS, Shop, folded
+from tests.contract.shop import PATIENCE_SECONDS, Shop, folded, killed_after
 from tests.unit.projections.streams import life_of
 
 
@@ -145,16 +144,8 @@ def test_killed_between_the_tables_a_replay_again_makes_them_right(
 ) -> None:
     parked_by_code(shop, monkeypatch)
     shop.started[0].stop()
-    commit, left = ReadStore._commit, [commits]
-
-    def dying(self: ReadStore, *args: object) -> None:
-        left[0] -= 1
-        if left[0] < 0:
-            raise RuntimeError("killed here")
-        commit(self, *args)
-
     with monkeypatch.context() as patch:
-        patch.setattr(ReadStore, "_commit", dying)
+        killed_after(commits, patch)
         with pytest.raises(RuntimeError, match="killed here"):
             replayed(shop)
     assert len(shop.parking.events(shop.order(1))) == 1
