@@ -9,6 +9,7 @@ Wrong answers and the hints they must get: answers/<notebook>.toml. Exercises ar
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import tomllib
@@ -24,6 +25,7 @@ from nbformat import NotebookNode
 
 from labkit import settings
 from labkit.verbs import copies, places
+from labkit.verbs.run import started
 
 ANSWERS = Path(__file__).parent / "answers"
 CELL_SECONDS = 120
@@ -156,7 +158,8 @@ def try_all(notebook: str, folder: Path) -> Tried:
         allow_errors=True,
         config=places.kernel_config(),
     )
-    with client.setup_kernel(cwd=str(mine), env=surroundings(folder)):
+    with contextlib.ExitStack() as stack:
+        started(lambda: stack.enter_context(client.setup_kernel(cwd=str(mine), env=surroundings(folder))))
         kernel = Kernel(client)
         for cell in book.cells:
             tags = cell.metadata.get("tags", [])

@@ -13,6 +13,7 @@ from nbclient import NotebookClient
 
 from labkit import settings
 from labkit.verbs import places
+from labkit.verbs.run import started
 
 CELL_SECONDS = 180
 NOT_RUN = {"exercise", "solution", "check"}
@@ -58,7 +59,8 @@ def failures(number: str, folder: Path) -> dict[str, str]:
         resources={"metadata": {"path": str(path.parent)}},
     )
     try:
-        client.execute(env={**around, **places.kernel_environment(folder), settings.DATA_DIR: str(folder / "state")})
+        its_own = {**around, **places.kernel_environment(folder), settings.DATA_DIR: str(folder / "state")}
+        started(lambda: client.execute(env=its_own))
     finally:
         settings.stop_embedded(folder / "state")
     return {one.id: f"{error.ename}: {error.evalue}" for one in notebook.cells for error in _errors(one)}
