@@ -55,7 +55,7 @@ class Worker:
                 loop.call_soon_threadsafe(event.set)
         self._thread.join(timeout_seconds)
         if self._thread.is_alive():
-            raise NotYet(f"the {self._name} did not end within {timeout_seconds} s")
+            raise NotYet(f"the {self._name} did not end within {timeout_seconds} s: stop it again to wait longer")
         self._ending.clear()
 
     def _work(self) -> None:

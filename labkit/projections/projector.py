@@ -169,7 +169,7 @@ class Projector(Worker):
     def _state(self) -> str:
         """In words. The SDK keeps a refused attach to itself, so that a missing group looks like an empty hub."""
         if not self.running:
-            return "not running"
+            return "not running: start it"
         trouble, commits = self._out_of_reach
         if trouble and commits == self.counters["commits"]:
             return f"running, but a service is out of reach: {trouble}"

@@ -21,13 +21,12 @@ from labkit.lab import open_lab
 from labkit.projections.folds import Arrival, Parked, read
 from labkit.projections.parking import OtherEventParked, ParkingLane
 from labkit.projections.projector import AggregateParked, Projector
-from labkit.projections.read_store import ReadStore
 from labkit.projections.tables import DAILY_ORDER_METRICS
 from labkit.settings import embedded
 from labkit.workload import Workload
 from labkit.write_model.orders import CancelOrder, CreateOrder, Item, PayOrder, ShipOrder
 from localazure.handle import LocalAzure
-from tests.contract.shop import PATIENCE_SECONDS, Shop, Side, folded, opened
+from tests.contract.shop import PATIENCE_SECONDS, Shop, Side, folded, killed_after, opened
 
 MONDAY = date(2026, 1, 5)
 
@@ -111,16 +110,8 @@ def test_killed_between_two_tables_the_next_projector_finishes_the_batch(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, commits: int
 ) -> None:
     token = shop.does(shop.created(1), shop.created(2), PayOrder(shop.order(1)))
-    commit, left = ReadStore._commit, [commits]
-
-    def dying(self: ReadStore, *args: object) -> None:
-        left[0] -= 1
-        if left[0] < 0:
-            raise RuntimeError("killed here")
-        commit(self, *args)
-
     with monkeypatch.context() as patch:
-        patch.setattr(ReadStore, "_commit", dying)
+        killed_after(commits, patch)
         dead = shop.projector()
         with pytest.raises(RuntimeError, match="killed here"):
             dead.wait_until_visible("order-20260105-none@1", PATIENCE_SECONDS)
@@ -187,7 +178,7 @@ def test_what_never_comes_is_not_yet_visible(shop: Shop) -> None:
     with pytest.raises(NotYet, match="is running"):
         projector.wait_until_visible(f"{shop.order(1)}@1", 0.3)
     projector.stop()
-    with pytest.raises(NotYet, match="not running"):
+    with pytest.raises(NotYet, match="the projector is not running: start it"):
         projector.wait_until_visible(f"{shop.order(1)}@1", 0.1)
 
 

@@ -255,7 +255,7 @@ def test_waiting_for_a_relay_that_nobody_runs_says_so(new_relay: Callable[..., R
     relay.start()
     relay.stop()
     paid_orders(handler, 1)
-    with pytest.raises(NotYet, match="the relay is not running"):
+    with pytest.raises(NotYet, match="the relay is not running: start it, or call run_once"):
         relay.wait_until_published(f"{order(0)}@2", timeout_seconds=0.2)
 
 

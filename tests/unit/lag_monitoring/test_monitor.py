@@ -88,7 +88,7 @@ def test_a_monitor_that_does_not_end_is_not_waited_for_without_limit() -> None:
     one = monitor(hub)
     one.start()
     assert hub.closing.wait(20)
-    with pytest.raises(NotYet, match=r"did not end within 0\.1 s"):
+    with pytest.raises(NotYet, match=r"did not end within 0\.1 s: stop it again"):
         one.stop(timeout_seconds=0.1)
     hub.may_close.set()
     one.stop()
