@@ -29,8 +29,7 @@ class Verbs(click.Group):
         if cmd_name not in VERBS:
             return None
         module = importlib.import_module(f"labkit.verbs.{'azure' if cmd_name in OF_THE_AZURE else cmd_name}")
-        command = getattr(module, cmd_name)
-        assert isinstance(command, click.Command)
+        command: click.Command = getattr(module, cmd_name)
         return command
 
 
@@ -44,8 +43,7 @@ def main() -> int:
     try:
         labkit(prog_name="python lab.py")
     except Exception as error:  # the outermost loop
-        refusals = importlib.import_module("labkit.verbs.refusals")
-        sentence = refusals.told(error)
+        sentence = importlib.import_module("labkit.verbs.refusals").told(error)
         if sentence is None:
             raise
         click.echo(sentence, err=True)

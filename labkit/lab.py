@@ -36,6 +36,7 @@ from azure.eventhub.aio import EventHubConsumerClient as AsyncConsumer
 
 from labkit import owners, settings
 from labkit.clock import SteppingClock
+from labkit.documents import client_of
 from labkit.settings import Role, Target
 
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ class Lab:
 
     def _client(self, role: Role) -> CosmosClient:
         if role not in self._cosmos:
-            self._cosmos[role] = CosmosClient.from_connection_string(self._target.cosmos_for(role))
+            self._cosmos[role] = client_of(self._target.cosmos_for(role))
         return self._cosmos[role]
 
     def _close_at_exit(self) -> None:

@@ -76,7 +76,6 @@ def sweep(folder: Path, delete: Callable[[str], bool]) -> None:
 
 def _is_left(path: Path) -> bool:
     """Whether nobody holds the lock of this path, which it is tried for: ask under the lock of all."""
-    lock = FileLock(path, timeout=0)
-    with suppress(Timeout), lock:
+    with suppress(Timeout), FileLock(path, timeout=0):
         return True
     return False

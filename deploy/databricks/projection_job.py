@@ -78,16 +78,16 @@ def end_with_starter() -> None:
 
 def started(spark: SparkSession, chosen: argparse.Namespace) -> StreamingQuery:
     """The query, from the hub to the tables; what is missing of these is made first."""
-    from azure.cosmos import CosmosClient
     from spark_projection import sources
     from spark_projection.batches import Projection
     from spark_projection.tables import Tables
 
+    from labkit.documents import client_of
     from labkit.projections.parking import ParkingLane
 
     tables = Tables(chosen.tables)
     tables.make(spark)
-    cosmos = CosmosClient.from_connection_string(os.environ["COSMOS_CONNECTION"])
+    cosmos = client_of(os.environ["COSMOS_CONNECTION"])
     parked = cosmos.get_database_client(chosen.database).get_container_client(chosen.parked)
     place = sources.Place(chosen.hub, chosen.checkpoint, chosen.max_events)
     events = sources.events(spark, chosen.source, os.environ["EVENTHUB_LISTEN_CONNECTION"], place)

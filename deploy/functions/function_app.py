@@ -11,10 +11,11 @@ from __future__ import annotations
 import os
 
 import azure.functions as func
-from azure.cosmos import ContainerProxy, CosmosClient
+from azure.cosmos import ContainerProxy
 
 from labkit import connections
 from labkit.clock import WallClock
+from labkit.documents import client_of
 from labkit.write_model.api import command_app
 from labkit.write_model.handler import CommandHandler
 
@@ -23,7 +24,7 @@ def write_model() -> ContainerProxy:
     """Raises: `SettingsError` for a setting that is missing or no connection string; it never tells the value."""
     connection = os.environ.get(connections.COSMOS, "")
     connections.must_be_a_connection_string(connections.COSMOS, connection, connections.PARTS[connections.COSMOS])
-    client = CosmosClient.from_connection_string(connection)
+    client = client_of(connection)
     database = os.environ.get(connections.DATABASE) or connections.DATABASE_NAME
     return client.get_database_client(database).get_container_client("write-model")
 

@@ -13,9 +13,9 @@ from __future__ import annotations
 import os
 
 import azure.functions as func
-from azure.cosmos import CosmosClient
 
 from labkit import connections
+from labkit.documents import client_of
 from labkit.errors import SettingsError
 from labkit.projections.query_container import QueryContainer
 from labkit.read_queries.api import query_app
@@ -37,7 +37,7 @@ def query_container() -> QueryContainer:
     name = connections.COSMOS_READ_ONLY
     connection = os.environ.get(name, "")
     connections.must_be_a_connection_string(name, connection, connections.PARTS[name])
-    client = CosmosClient.from_connection_string(connection)
+    client = client_of(connection)
     database = os.environ.get(connections.DATABASE) or connections.DATABASE_NAME
     return QueryContainer(client.get_database_client(database).get_container_client("query-model"))
 

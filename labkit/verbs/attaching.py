@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from azure.cosmos import CosmosClient
-
 from labkit import Lab, owners, settings
+from labkit.documents import client_of
 from labkit.errors import LabError
 from labkit.settings import Role, Target
 
@@ -22,7 +21,7 @@ def open_labs(target: Target) -> list[str]:
         return owners.owned(target.owners)
     if target.database is None:
         return []
-    with CosmosClient.from_connection_string(target.cosmos_for(Role.MONITOR)) as client:
+    with client_of(target.cosmos_for(Role.MONITOR)) as client:
         found = client.get_database_client(target.database).list_containers()
         return sorted(one["id"].removesuffix(LANE_ENDING) for one in found if one["id"].endswith(LANE_ENDING))
 

@@ -11,11 +11,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from azure.core.exceptions import ServiceResponseError
 from azure.cosmos import CosmosClient, PartitionKey
 from azure.eventhub import EventData, EventHubProducerClient
 
 import localazure
-from localazure import daemon
+from labkit import documents, open_lab, settings
+from labkit.verbs import refusals
+from localazure import LocalAzure, daemon
 from localazure.errors import StartFailed
 
 
@@ -42,6 +45,20 @@ def test_a_start_on_a_full_disk_says_so_for_no_log_can_be_written_there(
         StartFailed, match=r"^The disk of the data folder .* is full \(0\.0 MB free\); free some space\.$"
     ):
         localazure.attach(folder)
+
+
+def test_a_service_that_takes_a_request_and_does_not_answer_is_given_up(
+    own_azure: LocalAzure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(documents, "READ_TIMEOUT_SECONDS", 0.5)
+    with open_lab("01", target=settings.embedded(own_azure, tmp_path)) as lab:
+        items = lab.container("write-model", "command")
+        items.read()
+        held_back = lab.faults.cosmos.delay(5_000, operation="create")
+        with pytest.raises(ServiceResponseError, match="timed out") as refused:
+            items.create_item({"id": "1", "aggregateId": "1"})
+    assert held_back.hits == 1
+    assert str(refusals.told(refused.value)).startswith("Azure is out of reach (")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="only on systems where a test can halt a process")
