@@ -66,13 +66,16 @@ class HubReader(Worker):
         self._arrived = asyncio.Condition()
         self.start()
 
-    def read_to_end(self, timeout_seconds: float = 20.0, end: Mapping[str, int] | None = None) -> list[Received]:
-        """All events from the noted positions to the end as it is now, by hub partition and sequence number. The hub is
-        asked for the end, over connections that take four tenths of a second, if it is not given (-1: an empty part).
+    def read_to_end(
+        self, timeout_seconds: float = 20.0, end: Mapping[str, int] | None = None, count: int | None = None
+    ) -> list[Received]:
+        """All events from the noted positions to the end as it is now, by hub partition and sequence number. Who knows
+        the `end` (-1: an empty part), or the `count` of the events that must be there, tells it: else the hub is asked,
+        over connections that take four tenths of a second.
 
         Raises: the worker's error; `NotYet` if the end is not reached in time.
         """
-        reading = asyncio.wait_for(self._read_to_end(end), timeout_seconds)
+        reading = asyncio.wait_for(self._read_to_end(end, count), timeout_seconds)
         try:
             return asyncio.run_coroutine_threadsafe(reading, self._loop).result(timeout_seconds + 5)
         except TimeoutError:
@@ -116,15 +119,16 @@ class HubReader(Worker):
             self.error = error
             self._arrived.notify_all()
 
-    async def _read_to_end(self, end: Mapping[str, int] | None) -> list[Received]:
-        last = end or dict(zip(self._after, await asyncio.gather(*map(self._end, self._after)), strict=True))
-        wanted = {place for place in last.items() if place[1] > self._after[place[0]]}
+    async def _read_to_end(self, end: Mapping[str, int] | None, count: int | None) -> list[Received]:
+        if count is None and end is None:
+            end = dict(zip(self._after, await asyncio.gather(*map(self._end, self._after)), strict=True))
+        wanted, there = {place for place in (end or {}).items() if place[1] > self._after[place[0]]}, self._received
         async with self._arrived:
-            await self._arrived.wait_for(lambda: self.error is not None or wanted <= self._received.keys())
+            await self._arrived.wait_for(lambda: self.error or (len(there) >= (count or 0) and wanted <= there.keys()))
         if self.error is not None:
             raise self.error
-        places = sorted(self._received, key=lambda place: (int(place[0]), place[1]))
-        return [self._received[place] for place in places if place[1] <= last[place[0]]]
+        places = sorted(there, key=lambda place: (int(place[0]), place[1]))
+        return [there[place] for place in places if end is None or place[1] <= end[place[0]]]
 
     async def _end(self, partition_id: str) -> int:
         properties: dict[str, Any] = await self._client.get_partition_properties(partition_id)

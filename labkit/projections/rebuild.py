@@ -143,7 +143,8 @@ class Rebuild:
     def compare(self) -> Comparison:
         """Every row in use against the rebuilt one, at equal positions of the hub and equal versions."""
         tables, steady = self._in_use()
-        self.follow(self._standing())
+        standing = self.old.positions(self.sources.hub, self._noted).values()  # they go on meanwhile: to the foremost
+        self.follow({part: max(noted, *(table[part] for table in standing)) for part, noted in self._noted.items()})
         found = self._figures(self.new)
         if steady:
             found += self._figures(self.old, tables)
@@ -170,20 +171,14 @@ class Rebuild:
 
     def _history(self) -> Iterator[list[Reading]]:
         """All events, page by page of the change feed; those of one aggregate in their order."""
-        container = self.sources.write_model
-        for feed_range in container.read_feed_ranges():
-            for documents, _ in pages(container, Lease("", feed_range), BATCH_EVENTS):
+        for feed_range in self.sources.write_model.read_feed_ranges():
+            for documents, _ in pages(self.sources.write_model, Lease("", feed_range), BATCH_EVENTS):
                 events = (document for document in documents if document.get("kind") == "event")
                 yield [_reading(document, number) for number, document in enumerate(events)]
 
     def _remember(self, folded: Folded) -> None:
         new = {event.aggregate_id: event.reason for event in reversed(folded.parked) if event.aggregate_id}
         self.stuck = new | self.stuck  # the first reason stays
-
-    def _standing(self) -> dict[str, int]:
-        """Hub partition -> how far the foremost of the tables in use has read it, which go on meanwhile."""
-        tables = self.old.positions(self.sources.hub, self._noted).values()
-        return {part: max(noted, *(table[part] for table in tables)) for part, noted in self._noted.items()}
 
     def _in_use(self) -> tuple[dict[str, pa.Table], bool]:
         """The rows in use, and whether all tables stood still at the same positions while they were read."""

@@ -54,3 +54,17 @@ def test_an_end_that_is_known_is_not_asked_for(lab: Lab, monkeypatch: pytest.Mon
     with HubReader(client, {"0": -1, "1": -1}) as reader:
         assert [one.body for one in reader.read_to_end(end={"0": 1, "1": -1})] == [b"0-0", b"0-1"]
         assert len(reader.read_to_end(end={"0": 2, "1": -1})) == 3
+
+
+def test_who_knows_how_many_events_there_are_waits_for_them_and_asks_for_no_end(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    producer, client = lab.producer("relay"), lab.async_consumer("monitor", "lessons")
+    monkeypatch.setattr(client, "get_partition_properties", lambda part: pytest.fail("it asked"))
+    producer.send_batch([EventData(f"1-{n}") for n in range(2)], partition_id="1")
+    with HubReader(client, lab.start_positions) as reader:
+        assert [one.body for one in reader.read_to_end(count=2)] == [b"1-0", b"1-1"]
+        producer.send_batch([EventData("0-0")], partition_id="0")
+        assert [one.body for one in reader.read_to_end(count=3)] == [b"0-0", b"1-0", b"1-1"]
+        with pytest.raises(NotYet):
+            reader.read_to_end(1, count=4)

@@ -81,6 +81,7 @@ def test_one_cell_of_parameters_is_followed_by_a_short_set_up(path: Path, notebo
 
 
 def test_code_comes_in_small_cells_with_prose_between(notebook: NotebookNode) -> None:
+    assert 40 <= len(notebook.cells) <= 70
     sizes = [len(cell.source.splitlines()) for cell in code(notebook)]
     assert statistics.median(sizes) <= 8
     assert max(sizes) <= 40
