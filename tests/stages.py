@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Final
 
 import click
-from filelock import FileLock, Timeout
 
 from labkit import connections, settings
+from labkit.errors import LabError
 from labkit.verbs import places
 
 MARK: Final = "LABKIT_TEST_RUN"
@@ -75,13 +75,11 @@ class Outcome:
 @click.argument("stages", nargs=-1, type=click.Choice(list(STAGES)))
 def main(stages: tuple[str, ...]) -> None:
     """Run every check, or only the STAGES named."""
-    places.state().mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(places.state() / "test.lock", timeout=0):
+        with places.alone("test"):
             raise SystemExit(checked(stages))
-    except Timeout as error:
-        what = "Another `test` is at work in this folder: run the command again when it has ended"
-        raise click.ClickException(what) from error
+    except LabError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def checked(stages: tuple[str, ...]) -> int:

@@ -12,7 +12,14 @@ from labkit import settings
 from labkit.errors import LabError
 from labkit.verbs import places
 
-KEPT = ("setup.lock", "setup.log", "test.lock", "daemon.lock", "starting.lock", "kernels")
+KEPT = (
+    "setup.lock",
+    "setup.log",
+    "daemon.lock",
+    "starting.lock",
+    "kernels",
+    *(f"{verb}.lock" for verb in places.ALONE),
+)
 """What `reset` leaves: set-up's files, the locks (without which two could serve the folder at once), and what a running
 JupyterLab works with."""
 OF_THE_AZURE = (

@@ -24,8 +24,8 @@ def bench(name: str | None, file: Path | None, short: bool, parts: tuple[str, ..
     if name not in known:
         what = f"there is no benchmark {name!r}" if name else "name a benchmark"
         raise LabError(f"{what}; there are: {', '.join(known)}")
-    if file and not file.resolve().parent.is_dir():
-        raise LabError(f"there is no folder {file.resolve().parent}: nothing was measured")
+    if file:
+        places.folder_for(file)
     command = [sys.executable, str(places.ROOT / "bench" / f"{name}.py")]
     command += ["--json", str(file.resolve())] if file else []
     command += ["--short"] if short else []

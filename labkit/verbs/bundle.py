@@ -88,8 +88,10 @@ def bundle(systems: tuple[str, ...], pythons: tuple[str, ...], dev: bool, output
         raise LabError(f"no bundle can be made for {HERE} with Python {THIS_PYTHON}: name --platform and --python")
     names = "-".join(dict.fromkeys([*(system for system, _ in targets), *(f"py{python}" for _, python in targets)]))
     file = output or places.ROOT / f"cqrs-on-azure-lab-{names}.zip"
+    places.folder_for(file)
     locks = ("requirements", "requirements-dev") if dev else ("requirements",)
-    make(file, places.ROOT, targets, locks, downloads=places.state() / "wheels")
+    with places.alone("bundle"):
+        make(file, places.ROOT, targets, locks, downloads=places.state() / "wheels")
     click.echo(f"{file}: {file.stat().st_size / 1e6:.0f} MB. In the room: `python3 {file.name}`, or `lab.py --bundle`.")
 
 

@@ -16,7 +16,8 @@ from labkit.verbs import places
 def docs(target: Path | None) -> None:
     """Make the site from the committed notebooks and the texts: static HTML, read without a server or a network."""
     site = (target or places.state() / "site").resolve()
-    code = subprocess.call([sys.executable, str(places.ROOT / "docs" / "site" / "build.py"), str(site)])
+    with places.alone("docs"):
+        code = subprocess.call([sys.executable, str(places.ROOT / "docs" / "site" / "build.py"), str(site)])
     if code == 0:
         click.echo(f"The site is made: open {site / 'index.html'}")
     raise SystemExit(code)

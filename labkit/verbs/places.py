@@ -9,9 +9,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from filelock import FileLock, Timeout
 
 from labkit import settings
 from labkit.errors import LabError
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 NOTEBOOKS: Final = ROOT / "notebooks"
+ALONE: Final = ("bundle", "docs", "test")
+"""Verbs of which one is at work in a folder at a time."""
 
 
 def state() -> Path:
@@ -54,6 +59,28 @@ def secrets() -> list[str]:
         return []
     values = [value for kind in keys.values() for value in (kind.values() if isinstance(kind, dict) else [kind])]
     return [value for value in values if isinstance(value, str)]
+
+
+@contextmanager
+def alone(verb: str) -> Iterator[None]:
+    """Of two that would write the same files, one. Raises: `LabError` while another process is at this verb here."""
+    state().mkdir(parents=True, exist_ok=True)
+    lock = FileLock(state() / f"{verb}.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        what = f"another `{verb}` is at work in this folder: run the command again when it has ended"
+        raise LabError(what) from error
+    with lock:
+        yield
+
+
+def folder_for(file: Path) -> Path:
+    """Where the file is to go, asked before what takes minutes. Raises: `LabError` if there is no such folder."""
+    folder = file.resolve().parent
+    if not folder.is_dir():
+        raise LabError(f"there is no folder {folder}: nothing was done")
+    return folder
 
 
 def kernel_environment(folder: Path) -> dict[str, str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from labkit import settings
 from tests.setup.conftest import ROOT
@@ -74,6 +75,7 @@ def test_a_state_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path, v
         (("run", "09"), "No notebook '09'; there are 01_write_model, "),
         (("bench", "sturt"), "There is no benchmark 'sturt'; there are: "),
         (("bench", "start", "--json", "there/is/none.json"), "There is no folder "),
+        (("bundle", "--output", "there/is/none.zip"), "There is no folder "),
     ],
 )
 def test_what_does_not_exist_is_refused_in_one_sentence_with_what_does(
@@ -84,6 +86,16 @@ def test_what_does_not_exist_is_refused_in_one_sentence_with_what_does(
     assert done.returncode == 1
     assert done.stderr.startswith(sentence)
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("verb", ["bundle", "docs"])
+def test_of_two_that_would_write_the_same_files_the_second_says_so(folder: Path, verb: str) -> None:
+    folder.mkdir()
+    with FileLock(folder / f"{verb}.lock"):
+        done = labkit(folder, verb)
+    assert done.returncode == 1
+    assert done.stderr == f"Another `{verb}` is at work in this folder: run the command again when it has ended.\n"
+    assert [path.name for path in folder.iterdir()] == [f"{verb}.lock"]
 
 
 def test_a_busy_port_is_one_sentence_and_the_way_out(folder: Path) -> None:

@@ -64,7 +64,7 @@ def test_of_two_at_once_the_second_says_so_and_takes_nothing_from_the_first(
     with FileLock(tmp_path / "test.lock"):
         done = CliRunner().invoke(stages.main, ["ruff"])
     assert (done.exit_code, done.output.count("\n")) == (1, 1)
-    assert "Another `test` is at work in this folder" in done.output
+    assert "another `test` is at work in this folder" in done.output
     assert log.exists()
 
 
