@@ -3,11 +3,12 @@
 Owns: how the oldest unapplied event is found without disturbing the projector, and how the outbox is counted without
 moving the relay. Refuses to know what the figures mean (`measures`).
 
-The hub is read through a consumer group of the monitor's own. In each hub partition in which something was unapplied, a
-receiver stands in front of the first event that is not applied and holds it; it moves on when a sample finds that event
-applied, past the few events in between. Where many were applied since the last sample, it is closed, and another one is
-opened behind them: so of each hub partition some dozens of events are read for a sample at most, and busy hubs are not
-read a second time. While it is held, and while nothing is unapplied, it costs next to nothing.
+The hub is asked for the ends of its partitions, all at once, for the SDK opens a connection for each answer and takes
+half a second. It is read through a consumer group of the monitor's own: in a hub partition in which something is
+unapplied, a receiver reads on from there, and what it has read tells the age for as long as that is in question. Where
+many were applied since, it is closed, and another one is opened behind them: so of each hub partition some dozens of
+events are read for a sample at most, and busy hubs are not read a second time. Between two samples a receiver is held,
+where they follow each other soon, or else closed, for the SDK looks 20 times a second whether it may read on.
 
 The outbox is what the change feed holds behind the relays' saved continuations. Nothing is written.
 """
@@ -43,6 +44,8 @@ RECEIVE_SECONDS = 0.5
 """How long the SDK waits for the next frame on a connection before it looks up, or notices that it is to end."""
 FAR_EVENTS = 20
 """To let more pass takes about as much processor time as to open another receiver, and the hub's egress beside."""
+HOLD_SECONDS = 5.0
+"""To hold receivers for longer until the next sample costs more processor time than to open others then."""
 COUNT_AT_MOST = 10_000
 """A longer outbox is reported as at least this long."""
 PAGE_DOCUMENTS = 1_000
@@ -63,7 +66,7 @@ class HubWatch:
         """All hub partitions, the ends first and what is applied afterwards."""
         if not self._peeks:
             self._peeks = {part: Peek(self._consumer, part) for part in await self._consumer.get_partition_ids()}
-        ends = [await self._consumer.get_partition_properties(part) for part in self._peeks]
+        ends = await asyncio.gather(*(self._consumer.get_partition_properties(part) for part in self._peeks))
         self.newest_event_at = max((end["last_enqueued_time_utc"] for end in ends if not end["is_empty"]), default=None)
         applied = await asyncio.to_thread(self._positions, self._consumer.eventhub_name, list(self._peeks))
         return tuple(await asyncio.gather(*(self._partition(end, applied[end["id"]]) for end in ends)))
@@ -98,9 +101,7 @@ class Peek:
 
     async def let_pass(self, applied: int) -> None:
         """What is applied need not be held."""
-        if (
-            not self._let_go <= applied <= self._read + FAR_EVENTS
-        ):  # or the read models went back, to a folder of before
+        if not self._let_go <= applied <= self._read + FAR_EVENTS:  # or the read models went back, to an older folder
             await self.close()
         async with self._changed:
             self._applied = applied
@@ -111,8 +112,8 @@ class Peek:
         await self.let_pass(applied)
         if self._receiving is not None and self._receiving.done():
             await self.close()  # it ended by itself, which is told; the next peek opens another
-        if self._receiving is None:
-            self._let_go = self._read = applied
+        if self._receiving is None and not self._let_go <= applied < self._read:
+            self._held, self._let_go, self._read = (), applied, applied
             self._receiving = asyncio.create_task(self._receive(applied))
         async with self._changed:
             self._asked = True
@@ -124,12 +125,12 @@ class Peek:
             return next((enqueued_at for number, enqueued_at in self._held if number > applied), None)
 
     async def close(self) -> None:
-        """End the receiver, so that the next peek opens one. Raises: what ended it before its time."""
+        """End the receiver; what it has read is kept. Raises: what ended it before its time."""
         if self._receiving is None:
             return
         self._receiving.cancel()
         (end,) = await asyncio.gather(self._receiving, return_exceptions=True)
-        self._receiving, self._held, self._let_go, self._read = None, (), NOTHING, NOTHING
+        self._receiving = None
         if isinstance(end, Exception):
             raise end
 

@@ -112,11 +112,12 @@ class ReadStore:
 
     def _handle(self, model: ReadModel, *, latest: bool) -> Handle:
         handles: dict[str, Handle] = self._of_thread.__dict__.setdefault("handles", {})
-        with reading(self.url(model)):
-            if model.name not in handles:
-                handles[model.name] = Handle(model, DeltaTable(self.url(model), storage_options=self.options))
-            elif latest and not tables.is_newest(self.url(model), handles[model.name].table.version()):
-                handles[model.name].table.update_incremental()
+        url, known = self.url(model), handles.get(model.name)
+        with reading(url):
+            if known is None or (latest and tables.committed(url, known.table.version() + tables.CHECKPOINT_COMMITS)):
+                handles[model.name] = Handle(model, DeltaTable(url, storage_options=self.options))
+            elif latest and not tables.is_newest(url, known.table.version()):
+                known.table.update_incremental()
         return handles[model.name]
 
     def positions(self, hub: str, partitions: Iterable[str]) -> dict[str, dict[str, int]]:

@@ -50,6 +50,9 @@ with suppress(NotImplementedError):  # where the wheels have none, Arrow keeps i
 Positions = Mapping[str, int]
 """App id -> sequence number."""
 NO_DICTIONARY, DICTIONARY = ColumnProperties(dictionary_enabled=False), ColumnProperties(dictionary_enabled=True)
+CHECKPOINT_COMMITS = 50
+"""So often upkeep writes a checkpoint. Who is further behind reads on for 10 ms of processor time or more, or opens the
+table anew, from there, for 5."""
 LONGEST_WHY = 200
 """Characters that are told of Delta's own words."""
 NO_ROOM = f"(os error {112 if os.name == 'nt' else errno.ENOSPC})"
@@ -93,11 +96,15 @@ def day_bound(column: str, days: Collection[dt.date]) -> str:
     return f"{column} IN ({literals})" if days else "false"
 
 
+def committed(url: str, version: int) -> bool:
+    """Whether the log of a table in a folder is seen to hold this version. False: not known."""
+    return not pointer.is_url(url) and os.path.exists(os.path.join(url, "_delta_log", f"{version:020}.json"))
+
+
 def is_newest(url: str, version: int) -> bool:
-    """Whether the log of a table in a folder is seen to end with this version: two looks instead of a reading, which
-    takes the longer the more commits have come since the last checkpoint. False: not known."""
-    this, following = (os.path.join(url, "_delta_log", f"{number:020}.json") for number in (version, version + 1))
-    return not pointer.is_url(url) and os.path.exists(this) and not os.path.exists(following)
+    """Whether the log is seen to end with this version: two looks instead of a reading, which takes the longer the more
+    commits have come since the last checkpoint. False: not known."""
+    return committed(url, version) and not committed(url, version + 1)
 
 
 class TableDamaged(LabError):

@@ -132,3 +132,29 @@ def test_event_hubs_know_nothing_of_asyncio() -> None:
 def test_importing_labkit_loads_no_azure_sdk() -> None:
     code = "import sys, labkit, labkit.__main__; sys.exit(any(name.startswith('azure') for name in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def changed_from_outside(tree: ast.AST) -> list[str]:
+    """Attributes of others that begin with an underscore and are set or deleted, and attributes set by name."""
+    found = [
+        ast.unparse(node)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Store | ast.Del)
+        and node.attr.startswith("_")
+        and not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"))
+    ]
+    calls = (ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return found + [name for name in calls if name in ("setattr", "delattr", "object.__setattr__")]
+
+
+@pytest.mark.parametrize("module", modules("labkit"))
+def test_the_sdks_stay_as_they_are_nobody_changes_what_is_private_to_another(module: str) -> None:
+    assert not changed_from_outside(ast.parse(path_of(module).read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize(
+    "text", ["client._ask = mine", "del client._ask", "a.b._c += 1", "setattr(client, name, mine)"]
+)
+def test_what_changes_an_sdk_is_noticed(text: str) -> None:
+    assert changed_from_outside(ast.parse(text))

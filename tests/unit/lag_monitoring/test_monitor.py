@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any, ClassVar, Self
 
 import pytest
@@ -39,9 +40,6 @@ class Hub:
 
     async def get_partition_ids(self) -> list[str]:
         return []
-
-    async def _management_request_async(self, *_: object) -> None:
-        """Asked over a kept link otherwise; here nobody asks."""
 
 
 class NoTables:
@@ -154,3 +152,37 @@ def test_a_history_that_cannot_be_written_for_a_while_loses_no_sample_and_ends_n
     history.full = False
     reading.sample()
     assert history.written == list(reading.monitor.samples)
+
+
+@pytest.mark.parametrize(("hold_seconds", "closed"), [(0.001, True), (60.0, False)], ids=["long pause", "short pause"])
+def test_receivers_are_held_over_a_short_pause_and_closed_before_a_long_one(
+    monkeypatch: pytest.MonkeyPatch, hold_seconds: float, closed: bool
+) -> None:
+    calls: list[str] = []
+
+    async def close(self: object) -> None:
+        calls.append("closed")
+
+    monkeypatch.setattr(sources, "HOLD_SECONDS", hold_seconds)
+    monkeypatch.setattr(sources.HubWatch, "close", close)
+    reading = Reading(monkeypatch)
+    reading.sample()
+    assert (len(calls) > 1) is closed, "once at the end, whatever the pause is"
+
+
+def test_what_a_sample_takes_is_no_longer_pause_before_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading = Reading(monkeypatch)
+    clock = [0.0]
+    monkeypatch.setattr(monitoring, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    slow: Any = lambda sample: clock.__setitem__(0, clock[0] + 100)  # noqa: E731
+    reading.monitor._on_sample = slow
+    reading.monitor._interval_seconds = 60.0
+    reading.monitor.start()
+    enough = threading.Event()
+    try:
+        for _ in range(2_000):
+            if len(reading.monitor.samples) >= 3 or enough.wait(0.01):
+                break
+    finally:
+        reading.monitor.stop()
+    assert len(reading.monitor.samples) >= 3

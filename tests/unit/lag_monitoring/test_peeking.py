@@ -71,6 +71,21 @@ def test_few_events_that_were_applied_meanwhile_are_let_pass_and_many_are_not_re
     asyncio.run(look())
 
 
+def test_what_was_read_before_the_receiver_was_closed_tells_the_age_without_another_one() -> None:
+    async def look() -> None:
+        hub = Hub([5, 6, 7], [8, 9])
+        peek = peek_at(hub)
+        assert await peek.after(4) == taken_at(5)
+        await peek.close()
+        assert [await peek.after(applied) for applied in (4, 5, 6)] == [taken_at(n) for n in (5, 6, 7)]
+        assert hub.begun_at == [4]
+        assert [await peek.after(applied) for applied in (7, 3)] == [taken_at(8), taken_at(5)]
+        assert hub.begun_at == [4, 7, 3]
+        await peek.close()
+
+    asyncio.run(look())
+
+
 def test_read_models_that_went_back_are_peeked_at_anew() -> None:
     async def look() -> None:
         hub = Hub([0, 1, 2, 3, 4, 5])

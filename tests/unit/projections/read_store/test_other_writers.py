@@ -9,7 +9,7 @@ import pytest
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
-from labkit.projections import handles
+from labkit.projections import handles, tables
 from labkit.projections.read_store import Batch, ReadStore
 from labkit.projections.tables import (
     ORDERS,
@@ -113,3 +113,20 @@ def test_a_log_that_stands_is_not_read_and_one_that_was_cleaned_is(
         (log / f"{number:020}.json").unlink()
     assert store.positions("hub", ["0"])["orders"] == {"0": 3}
     assert store.version_of("order-20260105-a") == 3
+
+
+@pytest.mark.parametrize("behind", [1, 3, 5])
+def test_who_is_as_far_behind_as_a_checkpoint_opens_the_table_anew_and_reads_the_same(
+    store: ReadStore, monkeypatch: pytest.MonkeyPatch, behind: int
+) -> None:
+    store.commit(Batch("hub", {"0": 1}, [order("a")], {MONDAY}))
+    reader, updates = ReadStore(store.tables_url), []
+    update = DeltaTable.update_incremental
+    assert reader.version_of("order-20260105-a") == 1
+    for number in range(2, behind + 2):
+        store.commit(Batch("hub", {"0": number}, [order("a", version=number)], {MONDAY}))
+    monkeypatch.setattr(tables, "CHECKPOINT_COMMITS", 3)
+    monkeypatch.setattr(DeltaTable, "update_incremental", lambda self: (updates.append(self), update(self)))
+    assert {lowest["0"] for lowest in reader.positions("hub", ["0"]).values()} == {behind + 1}
+    assert reader.version_of("order-20260105-a") == behind + 1
+    assert (not updates) is (behind >= 3)
