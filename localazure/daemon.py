@@ -174,7 +174,7 @@ class Watchdog:
 
     def _killed(self) -> bool:
         """Whether a state file is left of a server that is gone. A stop on purpose removes the file."""
-        return (self._data_dir / STATE_FILE).exists() and status(self._data_dir) is None and not served(self._data_dir)
+        return (self._data_dir / STATE_FILE).exists() and not served(self._data_dir)
 
 
 def _running_or_started(folder: Path, *, tls: bool) -> Running:
