@@ -11,7 +11,6 @@ import argparse
 import os
 import shutil
 import sys
-import tempfile
 import threading
 import zipfile
 from pathlib import Path
@@ -45,12 +44,14 @@ def main() -> None:
         end_with_starter()
     root = Path(chosen.root)
     sys.path[:0] = [str(root / "deploy" / "databricks"), str(root)]
+    from pyspark import SparkFiles
     from spark_projection.progress import Progress
     from spark_projection.session import session, while_java_runs
 
     spark = session(chosen.master)
-    with tempfile.TemporaryDirectory() as scratch, while_java_runs():
-        spark.sparkContext.addPyFile(modules_of(root, Path(scratch)))
+    with while_java_runs():
+        # in Spark's own scratch, which its Java deletes however this process ends
+        spark.sparkContext.addPyFile(modules_of(root, Path(SparkFiles.getRootDirectory(), "modules")))
         spark.streams.addListener(Progress())
         query = started(spark, chosen)
         if chosen.until_caught_up:
@@ -102,6 +103,7 @@ def started(spark: SparkSession, chosen: argparse.Namespace) -> StreamingQuery:
 
 def modules_of(root: Path, folder: Path) -> str:
     """A zip of the modules that the workers fold with, compiled from the files that the driver runs."""
+    folder.mkdir(exist_ok=True)
     archive = folder / "projection.zip"
     with zipfile.PyZipFile(str(archive), "w") as compiled:
         for package in (root / "labkit", root / "deploy" / "databricks" / "spark_projection"):
