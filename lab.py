@@ -83,19 +83,19 @@ def main(argv):
     if bundle is not None and not os.path.isfile(bundle):
         return complain("There is no file {0}: name the bundle, with its folder.".format(bundle), 1)
     verb = argv[0] if argv else ""
-    if verb == "lock":
-        from labkit.verbs import locks as it
-
-        return it.write(argv[1:], ROOT)
-    if verb == "doctor":
-        return doctor(argv[1:])
     locks = {name: needs for name, needs, _ in VERBS}.get(verb or "run")
-    if locks is None:
+    if locks is None and verb != "lock":
         return complain("There is no verb `{0}`.\n\n{1}".format(verb, usage()), 2)
     if verb in ("down", "status", "reset") and not env.VENV.exists() and not env.STATE.exists():
         print("Nothing has been set up in this folder, so nothing runs and nothing is kept.")
         return 0
     try:
+        if verb == "lock":
+            from labkit.verbs import locks as it
+
+            return it.write(argv[1:], ROOT)
+        if verb == "doctor":
+            return doctor(argv[1:])
         locks = with_spark(argv, locks, bundle)
         if not env.is_ready(locks) and not (verb in ("down", "status") and env.read_stamp()):
             with env.only_one_at_a_time() as lock, packages_of(bundle, locks) as offline:

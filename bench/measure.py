@@ -72,7 +72,10 @@ def report(figures: Iterable[Figure], file: Path | None) -> None:
         print(f"{row.figure:<{width}}  {row.value:>12,.3f} {row.unit:<8} {row.method}")
     if file is not None:
         text = json.dumps([asdict(row) for row in rows], indent=1, ensure_ascii=False)
-        file.write_text(text + "\n", encoding="utf-8")
+        try:
+            file.write_text(text + "\n", encoding="utf-8")
+        except OSError as error:
+            sys.exit(f"{file} cannot be written ({error.strerror}): the figures are those above.")
 
 
 def main(measure: Callable[..., Iterable[Figure]], *, parts: Sequence[str] = ()) -> int:
@@ -93,6 +96,9 @@ def main(measure: Callable[..., Iterable[Figure]], *, parts: Sequence[str] = ())
     except Missed as missed:
         print(f"Missed: {missed}", file=sys.stderr)
         failed = 1
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        failed = 130
     if rows:
         report(rows, file)
     return failed

@@ -132,7 +132,8 @@ def perform(name: str, folder: Path, environment: dict[str, str]) -> Outcome:
     passed = process.returncode == 0 and not skips
     say(name, passed, time.monotonic() - began, "; ".join(skips) or (lines[-1].strip("= ") if passed else "see below"))
     if not passed:
-        click.echo("\n".join(["", *lines[-SHOWN_LINES:], ""]))
+        said = lines if any(lines) else ["It said nothing: `lab.py doctor` looks at the disk."]
+        click.echo("\n".join(["", *said[-SHOWN_LINES:], ""]))
     return Outcome(passed, time.monotonic() - began, lines[-1])
 
 

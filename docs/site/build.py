@@ -9,6 +9,8 @@ nowhere, a picture without words or a text that is on no page ends the build. No
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 import re
 import shutil
 import sys
@@ -70,8 +72,22 @@ def main(given: list[str] | None = None) -> int:
         if code := sphinx([*options, str(source), str(built)]):
             return code
         (built / ".buildinfo").unlink(missing_ok=True)
-        shutil.rmtree(arguments.target, ignore_errors=True)
-        shutil.copytree(built, arguments.target)
+        return put_in_place(built, arguments.target)
+
+
+def put_in_place(built: Path, target: Path) -> int:
+    """Whole or not at all: while it cannot be written, the site before stays. An exit code."""
+    beside = target.with_name(f".{target.name}.new")
+    try:
+        shutil.rmtree(beside, ignore_errors=True)  # of a call that was killed
+        shutil.copytree(built, beside)
+        shutil.rmtree(target, ignore_errors=True)
+        os.replace(beside, target)
+    except OSError as error:
+        shutil.rmtree(beside, ignore_errors=True)
+        why = os.strerror(errno.ENOSPC) if "Errno 28" in str(error) else error.strerror or error
+        sys.stderr.write(f"{target} cannot be written ({why}); what was there is as it was.\n")
+        return 1
     return 0
 
 

@@ -36,6 +36,7 @@ OF_THE_VERBS = (
     "node",
     "out",
     "site",
+    ".site.new",
     "solved",
     "spark*",
     "tables",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -30,4 +29,4 @@ def bench(name: str | None, file: Path | None, short: bool, parts: tuple[str, ..
     command += ["--json", str(file.resolve())] if file else []
     command += ["--short"] if short else []
     command += [word for part in parts for word in ("--part", part)]
-    raise SystemExit(subprocess.call(command, cwd=places.ROOT))
+    raise SystemExit(places.left_to_end(command, places.ROOT))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -17,7 +16,7 @@ def docs(target: Path | None) -> None:
     """Make the site from the committed notebooks and the texts: static HTML, read without a server or a network."""
     site = (target or places.state() / "site").resolve()
     with places.alone("docs"):
-        code = subprocess.call([sys.executable, str(places.ROOT / "docs" / "site" / "build.py"), str(site)])
+        code = places.left_to_end([sys.executable, str(places.ROOT / "docs" / "site" / "build.py"), str(site)])
     if code == 0:
         click.echo(f"The site is made: open {site / 'index.html'}")
     raise SystemExit(code)

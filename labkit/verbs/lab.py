@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Final
@@ -94,9 +93,4 @@ def open_jupyterlab(root: Path, begin: Path, tabs: str, options: tuple[str, ...]
         command.append("--allow-root")  # in a container there is nobody else; it listens on the loopback, with a token
     if os.name != "nt":
         os.execve(command[0], command, environment)
-    process = subprocess.Popen(command, env=environment)
-    while True:
-        try:
-            raise SystemExit(process.wait())
-        except KeyboardInterrupt:  # JupyterLab has it too, and asks or stops
-            continue
+    raise SystemExit(places.left_to_end(command, environment=environment))

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -59,6 +60,21 @@ def secrets() -> list[str]:
         return []
     values = [value for kind in keys.values() for value in (kind.values() if isinstance(kind, dict) else [kind])]
     return [value for value in values if isinstance(value, str)]
+
+
+def left_to_end(
+    command: Sequence[str], folder: Path | None = None, environment: Mapping[str, str] | None = None
+) -> int:
+    """Run it in `folder`; its exit code. An interrupt is for the process that works, which has it too, and clears up.
+
+    `subprocess.call` would kill it a quarter of a second after an interrupt.
+    """
+    process = subprocess.Popen(command, cwd=folder, env=environment)
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue
 
 
 @contextmanager

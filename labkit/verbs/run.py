@@ -112,7 +112,10 @@ def started(execute: Callable[[], T]) -> T:
         try:
             return execute()
         except (RuntimeError, AssertionError) as error:
-            if not any("before replying" in str(one) for one in (error, error.__context__)):
+            behind = error.__context__
+            if isinstance(behind, KeyboardInterrupt):
+                raise behind from None
+            if not any("before replying" in str(one) for one in (error, behind)):
                 raise
             if not again:
                 raise NoKernel("the kernel does not start: `lab.py doctor` looks for what is wrong") from error

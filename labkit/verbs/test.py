@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import click
@@ -14,4 +13,4 @@ from labkit.verbs import places
 @click.argument("stages", nargs=-1, type=click.UNPROCESSED)
 def test(stages: tuple[str, ...]) -> None:
     """Run every check, or only the STAGES named."""
-    raise SystemExit(subprocess.call([sys.executable, "-m", "tests.stages", *stages], cwd=places.ROOT))
+    raise SystemExit(places.left_to_end([sys.executable, "-m", "tests.stages", *stages], places.ROOT))

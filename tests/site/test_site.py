@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import html
 import re
 import runpy
+import shutil
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -184,6 +186,25 @@ def test_a_site_is_made_again_in_its_place(make, tmp_path: Path) -> None:
     assert build(make, tmp_path, SMALL) == 0
     assert build(make, tmp_path, {"docs/glossary.md": "# Other words\n"}) == 0
     assert "Other words" in (tmp_path / "site" / "docs" / "glossary.html").read_text(encoding="utf-8")
+
+
+def test_while_the_disk_is_full_the_site_before_stays_and_one_line_says_why(
+    make, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert build(make, tmp_path, SMALL) == 0
+
+    def fill(source: Path, target: Path) -> None:
+        target.mkdir()
+        full = str(OSError(errno.ENOSPC, "No space left on device"))
+        raise shutil.Error([(str(source / "index.html"), str(target / "index.html"), full)])
+
+    monkeypatch.setattr(shutil, "copytree", fill)
+    assert build(make, tmp_path, {"docs/glossary.md": "# Other words\n"}) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        f"{tmp_path / 'site'} cannot be written (No space left on device); what was there is as it was."
+    )
+    assert "Other words" not in (tmp_path / "site" / "docs" / "glossary.html").read_text(encoding="utf-8")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["site", "tree"]
 
 
 @pytest.mark.parametrize("wrong", ["[gone](nowhere.html)", "[gone](#nowhere)"])
