@@ -79,14 +79,6 @@ def decode(data: bytes, position: int = 0, level: int = 0) -> tuple[Any, int]:
     return reader(data, position + 1, level)
 
 
-def decode_all(data: bytes) -> Any:
-    """The one value that these bytes are, to the last byte. Raises: `DecodeError`."""
-    value, end = decode(data)
-    if end != len(data):
-        raise DecodeError(f"{len(data) - end} bytes follow the value")
-    return value
-
-
 def _unknown(data: bytes, position: int, level: int) -> tuple[Any, int]:
     raise DecodeError(f"0x{data[position - 1]:02x} is no constructor")
 

@@ -18,7 +18,6 @@ from localazure.amqp.decode import (
     Symbol,
     Timestamp,
     decode,
-    decode_all,
 )
 from localazure.amqp.errors import DecodeError
 from localazure.amqp.skip import skip
@@ -73,7 +72,8 @@ VALUES: list[tuple[str, bytes, Any]] = [
 
 @pytest.mark.parametrize(("name", "data", "value"), VALUES, ids=[name for name, _, _ in VALUES])
 def test_every_constructor_is_read_and_every_cut_is_refused(name: str, data: bytes, value: Any) -> None:
-    got = decode_all(data)
+    got, end = decode(data)
+    assert end == len(data)
     if name == "array of described":
         assert got == [Described(9, 1), Described(9, 2)]
     else:
@@ -111,7 +111,7 @@ def test_every_constructor_is_read_and_every_cut_is_refused(name: str, data: byt
 )
 def test_what_is_no_value_is_refused_with_decode_error(data: bytes) -> None:
     with pytest.raises(DecodeError) as refused:
-        decode_all(data)
+        decode(data)
     assert refused.value.condition == "amqp:decode-error"
 
 
@@ -171,4 +171,4 @@ def test_skip_ends_where_decode_ends_and_neither_fails_otherwise(data: bytes) ->
     ],
 )
 def test_what_is_written_is_read_back(encoded: bytes, value: Any) -> None:
-    assert decode_all(encoded) == value
+    assert decode(encoded) == (value, len(encoded))
