@@ -81,7 +81,8 @@ def executed(path: Path) -> NotebookNode:
     try:
         return started(client.execute)
     except CellExecutionError as error:
-        raise LabError(f"{path.name}: {error.ename}: {error.evalue}; nothing was written") from error
+        why = error.evalue.rstrip(".")
+        raise LabError(f"{path.name}: {error.ename}: {why}; nothing was written") from error
     except (CellTimeoutError, DeadKernelError, NoKernel) as error:
         raise LabError(f"{path.name}: {error}; nothing was written") from error
     finally:
