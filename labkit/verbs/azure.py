@@ -89,12 +89,13 @@ def reset(yes: bool) -> None:
         return
     if not yes:
         click.confirm(f"Delete {', '.join(path.name for path in doomed)} in {folder}?", abort=True)
-    settings.stop_embedded(folder)
-    for path in doomed:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+    with places.alone("reset"):
+        settings.stop_embedded(folder)
+        for path in what_the_lab_made(folder):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
     click.echo("Deleted. The next notebook starts afresh.")
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 NOTEBOOKS: Final = ROOT / "notebooks"
-ALONE: Final = ("bundle", "docs", "test")
+ALONE: Final = ("bundle", "docs", "reset", "test")
 """Verbs of which one is at work in a folder at a time."""
 
 

@@ -50,7 +50,7 @@ def test_reset_asks_and_then_deletes_everything_but_the_set_up(folder: Path) -> 
 
     done = labkit(folder, "reset", "--yes")
     assert done.returncode == 0, done.stderr
-    assert sorted(path.name for path in folder.iterdir()) == ["daemon.lock", "setup.log", "starting.lock"]
+    assert sorted(path.name for path in folder.iterdir()) == ["daemon.lock", "reset.lock", "setup.log", "starting.lock"]
     assert "is not running" in labkit(folder, "status").stdout
     assert labkit(folder, "reset", "--yes").stdout == "Nothing is kept; there is nothing to delete.\n"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from filelock import FileLock
 
 from labkit.errors import LabError
 from labkit.verbs import azure, places
@@ -23,7 +24,7 @@ MADE = ("cosmos.sqlite", "cosmos.sqlite-wal", "events.sqlite", "keys.json", "loc
 IN_THE_STATE = re.compile(r'''(?:\bstate\(\)|"\.lab") / "([\w.-]+)"''')
 """How the programs of the project name what they make in the state folder; `settings` and `offline` say `folder`."""
 IN_THE_FOLDER = re.compile(r"""\bfolder / "([\w.-]+)"|mkdtemp\(prefix="([\w-]+)", dir=beside\)""")
-KEPT = ("daemon.lock", "kernels", "setup.lock", "setup.log", "starting.lock")
+KEPT = ("daemon.lock", "kernels", "reset.lock", "setup.lock", "setup.log", "starting.lock")
 
 
 @pytest.fixture
@@ -92,3 +93,11 @@ def test_all_that_is_made_somewhere_in_the_project_is_known_to_it(folder: Path) 
     assert {"bench", "site", "tables", "bundle-4711", "out", "node", "test"} <= made  # the search finds something
     fill(folder, *(made | {"kernels", "setup.lock", "setup.log"}))
     assert {path.name for path in what_the_lab_made(folder)} == made - set(azure.KEPT)
+
+
+def test_of_two_at_once_the_second_deletes_nothing_and_says_so(folder: Path) -> None:
+    fill(folder, *MADE)
+    with FileLock(folder / "reset.lock"):
+        refused = CliRunner().invoke(reset, ["--yes"]).exception
+    assert str(refused).startswith("another `reset` is at work in this folder")
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*MADE, "reset.lock"])
