@@ -167,8 +167,7 @@ class LagMonitor(Worker):
         is in the outbox now came after it was seen empty: that is more exact than `_ts`, which counts whole seconds.
         """
         at = self._now()
-        cosmos = await asyncio.to_thread(self._read_cosmos, name)
-        (outbox, relay_beat_at), (parked_events, oldest_parked_at), beat = cosmos
+        (outbox, relay_beat_at), (parked, oldest_parked_at), beat = await asyncio.to_thread(self._read_cosmos, name)
         if outbox.oldest_at is None:
             self._empty_at = at
         elif self._empty_at <= at:  # and no clock was set back since
@@ -177,7 +176,7 @@ class LagMonitor(Worker):
             at=at,
             partitions=await hub.partitions(),
             outbox=outbox,
-            parked_events=parked_events,
+            parked_events=parked,
             oldest_parked_at=oldest_parked_at,
             relay_beat_at=relay_beat_at,
             projector_beat_at=datetime.fromtimestamp(beat, UTC) if beat else None,

@@ -4,8 +4,8 @@ Owns: how the oldest unapplied event is found without disturbing the projector, 
 moving the relay. Refuses to know what the figures mean (`measures`).
 
 The hub is asked for the ends of its partitions, all at once, for the SDK opens a connection for each answer and takes
-half a second. It is read through a consumer group of the monitor's own: in a hub partition in which something is
-unapplied, a receiver reads on from there, and what it has read tells the age for as long as that is in question. Where
+half a second. It is read through a consumer group of the monitor's own: in a hub partition in which more than its last
+event is unapplied, a receiver reads on from there, and what it has read tells the age as long as it is asked for. Where
 many were applied since, it is closed, and another one is opened behind them: so of each hub partition some dozens of
 events are read for a sample at most, and busy hubs are not read a second time. Between two samples a receiver is held,
 where they follow each other soon, or else closed, for the SDK looks 20 times a second whether it may read on.
@@ -77,10 +77,12 @@ class HubWatch:
 
     async def _partition(self, end: Mapping[str, Any], applied: int) -> PartitionLag:
         first, last = int(end["beginning_sequence_number"]), int(end["last_enqueued_sequence_number"])
-        if end["is_empty"] or last <= applied:
-            await self._peeks[end["id"]].let_pass(applied)
-            return PartitionLag(end["id"], first, NOTHING if end["is_empty"] else last, applied)
-        return PartitionLag(end["id"], first, last, applied, await self._peeks[end["id"]].after(applied))
+        last, peek = NOTHING if end["is_empty"] else last, self._peeks[end["id"]]
+        if last > applied + 1:
+            return PartitionLag(end["id"], first, last, applied, await peek.after(applied))
+        await peek.let_pass(applied)
+        # of the last event alone the hub has told the time
+        return PartitionLag(end["id"], first, last, applied, end["last_enqueued_time_utc"] if last > applied else None)
 
 
 class Peek:

@@ -189,8 +189,14 @@ def test_a_producers_fast_clock_fools_the_time_in_the_event_and_no_measure(syste
 def test_an_age_that_cannot_be_read_is_unknown_and_the_events_are_counted_all_the_same(system: System) -> None:
     stuck = system.hub_partition(system.next_order())
     system.lab.faults.event_hubs.pause_partition(stuck, hub=system.lab.hub)
-    system.published(1)
+    before = system.published(1)
     sample = system.monitor.wait_until(lambda sample: sample.lag_events == 1, WAIT_SECONDS)
+    assert sample.lag_seconds is not None, "of the last event the hub tells the time beside its number"
+    assert sample.at - timedelta(seconds=sample.lag_seconds) >= before - TICK
+    system.published(
+        next(number for number, order in enumerate(more_orders(system, 99), 1) if system.hub_partition(order) == stuck)
+    )
+    sample = system.monitor.wait_until(lambda sample: sample.lag_events == 2, WAIT_SECONDS)
     assert (sample.lag_seconds, sample.staleness_seconds) == (None, None)
 
 
