@@ -77,18 +77,45 @@ def main(given: list[str] | None = None) -> int:
 
 def put_in_place(built: Path, target: Path) -> int:
     """Whole or not at all: while it cannot be written, the site before stays. An exit code."""
-    beside = target.with_name(f".{target.name}.new")
+    beside, before = target.with_name(f".{target.name}.new"), target.with_name(f".{target.name}.old")
     try:
-        shutil.rmtree(beside, ignore_errors=True)  # of a call that was killed
+        make_room(target, beside, before)
         shutil.copytree(built, beside)
-        shutil.rmtree(target, ignore_errors=True)
-        os.replace(beside, target)
+        swap(target, beside, before)
     except OSError as error:
         shutil.rmtree(beside, ignore_errors=True)
-        why = os.strerror(errno.ENOSPC) if "Errno 28" in str(error) else error.strerror or error
-        sys.stderr.write(f"{target} cannot be written ({why}); what was there is as it was.\n")
+        why = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or error
+        why = os.strerror(errno.ENOSPC) if "Errno 28" in str(error) else why
+        where = f"in {before}" if before.exists() and not target.exists() else "as it was"
+        sys.stderr.write(f"{target} cannot be written ({why}); what was there is {where}.\n")
         return 1
+    try:
+        make_room(target, before)
+    except OSError as error:
+        why = f"{error.filename}: {error.strerror}"
+        sys.stderr.write(f"{before} cannot be deleted ({why}); delete it by hand.\n")
     return 0
+
+
+def make_room(target: Path, *besides: Path) -> None:
+    """Delete what calls that were killed, or this one, have left beside the target; the last may be all there is."""
+    if besides[-1].exists() and not target.exists():
+        os.replace(besides[-1], target)
+    for path in besides:
+        if path.exists():
+            shutil.rmtree(path)
+
+
+def swap(target: Path, new: Path, before: Path) -> None:
+    """Nothing is deleted: where one page cannot be, the others would be. Raises: `OSError`, and all is as it was."""
+    if target.exists():
+        os.replace(target, before)
+    try:
+        os.replace(new, target)
+    except OSError:
+        if before.exists():
+            os.replace(before, target)
+        raise
 
 
 class WithoutWords(Exception):

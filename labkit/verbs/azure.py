@@ -37,6 +37,7 @@ OF_THE_VERBS = (
     "out",
     "site",
     ".site.new",
+    ".site.old",
     "solved",
     "spark*",
     "tables",

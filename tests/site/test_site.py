@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import html
+import os
 import re
 import runpy
 import shutil
@@ -205,6 +206,70 @@ def test_while_the_disk_is_full_the_site_before_stays_and_one_line_says_why(
     )
     assert "Other words" not in (tmp_path / "site" / "docs" / "glossary.html").read_text(encoding="utf-8")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["site", "tree"]
+
+
+@pytest.fixture
+def swap(make: Callable[[list[str]], int], tmp_path: Path) -> Callable[[], int]:
+    """Put a new site of one page where an older one of two is."""
+    for name, words in (("site/index.html", "older"), ("site/words.html", "older"), ("built/index.html", "newer")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(words, encoding="utf-8")
+    put_in_place = make.__globals__["put_in_place"]
+    return lambda: put_in_place(tmp_path / "built", tmp_path / "site")
+
+
+def files(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
+
+
+OLDER = {"index.html": "older", "words.html": "older"}
+
+
+def test_a_page_of_the_site_before_that_cannot_be_deleted_is_told_and_the_new_site_is_whole(
+    swap, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delete = os.unlink
+
+    def held_open(path: str, **options: int) -> None:
+        if str(path).endswith("words.html"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        delete(path, **options)
+
+    monkeypatch.setattr(os, "unlink", held_open)
+    assert swap() == 0
+    assert files(tmp_path / "site") == {"index.html": "newer"}
+    assert f"{tmp_path / '.site.old'} cannot be deleted (" in capsys.readouterr().err
+
+    assert swap() == 1  # it would be in the way
+    assert files(tmp_path / "site") == {"index.html": "newer"}
+    assert capsys.readouterr().err.endswith(": Permission denied); what was there is as it was.\n")
+
+
+@pytest.mark.parametrize("last", [0, 1], ids=["it can be put back", "it cannot be put back"])
+def test_a_new_site_that_cannot_be_moved_into_its_place_leaves_the_one_before(
+    last: int, swap, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move, moved = os.replace, []
+
+    def refused(source: Path, target: Path) -> None:
+        moved.append(source.name)
+        if source.name == ".site.new" or (last and source.name == ".site.old"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(source))
+        move(source, target)
+
+    monkeypatch.setattr(os, "replace", refused)
+    assert swap() == 1
+    assert moved == ["site", ".site.new", ".site.old"]
+    there = tmp_path / (".site.old" if last else "site")
+    assert files(there) == OLDER
+    told = f"Permission denied); what was there is {f'in {there}' if last else 'as it was'}.\n"
+    assert capsys.readouterr().err.endswith(told)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([there.name, "built"])
+
+    monkeypatch.setattr(os, "replace", move)
+    shutil.move(tmp_path / "built", tmp_path / "away")
+    assert swap() == 1  # there is nothing to put in its place
+    assert files(tmp_path / "site") == OLDER
 
 
 @pytest.mark.parametrize("wrong", ["[gone](nowhere.html)", "[gone](#nowhere)"])
