@@ -250,7 +250,7 @@ class Lab:
             database.create_container(self._container_name(name), PartitionKey(path), default_ttl=-1)
 
     def _partitions(self, partitions: int) -> tuple[tuple[str, ...], dict[str, int]]:
-        """Hub partition ids and the last sequence number of each, -1 if it is empty. A hub made on opening is empty.
+        """Hub partition ids and the last sequence number of each, -1 if it never had any, as in a hub made on opening.
 
         Attached to a lab on Azure, the ends are those of now: where that lab began is not known.
         """
@@ -264,7 +264,7 @@ class Lab:
             ends = {p: consumer.get_partition_properties(p) for p in ids}
         if len(ids) != partitions and not self._attached:
             warnings.warn(f"the hub has {len(ids)} partitions, the lesson asked for {partitions}", stacklevel=3)
-        return ids, {p: -1 if end["is_empty"] else int(end["last_enqueued_sequence_number"]) for p, end in ends.items()}
+        return ids, {p: int(end["last_enqueued_sequence_number"]) for p, end in ends.items()}
 
 
 def open_lab(number: str, *, seed: int = 7, partitions: int = 4, target: Target | None = None) -> Lab:

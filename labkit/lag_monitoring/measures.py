@@ -6,7 +6,7 @@ Wall time only, aware, UTC. Two clocks are always involved, the service's and th
 zero because they disagree is reported as 0.
 - `lag_events`: last enqueued sequence number - last applied one, per hub partition.
 - `lag_seconds`: the age of the oldest event that is enqueued and not applied, the maximum over hub partitions; 0 when
-  nothing is unapplied. None when something is unapplied and its age could not be read.
+  nothing is unapplied. None when something is unapplied and its age could not be read, or the hub has dropped it all.
 - outbox: events committed and not yet published, and the age of the oldest.
 - `staleness_seconds`: the age of the oldest accepted fact that the read models do not show, wherever it waits.
 - retention loss: events that the hub dropped before they were applied. An alarm of its own, whatever the lag says.
@@ -26,8 +26,8 @@ from labkit.projections.folds import NOTHING
 class PartitionLag:
     """One hub partition. `applied` is read after `last_enqueued`, so that a lag of 0 is never overlooked.
 
-    `first_retained` is the lowest sequence number that the hub still holds. `oldest_unapplied_at` is when the hub took
-    the event after `applied`; None when there is none, or when it could not be read.
+    `first_retained` is the lowest sequence number that the hub still holds, or will. `oldest_unapplied_at` is when the
+    hub took the first event after `applied` that it still holds; None when there is none, or it could not be read.
     """
 
     partition_id: str

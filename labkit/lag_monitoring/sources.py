@@ -77,16 +77,16 @@ class HubWatch:
 
     async def _partition(self, end: Mapping[str, Any], applied: int) -> PartitionLag:
         first, last = int(end["beginning_sequence_number"]), int(end["last_enqueued_sequence_number"])
-        last, peek = NOTHING if end["is_empty"] else last, self._peeks[end["id"]]
-        if last > applied + 1:
-            return PartitionLag(end["id"], first, last, applied, await peek.after(applied))
-        await peek.let_pass(applied)
+        peek, before = self._peeks[end["id"]], max(applied, first - 1)  # what the hub has dropped has no age any more
+        if last > before + 1:
+            return PartitionLag(end["id"], first, last, applied, await peek.after(before))
+        await peek.let_pass(before)
         # of the last event alone the hub has told the time
-        return PartitionLag(end["id"], first, last, applied, end["last_enqueued_time_utc"] if last > applied else None)
+        return PartitionLag(end["id"], first, last, applied, end["last_enqueued_time_utc"] if last > before else None)
 
 
 class Peek:
-    """One hub partition's receiver, opened when first something is unapplied, and the events in its hands.
+    """One hub partition's receiver, opened when more than its last event is unapplied, and the events in its hands.
 
     It holds the SDK's callback until more is to be read: until then the SDK neither looks nor calls.
     """

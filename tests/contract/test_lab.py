@@ -72,6 +72,14 @@ def test_on_azure_the_hub_stays_and_reading_begins_at_its_end(on_azure: settings
         assert second.start_positions == {"0": -1, "1": 1}
 
 
+def test_on_azure_what_a_hub_held_and_dropped_before_is_no_loss(azure: LocalAzure, on_azure: settings.Target) -> None:
+    with open_lab("03", partitions=2, target=on_azure) as first:
+        first.producer("relay").send_batch([EventData("one"), EventData("two")], partition_id="1")
+        assert azure.faults.event_hubs.end_retention(hub=first.hub) >= 2
+        with open_lab("03", partitions=2, target=on_azure) as second:
+            assert second.start_positions["1"] >= 1
+
+
 def test_on_azure_the_database_stays_and_the_containers_made_for_a_lesson_go(on_azure: settings.Target) -> None:
     with open_lab("03", partitions=2, target=on_azure) as kept:
         with open_lab("04", partitions=2, target=on_azure) as closed:

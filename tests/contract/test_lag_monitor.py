@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient
 
 import localazure
@@ -300,6 +301,31 @@ def test_two_monitors_at_once_see_the_same_and_the_table_keeps_the_samples_of_bo
     kept = LagHistory(system.lab.tables_url).samples()
     assert {sample.at for sample in (*other.samples, *system.monitor.samples)} <= {sample.at for sample in kept}
     system.monitor.start()
+
+
+def test_what_the_hub_dropped_before_it_was_applied_is_lost_also_when_it_holds_nothing_any_more(
+    azure: LocalAzure, tmp_path: Path
+) -> None:
+    with open_lab("05", target=embedded(azure, tmp_path / "tables"), partitions=2) as lab, lab.producer() as producer:
+        containers = [lab.container(name, "monitor") for name in ("write-model", "relay-state", "parked-events")]
+        consumer = partial(lab.async_consumer, "monitor", "monitor")
+        monitor = LagMonitor(consumer, ReadStore(lab.tables_url), *containers, interval_seconds=0.1)
+        monitor.start()
+        producer.send_batch([EventData(b"{}")] * 6, partition_id="0")
+        held = monitor.wait_until(lambda sample: sample.lag_events == 6, WAIT_SECONDS)
+        assert (held.lost_events, held.lag_seconds is None) == (0, False)
+        assert lab.faults.event_hubs.end_retention() == 6
+        gone = monitor.wait_until(lambda sample: sample.lost_events > 0, WAIT_SECONDS)
+        assert (gone.lag_events, gone.lost_events, gone.lag_seconds) == (6, 6, None)
+        before = now()
+        for more in (1, 2):
+            producer.send_batch([EventData(b"{}")], partition_id="0")
+            later = monitor.wait_until(lambda sample, more=more: sample.lag_events == 6 + more, WAIT_SECONDS)
+            assert later.lost_events == 6
+            assert later.lag_seconds is not None, "the age of the first one that the hub holds"
+            assert later.at - timedelta(seconds=later.lag_seconds) >= before - TICK
+        monitor.stop()
+        assert monitor.error is None
 
 
 def test_a_monitor_goes_on_when_azure_was_away_and_counts_what_it_could_not_read(tmp_path: Path) -> None:
