@@ -70,8 +70,8 @@ class HubReader(Worker):
         self, timeout_seconds: float = 20.0, end: Mapping[str, int] | None = None, count: int | None = None
     ) -> list[Received]:
         """All events from the noted positions to the end as it is now, by hub partition and sequence number. Who knows
-        the `end` (-1: an empty part), or the `count` of the events that must be there, tells it: else the hub is asked,
-        over connections that take four tenths of a second.
+        the `end` (-1: an empty part), or the `count` of events that must be there (one sent twice counts twice), tells
+        it: else the hub is asked, over connections that take four tenths of a second.
 
         Raises: the worker's error; `NotYet` if the end is not reached in time.
         """
