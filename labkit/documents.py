@@ -1,10 +1,11 @@
 """Reading one document, or what a query finds, through a client of the SDK that threads share; and how it is made.
 
 A service that accepts a request and never answers is given up after `READ_TIMEOUT_SECONDS`. The SDK asks 4 times for
-what it may ask again, and so it does for what it looks up before. With the embedded Azure halted (azure-cosmos 4.17.1)
-a write ended after 10 s, a read or query after 42. At the SDK's 65 s these were 65 and 262, and a client's first batch
-and query took 525 and 787, where a cell of a notebook may take 180. The service ends each operation after 5 s. The
-embedded Azure counts 100,000 documents in 0.7 s; a count or a sort that takes it longer than 10 s is not waited for.
+what it may ask again, reads and queries, and so it does for what it looks up before: a read ends after some 42 s, where
+a cell of a notebook may take 180. At the SDK's own 65 s it was 262, and a client's first query took 787 (measured once,
+with azure-cosmos 4.17.1 and the embedded Azure halted). The service itself ends a single operation, or one page of a
+query, after 5 s. The embedded Azure does not: a count or a sort that takes it longer than 10 s is not waited for.
+Source: learn.microsoft.com/azure/cosmos-db/concepts-limits, "Per-request limits"
 
 A 404 does not always say that the document is not there. With a sub-status it means that the container is not there, or
 that this replica is behind the session. A client that does not know the container yet asks for that first; the 404 to

@@ -83,6 +83,8 @@ class Lab:
         """What tells this lab from others that are open: `lab03-<random>`."""
         self._target = target
         self._database = target.database or self.name
+        self._patience: Mapping[str, Any] = {} if target.local else {"read_timeout": 65.0}
+        """For making and deleting containers, which Azure may take longer for than for documents: the SDK's own."""
         self._attached = attached_to is not None
         self._cosmos: dict[Role, CosmosClient] = {}
         self._closers: list[Callable[[], object]] = []
@@ -115,9 +117,8 @@ class Lab:
 
         Raises: `LocalOnly` on Azure, saying how to provoke the same there.
         """
-        return self._target.here(settings.NO_FAULTS).faults.within(
-            database=self._database, hub=self.hub, topic=self.name
-        )
+        faults = self._target.here(settings.NO_FAULTS).faults
+        return faults.within(database=self._database, hub=self.hub, topic=self.name)
 
     def database(self, role: str) -> DatabaseProxy:
         """The notebook's database, through a client with the role's key; one client per role."""
@@ -237,9 +238,9 @@ class Lab:
     def _delete_containers(self, name: str) -> None:
         """Of the lab of this name, in the database that all labs share."""
         database = self.database(Role.COMMAND)
-        with contextlib.suppress(CosmosResourceNotFoundError):
-            for container in CONTAINERS:
-                database.delete_container(f"{name}-{container}")
+        for container in CONTAINERS:
+            with contextlib.suppress(CosmosResourceNotFoundError):
+                database.delete_container(f"{name}-{container}", **self._patience)
 
     def _container_name(self, name: str) -> str:
         return name if self._target.database is None else f"{self.name}-{name}"
@@ -247,7 +248,7 @@ class Lab:
     def _make_containers(self) -> None:
         database = self._client(Role.COMMAND).create_database_if_not_exists(self._database)
         for name, path in CONTAINERS.items():
-            database.create_container(self._container_name(name), PartitionKey(path), default_ttl=-1)
+            database.create_container(self._container_name(name), PartitionKey(path), default_ttl=-1, **self._patience)
 
     def _partitions(self, partitions: int) -> tuple[tuple[str, ...], dict[str, int]]:
         """Hub partition ids and the last sequence number of each, -1 if it never had any, as in a hub made on opening.

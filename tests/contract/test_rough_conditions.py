@@ -7,6 +7,8 @@ import shutil
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,9 +19,15 @@ from azure.eventhub import EventData, EventHubProducerClient
 
 import localazure
 from labkit import documents, open_lab, settings
+from labkit.lab import Lab
 from labkit.verbs import refusals
+from labkit.write_model.handler import Accepted, CommandHandler, Context, history
+from labkit.write_model.orders import CreateOrder, Item
 from localazure import LocalAzure, daemon
 from localazure.errors import StartFailed
+from tests.contract.daemon.processes import eventually
+
+ID = "order-20260105-0001"
 
 
 @pytest.fixture
@@ -47,18 +55,62 @@ def test_a_start_on_a_full_disk_says_so_for_no_log_can_be_written_there(
         localazure.attach(folder)
 
 
+@pytest.fixture
+def impatient(own_azure: LocalAzure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    """A lab whose clients wait for an answer for half a second, and know the write model's container."""
+    monkeypatch.setattr(documents, "READ_TIMEOUT_SECONDS", 0.5)
+    with open_lab("01", target=settings.embedded(own_azure, tmp_path)) as lab:
+        lab.container("write-model", "command").read()
+        yield lab
+
+
+@pytest.mark.parametrize(("operation", "asked"), [("create", 1), ("read", 4)])
 def test_a_service_that_takes_a_request_and_does_not_answer_is_given_up(
+    impatient: Lab, operation: str, asked: int
+) -> None:
+    items = impatient.container("write-model", "command")
+    asks = {
+        "create": lambda: items.create_item({"id": "1", "aggregateId": "1"}),
+        "read": lambda: items.read_item("1", partition_key="1"),
+    }
+    held_back = impatient.faults.cosmos.delay(5_000, operation=operation, times=10)
+    with pytest.raises(ServiceResponseError, match="timed out") as refused:
+        asks[operation]()
+    assert held_back.hits == asked
+    assert str(refusals.told(refused.value)).startswith("Azure is out of reach (")
+
+
+def test_a_command_that_was_given_up_and_had_its_effect_is_told_as_repeated_when_it_is_sent_again(
+    impatient: Lab,
+) -> None:
+    write_model = impatient.container("write-model", "command")
+    handler = CommandHandler(write_model, impatient.clock)
+    create = CreateOrder(ID, "customer-1", (Item("tea", 2, Decimal("12.50")),))
+    held_back = impatient.faults.cosmos.delay(1_000, operation="batch", times=10)
+    with pytest.raises(ServiceResponseError, match="timed out"):
+        handler.handle(create, Context("k-1"))
+    assert held_back.clear() == 1
+    assert eventually(lambda: history(write_model, ID) != [])
+    again = handler.handle(create, Context("k-1"))
+    assert isinstance(again, Accepted)
+    assert (again.version, again.repeated) == (1, True)
+    assert len(history(write_model, ID)) == 1
+
+
+def test_containers_on_azure_may_take_longer_and_of_a_lab_there_none_is_left_behind(
     own_azure: LocalAzure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(documents, "READ_TIMEOUT_SECONDS", 0.5)
-    with open_lab("01", target=settings.embedded(own_azure, tmp_path)) as lab:
-        items = lab.container("write-model", "command")
-        items.read()
-        held_back = lab.faults.cosmos.delay(5_000, operation="create")
-        with pytest.raises(ServiceResponseError, match="timed out") as refused:
-            items.create_item({"id": "1", "aggregateId": "1"})
-    assert held_back.hits == 1
-    assert str(refusals.told(refused.value)).startswith("Azure is out of reach (")
+    own_azure.create_event_hub("orders", 4, ("monitor",))
+    as_azure = replace(settings.embedded(own_azure, tmp_path), local=None, database="shared", hub="orders")
+    slow = own_azure.faults.cosmos.delay(1_000, operation="create_container")
+    with open_lab("01", target=as_azure) as lab:
+        containers = lab.database("command")
+        containers.delete_container(f"{lab.name}-write-model")  # so that closing finds the first one gone
+        slow_too = own_azure.faults.cosmos.delay(1_000, operation="delete_container", container=f"{lab.name}-alerts")
+    assert (slow.hits, slow_too.hits) == (1, 1)
+    with CosmosClient.from_connection_string(own_azure.cosmos_connection_string) as cosmos:
+        assert list(cosmos.get_database_client("shared").list_containers()) == []
 
 
 @pytest.mark.skipif(os.name == "nt", reason="only on systems where a test can halt a process")
