@@ -6,7 +6,8 @@ file meanwhile (`<lab's name>.left`): nobody takes it for open, and no two delet
 of.
 
 Files are made, locked, looked through and deleted under one more lock: nobody finds a file that is just being made,
-tried or deleted, so several notebooks may open and close at once.
+tried or deleted, so several notebooks may open and close at once. On Windows filelock deletes a file with its lock,
+unless it is told to preserve it: whoever looked at a killed lab would have forgotten it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Owned:
 
     def __init__(self, path: Path) -> None:
         """Raises: `Timeout` if another process, or another lab of this one, holds it."""
-        self._lock = FileLock(path, timeout=0, thread_local=False)
+        self._lock = FileLock(path, timeout=0, thread_local=False, preserve_lock_file=True)
         self._lock.acquire()
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
@@ -76,6 +77,6 @@ def sweep(folder: Path, delete: Callable[[str], bool]) -> None:
 
 def _is_left(path: Path) -> bool:
     """Whether nobody holds the lock of this path, which it is tried for: ask under the lock of all."""
-    with suppress(Timeout), FileLock(path, timeout=0):
+    with suppress(Timeout), FileLock(path, timeout=0, preserve_lock_file=True):
         return True
     return False

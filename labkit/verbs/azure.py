@@ -91,6 +91,9 @@ def reset(yes: bool) -> None:
     if not yes:
         click.confirm(f"Delete {', '.join(path.name for path in doomed)} in {folder}?", abort=True)
     with places.alone("reset"):
+        if since := [path.name for path in what_the_lab_made(folder) if path not in doomed]:
+            what = f"{', '.join(since)} came while you were asked"
+            raise LabError(f"nothing was deleted: {what}; run the command again")
         settings.stop_embedded(folder)
         for path in what_the_lab_made(folder):
             if path.is_dir() and not path.is_symlink():

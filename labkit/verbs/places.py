@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +28,8 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 NOTEBOOKS: Final = ROOT / "notebooks"
 ALONE: Final = ("bundle", "docs", "reset", "test")
 """Verbs of which one is at work in a folder at a time."""
+HAS_IT_SECONDS: Final = 1.0
+"""Who still works so long after an interrupt may not have had it."""
 
 
 def state() -> Path:
@@ -67,14 +70,20 @@ def left_to_end(
 ) -> int:
     """Run it in `folder`; its exit code. An interrupt is for the process that works, which has it too, and clears up.
 
+    It has it from the terminal. What interrupts this process alone (the stop button of an editor) does not reach the
+    other: it is passed on after `HAS_IT_SECONDS` where no terminal is, and from the second one on everywhere.
     `subprocess.call` would kill it a quarter of a second after an interrupt.
     """
     process = subprocess.Popen(command, cwd=folder, env=environment)
+    interrupted, patience = False, None
     while True:
         try:
-            return process.wait()
-        except KeyboardInterrupt:
-            continue
+            return process.wait(patience)
+        except (KeyboardInterrupt, subprocess.TimeoutExpired):
+            if interrupted and os.name != "nt":  # there whoever has the console has it, and no single process
+                process.send_signal(signal.SIGINT)
+            patience = None if interrupted or sys.stdin.isatty() else HAS_IT_SECONDS
+            interrupted = True
 
 
 @contextmanager

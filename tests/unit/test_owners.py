@@ -7,6 +7,10 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+from filelock import FileLock
+
+from labkit import owners
 from labkit.owners import own, owned, sweep
 
 OWN_AND_DIE = """
@@ -39,6 +43,26 @@ def test_what_could_not_be_deleted_is_found_again(tmp_path: Path) -> None:
     own(tmp_path, "stubborn").end(forget=False)
     assert swept(tmp_path, gone=False) == ["stubborn"]
     assert swept(tmp_path) == ["stubborn"]
+
+
+class DeletedWithItsLock(FileLock):
+    """As filelock does on Windows."""
+
+    def release(self, force: bool = False) -> None:
+        super().release(force)
+        if not self.preserve_lock_file:
+            Path(self.lock_file).unlink(missing_ok=True)
+
+
+def test_a_killed_lab_is_not_forgotten_by_looking_at_it_where_a_file_goes_with_its_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owners, "FileLock", DeletedWithItsLock)
+    own(tmp_path, "killed").end(forget=False)
+    assert owned(tmp_path) == []
+    assert swept(tmp_path, gone=False) == ["killed"]
+    assert swept(tmp_path) == ["killed"]
+    assert swept(tmp_path) == []
 
 
 def test_what_is_open_is_left_alone_and_what_was_closed_is_forgotten(tmp_path: Path) -> None:

@@ -6,7 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -27,22 +30,60 @@ time.sleep(600)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="only on systems where a test can interrupt one group of processes")
-def test_who_is_interrupted_at_work_has_the_time_to_clear_up(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("interrupt", "has_it_seconds"), [(os.kill, 0.1), (getattr(os, "killpg", None), PATIENCE_SECONDS)]
+)
+def test_who_is_interrupted_at_work_has_the_time_to_clear_up_also_if_only_the_verb_was(
+    tmp_path: Path, interrupt: Callable[[int, int], None], has_it_seconds: float
+) -> None:
     verb = (
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from labkit.verbs import places\n"
+        f"from labkit.verbs import places; places.HAS_IT_SECONDS = {has_it_seconds}\n"
         f"sys.exit(places.left_to_end([sys.executable, '-c', {WORKS!r}, 'done.txt']))"
     )
     command = [sys.executable, "-c", verb]
     environment = {**os.environ, "PYTHONPATH": str(places.ROOT)}
     with subprocess.Popen(
-        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, start_new_session=True
+        command,
+        cwd=tmp_path,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
     ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"at work\n"
-        os.killpg(process.pid, signal.SIGINT)
-        assert process.wait(PATIENCE_SECONDS) == 3
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"at work\n"
+            interrupt(process.pid, signal.SIGINT)
+            assert process.wait(PATIENCE_SECONDS) == 3
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
     assert (tmp_path / "done.txt").read_text(encoding="utf-8") == "cleared up"
+
+
+PASSED_BY = subprocess.TimeoutExpired("it", 1)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="only on systems where one process can be interrupted")
+@pytest.mark.parametrize(
+    ("at_a_terminal", "happens", "waits", "passed_on"),
+    [
+        (True, [KeyboardInterrupt(), 3], [None, None], 0),
+        (True, [KeyboardInterrupt(), KeyboardInterrupt(), 3], [None, None, None], 1),
+        (False, [KeyboardInterrupt(), PASSED_BY, 3], [None, places.HAS_IT_SECONDS, None], 1),
+        (False, [KeyboardInterrupt(), KeyboardInterrupt(), 3], [None, places.HAS_IT_SECONDS, None], 1),
+    ],
+)
+def test_an_interrupt_is_passed_on_to_who_may_not_have_had_it(
+    at_a_terminal: bool, happens: list[object], waits: list[object], passed_on: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = Mock(**{"wait.side_effect": happens})
+    monkeypatch.setattr(subprocess, "Popen", lambda *command, **where: child)
+    monkeypatch.setattr(sys, "stdin", Mock(**{"isatty.return_value": at_a_terminal}))
+    assert places.left_to_end(["it"]) == 3
+    assert [call.args[0] for call in child.wait.call_args_list] == waits
+    assert child.send_signal.call_args_list == [((signal.SIGINT,),)] * passed_on
 
 
 def test_an_interrupt_while_a_kernel_starts_is_one_whatever_hides_it() -> None:

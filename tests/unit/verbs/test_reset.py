@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 from filelock import FileLock
@@ -101,3 +102,13 @@ def test_of_two_at_once_the_second_deletes_nothing_and_says_so(folder: Path) -> 
         refused = CliRunner().invoke(reset, ["--yes"]).exception
     assert str(refused).startswith("another `reset` is at work in this folder")
     assert sorted(path.name for path in folder.iterdir()) == sorted([*MADE, "reset.lock"])
+
+
+def test_what_came_after_it_was_shown_is_not_deleted_with_the_rest(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(folder, *MADE)
+    monkeypatch.setattr(click, "confirm", lambda *asked, **how: fill(folder, "tables"))
+    refused = CliRunner().invoke(reset).exception
+    assert str(refused) == "nothing was deleted: tables came while you were asked; run the command again"
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*MADE, "reset.lock", "tables"])
