@@ -172,17 +172,19 @@ def test_receivers_are_held_over_a_short_pause_and_closed_before_a_long_one(
 
 def test_what_a_sample_takes_is_no_longer_pause_before_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
     reading = Reading(monkeypatch)
-    clock = [0.0]
+    clock, enough = [0.0], threading.Event()
     monkeypatch.setattr(monitoring, "time", SimpleNamespace(monotonic=lambda: clock[0]))
-    slow: Any = lambda sample: clock.__setitem__(0, clock[0] + 100)  # noqa: E731
+
+    def slow(sample: LagSample) -> None:
+        clock[0] += 100
+        if clock[0] >= 300:
+            enough.set()
+
     reading.monitor._on_sample = slow
     reading.monitor._interval_seconds = 60.0
     reading.monitor.start()
-    enough = threading.Event()
     try:
-        for _ in range(2_000):
-            if len(reading.monitor.samples) >= 3 or enough.wait(0.01):
-                break
+        assert enough.wait(20)
     finally:
         reading.monitor.stop()
     assert len(reading.monitor.samples) >= 3
