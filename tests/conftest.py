@@ -19,6 +19,9 @@ ROOT = Path(__file__).resolve().parents[1]
 LONGEST = (ROOT / "tests" / "spark" / "test_projection_job.py", ROOT / "tests" / "chaos" / "test_rebuild_kill.py")
 QUICK = (ROOT / "tests" / "protocol", ROOT / "tests" / "unit")
 """Folders of tests that wait for nothing."""
+HELPERS = {f"tests.{found.stem}" for found in (ROOT / "tests").iterdir()} - {"tests.conftest"}
+
+pytest.register_assert_rewrite(*HELPERS)  # so that a check that fails in one says what it compared
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -72,23 +72,23 @@ class Committing:
         while await loop.run_in_executor(thread, self.store.current) is self.store:  # on a data lake, a request
             beat()
             chunks = await inbox.gather(IDLE_SECONDS)
-            batch = [arrival for chunk in chunks for arrival in chunk.arrivals]
-            if batch:
-                began = time.time()
-                await loop.run_in_executor(thread, self._commit, batch)
-                ended = time.time()
-                trace(chunks if tracing.is_on() else (), began, ended)
-                self.applied_after_seconds.extend(ended - one.enqueued_ms / 1000 for one in batch if one.enqueued_ms)
+            if any(chunk.arrivals for chunk in chunks):
+                await loop.run_in_executor(thread, self._commit, chunks)
             inbox.done(chunks)
 
-    def _commit(self, batch: Sequence[Arrival]) -> None:
-        """All tables, the lane and the counts; upkeep if it is due."""
+    def _commit(self, chunks: Sequence[Chunk]) -> None:
+        """All tables, the lane, what is told of the batch; upkeep if it is due."""
+        batch = [arrival for chunk in chunks for arrival in chunk.arrivals]
         with self.between:
+            began = time.time()
             folded = self._project(batch)
-        self._offer(batch, folded)
-        came = {"applied": folded.applied, "dropped": folded.dropped, "parked": len(folded.parked), "commits": 1}
-        with self.turned:
+            ended = time.time()
+            self.applied_after_seconds.extend(ended - one.enqueued_ms / 1000 for one in batch if one.enqueued_ms)
+            trace(chunks if tracing.is_on() else (), began, ended)
+            came = {"applied": folded.applied, "dropped": folded.dropped, "parked": len(folded.parked), "commits": 1}
             self.counts = {name: count + came.get(name, 0) for name, count in self.counts.items()}
+        self._offer(batch, folded)
+        with self.turned:
             self.turned.notify_all()
         if self._upkeep and self.counts["commits"] % self._upkeep.every_commits == 0:
             self._keep()

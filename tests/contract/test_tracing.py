@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from labkit.clock import WallClock
 from labkit.errors import SettingsError
 from labkit.events.envelope import from_document
 from labkit.lab import open_lab
+from labkit.projections.committing import IDLE_SECONDS
 from labkit.settings import embedded
 from labkit.write_model.api import command_app
 from labkit.write_model.handler import CommandHandler, Context
@@ -93,6 +95,17 @@ def test_the_envelope_carries_the_span_of_the_command_and_each_order_has_a_trace
     made = [one.context for one in spans.get_finished_spans() if one.name == "CreateOrder"]
     assert told == {f"00-{context.trace_id:032x}-{context.span_id:016x}" for context in made}
     assert len({text.split("-")[1] for text in told}) == 2
+
+
+def test_who_waited_until_it_is_visible_finds_it_counted_timed_and_traced(
+    shop: Shop, spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    projector = shop.projector()
+    monkeypatch.setattr(projector._committing, "_offer", lambda *_: time.sleep(4 * IDLE_SECONDS))  # a slow container
+    projector.wait_until_visible(shop.does(shop.created(1)), PATIENCE_SECONDS)
+    assert projector.counters["commits"] == projector.counters["applied"] == 1
+    assert len(projector.applied_after_seconds) == 1
+    assert [span.name for span in spans.get_finished_spans()].count("commit") == 1
 
 
 def test_off_an_event_says_what_the_caller_said_and_nothing_is_traced(shop: Shop) -> None:
