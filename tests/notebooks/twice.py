@@ -35,7 +35,8 @@ class EachCellTwice:
     number: str
 
     def test_each_cell_can_be_run_twice_in_a_row(self, tmp_path: Path) -> None:
-        assert failures(self.number, tmp_path) == {}
+        failed = failures(self.number, tmp_path)
+        assert not failed, "\n".join(f"{cell}: {error}" for cell, error in failed.items())
 
 
 def failures(number: str, folder: Path) -> dict[str, str]:
