@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from azure.cosmos import CosmosClient
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient
 from azure.eventhub.amqp import AmqpAnnotatedMessage
@@ -35,6 +34,7 @@ from orders import NINE, PARTITIONS, batches, copied, customer, days_before, see
 from tqdm import tqdm
 
 import localazure
+from labkit.documents import client_of
 from labkit.events.ids import event_id
 from labkit.events.partition_key import partition_of
 from labkit.lab import Lab, open_lab
@@ -261,7 +261,7 @@ def own_knobs(size: Size, folder: Path) -> Iterator[Figure]:
 def project_in_child(connections: Sequence[str], names: Sequence[str], how_many: int, done: Connection) -> None:
     """The whole projector in a process of its own."""
     (listen, cosmos), (hub, database, tables) = connections, names
-    container = CosmosClient.from_connection_string(cosmos).get_database_client(database)
+    container = client_of(cosmos).get_database_client(database)
 
     def consumer(**options: Any) -> EventHubConsumerClient:
         return EventHubConsumerClient.from_connection_string(listen, "$Default", eventhub_name=hub, **options)

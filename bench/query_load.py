@@ -21,13 +21,13 @@ from typing import Any, Protocol
 
 import aiohttp
 import psutil
-from azure.cosmos import CosmosClient
 from azure.eventhub import EventData, EventHubProducerClient
 from azure.eventhub.aio import EventHubConsumerClient
 from measure import Figure, Missed
 from orders import body, customer, days_before
 from tqdm import tqdm
 
+from labkit.documents import client_of
 from labkit.events.partition_key import partition_of
 from labkit.projections.parking import ParkingLane
 from labkit.projections.projector import Projector
@@ -55,7 +55,7 @@ class Asked(Protocol):
 
 
 def serve_in_child(cosmos: str, database: str, tables: str, hub: str, partitions: list[str], ends: Connection) -> None:
-    container = CosmosClient.from_connection_string(cosmos).get_database_client(database)
+    container = client_of(cosmos).get_database_client(database)
     synapse = Synapse(tables, hub=Hub(hub, partitions))
     serving = Serving(query_app(synapse, QueryContainer(container.get_container_client("query-model")), hub))
     serving.start()
@@ -65,7 +65,7 @@ def serve_in_child(cosmos: str, database: str, tables: str, hub: str, partitions
 
 
 def project_in_child(listen: str, hub: str, cosmos: str, database: str, tables: str, ends: Connection) -> None:
-    containers = CosmosClient.from_connection_string(cosmos).get_database_client(database)
+    containers = client_of(cosmos).get_database_client(database)
 
     def consumer(**options: Any) -> EventHubConsumerClient:
         return EventHubConsumerClient.from_connection_string(listen, "$Default", eventhub_name=hub, **options)

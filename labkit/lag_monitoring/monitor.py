@@ -17,7 +17,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -82,7 +82,7 @@ class LagMonitor(Worker):
         self._interval_seconds = interval_seconds
         self._now = now
         self._history = history
-        self._on_sample = on_sample
+        self._on_sample = on_sample or (lambda sample: None)
         self._samples = deque(history.samples() if history else (), SAMPLES_IN_MEMORY)
         self._unwritten: deque[LagSample] = deque(maxlen=SAMPLES_IN_MEMORY)
         self._next_append = 0.0
@@ -139,26 +139,16 @@ class LagMonitor(Worker):
             try:
                 while not ending.is_set():
                     due = time.monotonic() + self._interval_seconds
-                    await self._try(hub, consumer.eventhub_name)
+                    self.failures += not await _done(self._sample(hub, consumer.eventhub_name), "no sample")
+                    if self._interval_seconds > sources.HOLD_SECONDS:
+                        await _done(hub.close(), "a receiver had ended")
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(ending.wait(), due - time.monotonic())
             finally:
                 try:
-                    await hub.close()
+                    await _done(hub.close(), "a receiver had ended")
                 finally:
                     await asyncio.to_thread(self._append)
-
-    async def _try(self, hub: sources.HubWatch, name: str) -> None:
-        """Take a sample, or note that it failed. Raises: what no other try can change."""
-        try:
-            await self._sample(hub, name)
-            if self._interval_seconds > sources.HOLD_SECONDS:
-                await hub.close()
-        except Exception as error:
-            if not may_pass(error):
-                raise
-            self.failures += 1
-            log.warning("no sample: %r", error)
 
     async def _sample(self, hub: sources.HubWatch, name: str) -> None:
         """Read everything once. What is missing at the end was missing at the beginning: the sample is dated then.
@@ -187,8 +177,7 @@ class LagMonitor(Worker):
             self._samples.append(sample)
             self._sampled.notify_all()
         self._unwritten.append(sample)
-        if self._on_sample is not None:
-            self._on_sample(sample)
+        self._on_sample(sample)
         if time.monotonic() >= self._next_append:
             await asyncio.to_thread(self._append)
             self._next_append = time.monotonic() + APPEND_SECONDS
@@ -210,3 +199,15 @@ class LagMonitor(Worker):
         write_model, relay_state, parked_events = self._containers
         beat = self._projector_beat() if self._projector_beat else 0.0
         return sources.outbox_lag(write_model, relay_state), sources.parked(parked_events, hub), beat
+
+
+async def _done(work: Awaitable[None], otherwise: str) -> bool:
+    """Whether it came off; if not, that is told. Raises: what no other try can change."""
+    try:
+        await work
+    except Exception as error:
+        if not may_pass(error):
+            raise
+        log.warning("%s: %r", otherwise, error)
+        return False
+    return True
