@@ -49,6 +49,12 @@ DETACHED_ON_WINDOWS: int = getattr(subprocess, "DETACHED_PROCESS", 0) | getattr(
     subprocess, "CREATE_NEW_PROCESS_GROUP", 0
 )
 
+SERVED_PORTS = ("cosmos_port", "eventhubs_port", "eventgrid_port")
+MOVED = (
+    "While the embedded Azure was down, another program took its port, so it has another one now. "
+    "What was connected does not find it: open the lab again."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Running:
@@ -103,9 +109,11 @@ def found(data_dir: Path | str) -> Running | None:
             return None
         control = ControlClient(int(state["control_port"]), str(state["control_token"]))
         answer = control("GET", "/health")
+        if answer["pid"] != state["pid"]:
+            return None  # the heir of a killed one, which has not said yet where it is
         ports = int(state["cosmos_port"]), int(state["eventhubs_port"])
         tls, grid_port = StartedWith.of_state(state).tls, int(state.get("eventgrid_port", 0))
-        return Running(int(answer["pid"]), *ports, control, tls, grid_port)
+        return Running(int(state["pid"]), *ports, control, tls, grid_port)
     except (OSError, ValueError, KeyError, TypeError, LocalAzureError) as error:
         if isinstance(error.__cause__, TimeoutError):
             raise NotAnswering(folder, _state(folder).get("pid")) from error
@@ -163,9 +171,12 @@ class Watchdog:
                 pause, complaint = WATCH_INTERVAL_SECONDS, ""
                 continue
             if not complaint:
-                logger.warning("the embedded Azure was killed; it is started again on the same ports")
+                logger.warning("the embedded Azure was killed; it is started again")
+            left = _state(self._data_dir)
             try:
-                _running_or_started(self._data_dir, tls=True)
+                running = _running_or_started(self._data_dir, tls=True)
+                if any(left.get(port) != getattr(running, port) for port in SERVED_PORTS):
+                    logger.error(MOVED)
             except LocalAzureError as error:
                 pause = min(LONGEST_WATCH_INTERVAL_SECONDS, 2 * pause)
                 if str(error) != complaint:

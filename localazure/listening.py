@@ -1,6 +1,11 @@
-"""Listening sockets on the loopback interface, on a port asked for, the one of before, or any.
+"""Listening sockets on the loopback interface, on a port asked for, the one of before, or one that is free.
 
-Owns: how a port is taken. Refuses to know: who speaks on it.
+Owns: how a port is taken, and kept for a server that was killed. Refuses to know: who speaks on it.
+
+Clients know a server by its port. While a killed one is down, somebody else could be given it, and the clients would
+wait for ever. So a free port is looked for among those that systems do not hand out, nor one where connections of
+somebody else still end: its owner may be about to come back.
+Source: Linux `ip_local_port_range` (kernel documentation, ip-sysctl); RFC 6335, section 6, for macOS and Windows.
 """
 
 from __future__ import annotations
@@ -9,44 +14,67 @@ import logging
 import os
 import socket
 import time
+from contextlib import suppress
+from secrets import SystemRandom
 
 from localazure.errors import PortBusy
 
 logger = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
+FREE_PORTS = range(20_000, 32_768)
+"""Linux gives those from 32,768 on to whoever asks for any port, macOS and Windows those from 49,152 on."""
+FREE_PORT_TRIES = 100
 FORMER_PORT_RETRY_SECONDS = 1.0
 
 
 def listen_as(service: str, asked: int, former: int) -> socket.socket:
-    """On the port asked for, or else the former one, or else any. Raises: `PortBusy` for the first only."""
-    try:
-        return _listen(asked or former, retry_seconds=0.0 if asked else FORMER_PORT_RETRY_SECONDS)
-    except OSError as error:
-        if asked:
-            raise PortBusy(service, asked) from error
-        logger.warning("port %d, which %s had before, is taken; clients of before have to reconnect", former, service)
-        return _listen(0)
+    """On the port asked for, or else the former one, or else a free one. Raises: `PortBusy` for the first only."""
+    if asked or former:
+        try:
+            return _listen_again(asked or former, retry_seconds=0.0 if asked else FORMER_PORT_RETRY_SECONDS)
+        except OSError as error:
+            if asked:
+                raise PortBusy(service, asked) from error
+            logger.warning("port %d, which %s had before, is taken; clients of before do not find it", former, service)
+    for port in SystemRandom().sample(FREE_PORTS, FREE_PORT_TRIES):
+        with suppress(OSError):
+            return _listen(port, beside_ending=False)
+    return _listen(0, beside_ending=False)
 
 
-def _listen(port: int, retry_seconds: float = 0.0) -> socket.socket:
-    """A listening loopback socket. Raises: `OSError` when the port stays busy for so long."""
+def _listen_again(port: int, retry_seconds: float) -> socket.socket:
+    """Raises: `OSError` when the port stays busy for so long."""
     deadline = time.monotonic() + retry_seconds
     while True:
-        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        if os.name == "posix":
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listening.bind((LOOPBACK, port))
-            listening.listen(512)
-            listening.setblocking(False)
+            return _listen(port, beside_ending=True)
         except OSError:
-            listening.close()
-            if port == 0 or time.monotonic() > deadline:
+            if time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
-        else:
-            return listening
+
+
+def _listen(port: int, *, beside_ending: bool) -> socket.socket:
+    """`beside_ending`: also where connections of before still end. All of them let their heir do so."""
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        if beside_ending:
+            _let_others_end(listening)
+        listening.bind((LOOPBACK, port))
+        _let_others_end(listening)
+        listening.listen(512)
+        listening.setblocking(False)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def _let_others_end(listening: socket.socket) -> None:
+    """On Windows the option would mean to share a port with whoever listens there, and is not needed."""
+    if os.name == "posix":
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 
 
 def port_of(listening: socket.socket) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
 import urllib.request
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
@@ -13,7 +15,7 @@ import pytest
 from azure.cosmos import CosmosClient, PartitionKey
 
 import localazure
-from localazure import daemon
+from localazure import daemon, listening
 from localazure.errors import (
     LocalAzureError,
     NotRunning,
@@ -72,6 +74,59 @@ def test_a_killed_daemon_comes_back_by_itself_on_the_same_ports_with_its_data(fo
         running = daemon.status(folder)
         assert running is not None
         assert (running.cosmos_port, running.eventhubs_port) == (azure.cosmos_port, azure.eventhubs_port)
+
+
+def test_its_ports_are_such_as_no_system_hands_out_to_whoever_asks_for_any(folder: Path) -> None:
+    handed_out = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    lowest = int(handed_out.read_text().split()[0]) if handed_out.exists() else 49_152
+    with localazure.start(folder) as azure:
+        control, grid = azure.control.port, azure.eventgrid_port
+        assert max(azure.cosmos_port, azure.eventhubs_port, control, grid) < lowest
+
+
+@pytest.fixture
+def down(monkeypatch: pytest.MonkeyPatch) -> Callable[[localazure.LocalAzure], None]:
+    """Kills a server whose watchdog thinks that it lives, until `monkeypatch.undo()`."""
+
+    def kill(azure: localazure.LocalAzure) -> None:
+        server = psutil.Process(pid_of(azure))
+        monkeypatch.setattr(daemon, "served", lambda folder: True)
+        server.kill()
+        server.wait()
+
+    return kill
+
+
+def test_the_port_of_a_killed_server_is_left_to_its_heir(
+    folder: Path, down: Callable[[localazure.LocalAzure], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with localazure.attach(folder) as azure, socket.create_connection(("127.0.0.1", azure.eventhubs_port)):
+        port = azure.eventhubs_port
+        down(azure)
+        with monkeypatch.context() as only:
+            only.setattr(listening, "FREE_PORTS", [port])
+            only.setattr(listening, "FREE_PORT_TRIES", 1)
+            with listening.listen_as("another server", 0, 0) as other:
+                assert listening.port_of(other) != port
+        with listening.listen_as("its heir", 0, port) as heir:
+            assert listening.port_of(heir) == port
+
+
+def test_a_port_that_was_taken_while_the_server_was_down_is_told(
+    folder: Path,
+    down: Callable[[localazure.LocalAzure], None],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with localazure.attach(folder) as azure:
+        down(azure)
+        with socket.create_server(("127.0.0.1", azure.eventhubs_port)):
+            monkeypatch.undo()
+            assert eventually(lambda: daemon.MOVED in caplog.messages)
+            running = daemon.status(folder)
+        assert running is not None
+        assert running.cosmos_port == azure.cosmos_port
+        assert running.eventhubs_port != azure.eventhubs_port
 
 
 def test_a_killed_server_comes_back_with_the_options_it_was_started_with(folder: Path) -> None:
