@@ -49,11 +49,14 @@ DETACHED_ON_WINDOWS: int = getattr(subprocess, "DETACHED_PROCESS", 0) | getattr(
     subprocess, "CREATE_NEW_PROCESS_GROUP", 0
 )
 
-SERVED_PORTS = ("cosmos_port", "eventhubs_port", "eventgrid_port")
+PORTS = ("cosmos_port", "eventhubs_port", "eventgrid_port", "control_port")
+"""As the state file names them."""
 MOVED = (
-    "While the embedded Azure was down, another program took its port, so it has another one now. "
-    "What was connected does not find it: open the lab again."
+    "While the embedded Azure was down, another program took a port of it, so it listens on another one now. What was "
+    "connected does not find it: connect again. In a notebook, restart the kernel and run its cells from the first one."
 )
+ANNOUNCE_SECONDS = 5.0
+"""A server answers a moment before its state file is written; who meets it in between waits for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +74,9 @@ class Running:
 def attach(data_dir: Path | str) -> LocalAzure:
     """The shared embedded Azure of `data_dir`, started if it is not running; `close()` only detaches.
 
-    While attached, a watchdog thread starts the server again on the same ports should it be killed. A server that was
-    stopped on purpose stays down. Raises: `StartFailed` with the daemon's own reason, `FolderUnusable`, `NotAnswering`.
+    While attached, a watchdog thread starts the server again on the same ports should it be killed, or says that one of
+    them was taken. A server that was stopped on purpose stays down.
+    Raises: `StartFailed` with the daemon's own reason, `FolderUnusable`, `NotAnswering`.
     """
     folder = Path(data_dir).resolve()
     running = _running_or_started(folder, tls=False)
@@ -83,9 +87,9 @@ def attach(data_dir: Path | str) -> LocalAzure:
     keys = key_file.load(folder)
     if keys is None:
         raise StartFailed(f"The data folder {folder.name!r} lost its keys while starting; try again.")
-    watchdog = Watchdog(folder)
-    watchdog.start()
     ports = running.cosmos_port, running.eventhubs_port
+    watchdog = Watchdog(folder, (*ports, running.eventgrid_port, running.control.port))
+    watchdog.start()
     return LocalAzure(*ports, running.control, keys, watchdog.stop, eventgrid_port=running.eventgrid_port)
 
 
@@ -102,15 +106,18 @@ def found(data_dir: Path | str) -> Running | None:
 
     Raises: `NotAnswering` when it is there and lets its caller wait, be it too busy or halted.
     """
-    folder = Path(data_dir).resolve()
+    folder, until = Path(data_dir).resolve(), time.monotonic() + ANNOUNCE_SECONDS
     try:
-        state = private_file.read(folder / STATE_FILE)
-        if state is None or not served(folder):
-            return None
-        control = ControlClient(int(state["control_port"]), str(state["control_token"]))
-        answer = control("GET", "/health")
-        if answer["pid"] != state["pid"]:
-            return None  # the heir of a killed one, which has not said yet where it is
+        while True:
+            state = private_file.read(folder / STATE_FILE)
+            if state is None or not served(folder):
+                return None
+            control = ControlClient(int(state["control_port"]), str(state["control_token"]))
+            if control("GET", "/health")["pid"] == state["pid"]:
+                break
+            if time.monotonic() > until:
+                return None
+            time.sleep(0.01)
         ports = int(state["cosmos_port"]), int(state["eventhubs_port"])
         tls, grid_port = StartedWith.of_state(state).tls, int(state.get("eventgrid_port", 0))
         return Running(int(state["pid"]), *ports, control, tls, grid_port)
@@ -149,10 +156,11 @@ def _state(folder: Path) -> dict[str, Any]:
 
 
 class Watchdog:
-    """Keeps the server of one folder alive while somebody is attached to it."""
+    """Keeps the server of one folder alive while somebody is attached to it, who knows it by these `PORTS`."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, ports: tuple[int, ...]) -> None:
         self._data_dir = data_dir
+        self._ports: tuple[object, ...] = ports
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="localazure-watchdog", daemon=True)
 
@@ -169,19 +177,25 @@ class Watchdog:
         while not self._stopping.wait(pause):
             if not self._killed():
                 pause, complaint = WATCH_INTERVAL_SECONDS, ""
+                self._tell_if_moved()
                 continue
             if not complaint:
                 logger.warning("the embedded Azure was killed; it is started again")
-            left = _state(self._data_dir)
             try:
-                running = _running_or_started(self._data_dir, tls=True)
-                if any(left.get(port) != getattr(running, port) for port in SERVED_PORTS):
-                    logger.error(MOVED)
+                _running_or_started(self._data_dir, tls=True)
             except LocalAzureError as error:
                 pause = min(LONGEST_WATCH_INTERVAL_SECONDS, 2 * pause)
                 if str(error) != complaint:
                     logger.error("%s", error)
                 complaint = str(error)
+
+    def _tell_if_moved(self) -> None:
+        """Whoever started it again: once per move."""
+        state = _state(self._data_dir)
+        ports = tuple(state.get(port) for port in PORTS)
+        if None not in ports and ports != self._ports:
+            self._ports = ports
+            logger.error(MOVED)
 
     def _killed(self) -> bool:
         """Whether a state file is left of a server that is gone. A stop on purpose removes the file."""

@@ -3,9 +3,11 @@
 Owns: how a port is taken, and kept for a server that was killed. Refuses to know: who speaks on it.
 
 Clients know a server by its port. While a killed one is down, somebody else could be given it, and the clients would
-wait for ever. So a free port is looked for among those that systems do not hand out, nor one where connections of
-somebody else still end: its owner may be about to come back.
-Source: Linux `ip_local_port_range` (kernel documentation, ip-sysctl); RFC 6335, section 6, for macOS and Windows.
+wait for ever. So a free port is looked for among those that no system by default gives to whoever asks for any; nor is
+it one where connections of a server that was killed still end (not on Windows, which does not say).
+Sources: `ip_local_port_range` (Linux kernel documentation, ip-sysctl: from 32,768), "The default dynamic port range for
+TCP/IP has changed" (Microsoft: from 49,152), `net.inet.ip.portrange.first` (macOS: 49,152). Kubernetes' node ports
+begin at 30,000.
 """
 
 from __future__ import annotations
@@ -22,8 +24,7 @@ from localazure.errors import PortBusy
 logger = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
-FREE_PORTS = range(20_000, 32_768)
-"""Linux gives those from 32,768 on to whoever asks for any port, macOS and Windows those from 49,152 on."""
+FREE_PORTS = range(20_000, 30_000)
 FREE_PORT_TRIES = 100
 FORMER_PORT_RETRY_SECONDS = 1.0
 
@@ -39,8 +40,16 @@ def listen_as(service: str, asked: int, former: int) -> socket.socket:
             logger.warning("port %d, which %s had before, is taken; clients of before do not find it", former, service)
     for port in SystemRandom().sample(FREE_PORTS, FREE_PORT_TRIES):
         with suppress(OSError):
+            _look(port)
             return _listen(port, beside_ending=False)
+    logger.warning("%d ports were tried for %s, and all are taken; the system gives one", FREE_PORT_TRIES, service)
     return _listen(0, beside_ending=False)
+
+
+def _look(port: int) -> None:
+    """Raises: `OSError` if somebody has this port on all interfaces, which Windows would let us share on this one."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as unused:
+        unused.bind(("", port))  # and does not listen
 
 
 def _listen_again(port: int, retry_seconds: float) -> socket.socket:

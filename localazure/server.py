@@ -52,7 +52,7 @@ class Endpoints:
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """How one server is to run. Port 0: the former one if it is free, else any. `idle_seconds` None: never stops.
+    """How one server is to run. Port 0: the former one, or else a free one. `idle_seconds` None: never stops.
 
     With `tls` all services speak TLS and nothing else; the control route stays plain. `bearer_token` is accepted by
     Cosmos DB and Event Hubs beside their keys. `consistency` is Cosmos DB's default level.

@@ -17,7 +17,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -139,16 +139,24 @@ class LagMonitor(Worker):
             try:
                 while not ending.is_set():
                     due = time.monotonic() + self._interval_seconds
-                    self.failures += not await _done(self._sample(hub, consumer.eventhub_name), "no sample")
-                    if self._interval_seconds > sources.HOLD_SECONDS:
-                        await _done(hub.close(), "a receiver had ended")
+                    await self._try(hub, consumer.eventhub_name)
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(ending.wait(), due - time.monotonic())
             finally:
-                try:
-                    await _done(hub.close(), "a receiver had ended")
-                finally:
-                    await asyncio.to_thread(self._append)
+                await asyncio.to_thread(self._append)
+                await hub.close()
+
+    async def _try(self, hub: sources.HubWatch, name: str) -> None:
+        """Take a sample, or note that it failed. Raises: what no other try can change."""
+        try:
+            await self._sample(hub, name)
+        except Exception as error:
+            if not may_pass(error):
+                raise
+            self.failures += 1
+            log.warning("no sample: %r", error)
+        if self._interval_seconds > sources.HOLD_SECONDS:
+            await hub.close()
 
     async def _sample(self, hub: sources.HubWatch, name: str) -> None:
         """Read everything once. What is missing at the end was missing at the beginning: the sample is dated then.
@@ -199,15 +207,3 @@ class LagMonitor(Worker):
         write_model, relay_state, parked_events = self._containers
         beat = self._projector_beat() if self._projector_beat else 0.0
         return sources.outbox_lag(write_model, relay_state), sources.parked(parked_events, hub), beat
-
-
-async def _done(work: Awaitable[None], otherwise: str) -> bool:
-    """Whether it came off; if not, that is told. Raises: what no other try can change."""
-    try:
-        await work
-    except Exception as error:
-        if not may_pass(error):
-            raise
-        log.warning("%s: %r", otherwise, error)
-        return False
-    return True

@@ -29,6 +29,7 @@ from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 
 from labkit.documents import queried
 from labkit.events.leases import pages, read_leases
+from labkit.events.relay import may_pass
 from labkit.lag_monitoring.measures import OutboxLag, PartitionLag
 from labkit.projections.folds import NOTHING
 from labkit.projections.read_store import ReadStore
@@ -72,7 +73,7 @@ class HubWatch:
         return tuple(await asyncio.gather(*(self._partition(end, applied[end["id"]]) for end in ends)))
 
     async def close(self) -> None:
-        """End the receivers; what ended one before its time is raised."""
+        """End the receivers. Raises: as `Peek.close`."""
         await asyncio.gather(*(peek.close() for peek in self._peeks.values()))
 
     async def _partition(self, end: Mapping[str, Any], applied: int) -> PartitionLag:
@@ -113,7 +114,7 @@ class Peek:
         """When the hub took the first event after `applied`; None if the hub does not hand it out in time."""
         await self.let_pass(applied)
         if self._receiving is not None and self._receiving.done():
-            await self.close()  # it ended by itself, which is told; the next peek opens another
+            await self.close()  # it ended by itself: another one is opened
         if self._receiving is None and not self._let_go <= applied < self._read:
             self._held, self._let_go, self._read = (), applied, applied
             self._receiving = asyncio.create_task(self._receive(applied))
@@ -127,14 +128,17 @@ class Peek:
             return next((enqueued_at for number, enqueued_at in self._held if number > applied), None)
 
     async def close(self) -> None:
-        """End the receiver; what it has read is kept. Raises: what ended it before its time."""
+        """End the receiver; what it has read is kept. What had ended it is told, for another one will be opened.
+        Raises: what no other try can change."""
         if self._receiving is None:
             return
         self._receiving.cancel()
         (end,) = await asyncio.gather(self._receiving, return_exceptions=True)
         self._receiving = None
         if isinstance(end, Exception):
-            raise end
+            if not may_pass(end):
+                raise end
+            log.warning("the receiver of %s had ended: %r", self._partition_id, end)
 
     async def _receive(self, applied: int) -> None:
         await self._consumer.receive_batch(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import threading
 import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +22,17 @@ from localazure.errors import (
     LocalAzureError,
     NotRunning,
 )
+from localazure.folder import STATE_FILE
 from tests.contract.daemon.processes import attach_elsewhere, eventually, pid_of, serve
+
+LINUX_GIVES_FROM = 32_768
+"""By default, and macOS and Windows from 49,152."""
+
+
+def ports_of(folder: Path) -> dict[str, int]:
+    """Those of `daemon.PORTS`, and what else the state file says."""
+    told: dict[str, int] = json.loads((folder / STATE_FILE).read_text())
+    return told
 
 
 def test_eight_simultaneous_attaches_give_one_process(folder: Path) -> None:
@@ -76,12 +88,21 @@ def test_a_killed_daemon_comes_back_by_itself_on_the_same_ports_with_its_data(fo
         assert (running.cosmos_port, running.eventhubs_port) == (azure.cosmos_port, azure.eventhubs_port)
 
 
-def test_its_ports_are_such_as_no_system_hands_out_to_whoever_asks_for_any(folder: Path) -> None:
-    handed_out = Path("/proc/sys/net/ipv4/ip_local_port_range")
-    lowest = int(handed_out.read_text().split()[0]) if handed_out.exists() else 49_152
+def test_its_ports_are_such_as_no_system_gives_to_whoever_asks_for_any(folder: Path) -> None:
+    assert listening.FREE_PORTS.stop <= LINUX_GIVES_FROM
     with localazure.start(folder) as azure:
-        control, grid = azure.control.port, azure.eventgrid_port
-        assert max(azure.cosmos_port, azure.eventhubs_port, control, grid) < lowest
+        ports = {azure.cosmos_port, azure.eventhubs_port, azure.eventgrid_port, azure.control.port}
+    assert len(ports) == 4
+    assert ports <= set(listening.FREE_PORTS)
+
+
+def test_a_port_that_somebody_has_on_all_interfaces_is_not_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as other:
+        other.bind(("", 0))  # and does not listen
+        monkeypatch.setattr(listening, "FREE_PORTS", [other.getsockname()[1]])
+        monkeypatch.setattr(listening, "FREE_PORT_TRIES", 1)
+        with listening.listen_as("a server", 0, 0) as given:
+            assert listening.port_of(given) != other.getsockname()[1]
 
 
 @pytest.fixture
@@ -97,6 +118,7 @@ def down(monkeypatch: pytest.MonkeyPatch) -> Callable[[localazure.LocalAzure], N
     return kill
 
 
+@pytest.mark.skipif(os.name != "posix", reason="only on Linux and macOS a port says that connections still end there")
 def test_the_port_of_a_killed_server_is_left_to_its_heir(
     folder: Path, down: Callable[[localazure.LocalAzure], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,21 +134,50 @@ def test_the_port_of_a_killed_server_is_left_to_its_heir(
             assert listening.port_of(heir) == port
 
 
+@pytest.mark.parametrize(
+    ("taken", "by"),
+    [("eventhubs_port", "the watchdog"), ("control_port", "the watchdog"), ("cosmos_port", "somebody else")],
+)
 def test_a_port_that_was_taken_while_the_server_was_down_is_told(
     folder: Path,
     down: Callable[[localazure.LocalAzure], None],
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
+    taken: str,
+    by: str,
 ) -> None:
     with localazure.attach(folder) as azure:
+        before = ports_of(folder)
         down(azure)
-        with socket.create_server(("127.0.0.1", azure.eventhubs_port)):
+        with socket.create_server(("127.0.0.1", before[taken])):
+            if by == "somebody else":
+                started = attach_elsewhere(folder)
+                started.communicate(timeout=30)
             monkeypatch.undo()
             assert eventually(lambda: daemon.MOVED in caplog.messages)
-            running = daemon.status(folder)
+            after = ports_of(folder)
+        assert {port for port in daemon.PORTS if before[port] != after[port]} == {taken}
+    assert caplog.messages.count(daemon.MOVED) == 1
+
+
+def test_who_asks_before_the_heir_has_said_where_it_is_waits_for_that(
+    folder: Path, down: Callable[[localazure.LocalAzure], None]
+) -> None:
+    with localazure.attach(folder) as azure:
+        stale = (folder / STATE_FILE).read_text()
+        down(azure)
+        heir = attach_elsewhere(folder)
+        heir.communicate(timeout=30)
+        told = (folder / STATE_FILE).read_text()
+        assert json.loads(told)["pid"] != json.loads(stale)["pid"]
+        (folder / STATE_FILE).write_text(stale)  # as it was while the heir began to answer
+        later = threading.Timer(0.3, lambda: (folder / STATE_FILE).write_text(told))
+        later.start()
+        running = daemon.status(folder)
+        later.join()
         assert running is not None
-        assert running.cosmos_port == azure.cosmos_port
-        assert running.eventhubs_port != azure.eventhubs_port
+        assert running.pid == json.loads(told)["pid"]
+        assert daemon.stop(folder)
 
 
 def test_a_killed_server_comes_back_with_the_options_it_was_started_with(folder: Path) -> None:

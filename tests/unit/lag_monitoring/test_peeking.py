@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from azure.eventhub.exceptions import ConnectionLostError
 
 from labkit.lag_monitoring import sources
 from labkit.lag_monitoring.sources import FAR_EVENTS, Peek
@@ -115,7 +116,7 @@ def test_a_hub_that_hands_nothing_out_gives_no_age_and_is_not_asked_on_and_on(mo
     asyncio.run(look())
 
 
-def test_what_ended_the_receiver_is_told_at_the_end() -> None:
+def test_what_ended_the_receiver_and_stays_is_raised_at_the_end() -> None:
     class Gone(Hub):
         async def receive_batch(self, on_event_batch: Callable[..., Any], **how: Any) -> None:
             raise PermissionError("no longer")
@@ -134,24 +135,39 @@ def test_what_ended_the_receiver_is_told_at_the_end() -> None:
     asyncio.run(look())
 
 
-def test_a_receiver_that_ended_by_itself_is_told_once_and_another_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Ending(Hub):
-        async def receive_batch(self, on_event_batch: Callable[..., Any], **how: Any) -> None:
-            if not self.begun_at:
-                self.begun_at.append(how["starting_position"])
-                raise ConnectionError("cut")
-            await super().receive_batch(on_event_batch, **how)
+class Cut(Hub):
+    """Whose first receiver ends by itself."""
 
+    async def receive_batch(self, on_event_batch: Callable[..., Any], **how: Any) -> None:
+        if not self.begun_at:
+            self.begun_at.append(how["starting_position"])
+            raise ConnectionLostError("cut")
+        await super().receive_batch(on_event_batch, **how)
+
+
+def test_a_receiver_that_was_cut_is_told_and_the_next_peek_opens_another(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     async def look() -> None:
-        hub = Ending([4])
+        hub = Cut([4])
         peek = peek_at(hub)
         with monkeypatch.context() as hasty:
             hasty.setattr(sources, "PEEK_SECONDS", 0.05)
             assert await peek.after(3) is None
-        with pytest.raises(ConnectionError):
-            await peek.after(3)
         assert await peek.after(3) == taken_at(4)
         assert hub.begun_at == [3, 3]
+        await peek.close()
+
+    asyncio.run(look())
+    assert [record.message for record in caplog.records] == ["the receiver of 0 had ended: ConnectionLostError('cut')"]
+
+
+def test_a_receiver_that_was_cut_keeps_none_from_being_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "PEEK_SECONDS", 0.05)
+
+    async def look() -> None:
+        peek = peek_at(Cut([4]))
+        assert await peek.after(3) is None
         await peek.close()
 
     asyncio.run(look())
