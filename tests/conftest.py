@@ -8,15 +8,22 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
+from xdist.scheduler import LoadFileScheduling
 
 import localazure
 from localazure.handle import LocalAzure
 
 ROOT = Path(__file__).resolve().parents[1]
-LONGEST = (ROOT / "tests" / "spark" / "test_projection_job.py", ROOT / "tests" / "chaos" / "test_rebuild_kill.py")
+LONGEST = tuple(
+    ROOT / "tests" / name
+    for name in ("spark/test_projection_job.py", "chaos/test_rebuild_kill.py", "spark/test_batches.py")
+)
+ONE_SPARK = {f"tests/spark/test_{name}.py" for name in ("batches", "tables", "sources")}
+"""Files whose tests share one session of Spark (`tests/spark/conftest.py`): a second one costs more than they do."""
 QUICK = (ROOT / "tests" / "protocol", ROOT / "tests" / "unit")
 """Folders of tests that wait for nothing."""
 HELPERS = {f"tests.{found.stem}" for found in (ROOT / "tests").iterdir()} - {"tests.conftest"}
@@ -32,6 +39,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     tests = Counter(item.path for item in items)
     items.sort(key=lambda item: (item.path not in LONGEST, is_quick(item.path), -tests[item.path]))
+
+
+class WholeFiles(LoadFileScheduling):  # type: ignore[misc]  # xdist is not typed where mypy looks
+    """`--dist loadfile`, with the files of `ONE_SPARK` as if they were one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = str(super()._split_scope(nodeid))
+        return "tests/spark" if file in ONE_SPARK else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> WholeFiles:
+    return WholeFiles(config, log)
 
 
 def is_quick(path: Path) -> bool:

@@ -59,11 +59,9 @@ def lane(lab: Lab) -> ParkingLane:
 
 
 @pytest.fixture
-def tables(spark: SparkSession, tmp_path: Path) -> Tables:
+def tables(spark: SparkSession, tables: Tables) -> Tables:
     spark.sparkContext.setLocalProperty(batches.QUERY_ID, "query")
-    made = Tables(str(tmp_path / "tables"))
-    made.make(spark)
-    return made
+    return tables
 
 
 def frame(spark: SparkSession, came: list[Arrival]) -> DataFrame:

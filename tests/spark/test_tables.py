@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
@@ -32,11 +33,11 @@ def order(number: int, day: dt.date = DAY, version: int = 1, status: str = "Crea
     return OrderRow(who, f"customer-{number % 7}", status, 2, Decimal(total), NINE, NINE, version)
 
 
-def frame(spark: SparkSession, folder: Path, rows: list[OrderRow] | list[CustomerRow]) -> DataFrame:
-    """By way of a table: without pandas, Spark takes Arrow only from files."""
+def frame(spark: SparkSession, file: Path, rows: list[OrderRow] | list[CustomerRow]) -> DataFrame:
+    """By way of a file: without pandas, Spark takes Arrow only from there."""
     schema = ORDERS.schema if isinstance(rows[0], OrderRow) else CUSTOMERS.schema
-    write_deltalake(str(folder), to_arrow(schema, rows), mode="overwrite")
-    return spark.read.format("delta").load(str(folder))
+    pq.write_table(to_arrow(schema, rows), file)
+    return spark.read.parquet(str(file))
 
 
 def statuses(tables: Tables) -> dict[str, tuple[str, int]]:
@@ -44,9 +45,7 @@ def statuses(tables: Tables) -> dict[str, tuple[str, int]]:
     return {row["order_id"][-1]: (row["status"], row["version"]) for row in found}
 
 
-def test_a_merge_takes_newer_versions_of_its_days_once(spark: SparkSession, tmp_path: Path) -> None:
-    tables = Tables(str(tmp_path / "tables"))
-    tables.make(spark)
+def test_a_merge_takes_newer_versions_of_its_days_once(spark: SparkSession, tables: Tables, tmp_path: Path) -> None:
     first = [order(1, version=3, status="Paid"), order(2), order(3, NEXT)]
     tables.merge_orders(frame(spark, tmp_path / "a", first), {DAY, NEXT}, Commit("hub", "query", 0))
 
@@ -66,10 +65,8 @@ def test_a_merge_takes_newer_versions_of_its_days_once(spark: SparkSession, tmp_
 
 
 def test_another_writer_that_was_faster_is_told_by_an_error_that_a_batch_tries_again_after(
-    spark: SparkSession, tmp_path: Path
+    spark: SparkSession, tables: Tables, tmp_path: Path
 ) -> None:
-    tables = Tables(str(tmp_path / "tables"))
-    tables.make(spark)
     target, once = tables.of(ORDERS), tmp_path / "once"
     faster = to_arrow(ORDERS.schema, [order(5)])
 

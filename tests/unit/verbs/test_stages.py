@@ -90,3 +90,14 @@ def test_the_longest_files_are_begun_first_and_the_quick_ones_last() -> None:
     assert all(path.exists() for path in conftest.LONGEST)
     assert list(dict.fromkeys(item.path for item in items)) == [files[0], files[2], files[1], files[3]]
     assert "--no-loadscope-reorder" in stages.STAGES["pytest"], "else xdist has an order of its own"
+
+
+def test_the_files_whose_tests_share_a_session_of_spark_are_given_to_one_worker() -> None:
+    files = (conftest.ROOT / "tests" / "spark").glob("test_*.py")
+    sharing = {f"tests/spark/{file.name}" for file in files if "spark: SparkSession" in file.read_text("utf-8")}
+    assert sharing == conftest.ONE_SPARK
+
+    scheduler = conftest.WholeFiles.__new__(conftest.WholeFiles)
+    assert len({scheduler._split_scope(f"{file}::test_one") for file in sharing}) == 1
+    assert scheduler._split_scope("tests/spark/test_verb.py::test_one") == "tests/spark/test_verb.py"
+    assert "loadfile" in stages.WORKERS
