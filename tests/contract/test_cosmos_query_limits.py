@@ -23,8 +23,7 @@ BACKTRACKS = "RegexMatch(c.text, '^(a|aa)+$')"
 
 
 @pytest.fixture
-def texts(azure: LocalAzure, fresh_name: str) -> Iterator[ContainerProxy]:
-    client = CosmosClient.from_connection_string(azure.cosmos_connection_string)
+def texts(client: CosmosClient, fresh_name: str) -> Iterator[ContainerProxy]:
     container = client.create_database(fresh_name).create_container("texts", PartitionKey("/pk"))
     for number in range(3):
         container.create_item({"id": str(number), "pk": "x", "text": "a" * 200 + "!"})
@@ -84,7 +83,7 @@ def test_what_a_query_keeps_at_once_is_limited(
     texts: ContainerProxy, query: str, results: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     query += " OFFSET 0 LIMIT 10000" if results > 1 else " WHERE c.id = '0'"
-    assert len(list(texts.query_items(query, partition_key="x"))) == results
+    assert len(list(texts.query_items(query, partition_key="x", max_item_count=10_000))) == results
     monkeypatch.setattr(limits, "LARGEST_HELD_BYTES", 500_000)
     with pytest.raises(CosmosHttpResponseError) as caught:
         list(texts.query_items(query, partition_key="x"))
