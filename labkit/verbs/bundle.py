@@ -136,8 +136,8 @@ def download(lock: Path, system: str, python: str, folder: Path, *, title: str) 
         for patch, chosen in zip(PATCHES, rounds, strict=True):
             asked = folder / f"{lock.stem}-{patch}.txt"
             asked.write_text("\n".join([*chosen, ""]), encoding="utf-8")
-            reason = _pip_download([*options, "--python-version", f"{python}.{patch}", "-r", str(asked)], bar.update)
-            if reason is not None:
+            words = [*options, "--python-version", f"{python}.{patch}", "-r", str(asked)]
+            if chosen and (reason := _pip_download(words, bar.update)) is not None:
                 raise LabError(f"{title}: pip cannot get every package of the lock ({reason}); no bundle was written")
     click.echo(f"{title:<46} {total:>4} packages {time.monotonic() - began:6.1f} s")
 

@@ -81,7 +81,7 @@ def only_one_at_a_time() -> Iterator[int]:
         ) from error
     with file:
         if not try_lock(file):
-            say("Another `lab.py` is setting this folder up; waiting for it.")
+            sys.stdout.write("Another `lab.py` is setting this folder up; waiting for it.\n")
             while not try_lock(file):
                 time.sleep(0.2)
         yield file.fileno()
@@ -101,10 +101,6 @@ def try_lock(file: IO[str]) -> bool:
         return True
     except OSError:
         return False
-
-
-def say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
 
 
 # --- make it so -------------------------------------------------------------------------------------------------------
@@ -130,7 +126,7 @@ def set_up(locks: Sequence[str], lock_fd: int, offline: str | None = None) -> No
         if STAMP.exists() or not works(uv):
             make_venv(uv, lock_fd, offline)
         else:
-            say("Going on with a set-up that was interrupted.")
+            sys.stdout.write("Going on with a set-up that was interrupted.\n")
             forget_half_installed()
         installed = {}
     for name in (locks[0], PROJECT, *locks[1:]):
@@ -144,8 +140,9 @@ def set_up(locks: Sequence[str], lock_fd: int, offline: str | None = None) -> No
 
 
 def works(uv: str | None) -> bool:
-    """Whether `.venv` starts, is of this Python's version, and has an installer."""
-    check = f"import sys{'' if uv else ', pip'}; print('%d.%d' % sys.version_info[:2])"
+    """Whether `.venv` starts, is of this Python's version, and has an installer, whole: its record is written last."""
+    whole = "" if uv else "import importlib.metadata as its; list(its.files('pip')); "
+    check = f"{whole}import sys; print('%d.%d' % sys.version_info[:2])"
     try:
         said = subprocess.run([PYTHON, "-c", check], capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):

@@ -1,6 +1,8 @@
 """A small project with the real `lab.py` and locks of tiny packages made here, so that set-up is tried whole, offline.
 
 Its `labkit` prints what it was handed. Its build backend is in its tree, its packages are two wheels of one module.
+Its first environment is made by Python alone; those after it get the pip of the first by a hard link to each file,
+because unpacking and compiling pip takes longer than all else that a set-up does.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +38,23 @@ def build_editable(folder, config_settings=None, metadata_directory=None):
         archive.writestr(NAME + ".dist-info/RECORD", "")
     return wheel
 """
+VENV = """
+import os, shutil, sys
+from pathlib import Path
+del sys.path[0]  # this folder, in which Python found this file instead of its own
+import venv
+kept, folder = Path({kept!r}), Path(sys.argv[1])
+venv.EnvBuilder(symlinks=os.name != "nt", with_pip=not kept.exists()).create(folder)
+packages, = folder.glob("Lib/site-packages" if os.name == "nt" else "lib/python*/site-packages")
+if not kept.exists():
+    shutil.copytree(packages, kept.with_name(str(os.getpid())), copy_function=os.link).rename(kept)
+else:
+    not_yet = shutil.ignore_patterns("RECORD")
+    shutil.copytree(kept, packages, copy_function=os.link, dirs_exist_ok=True, ignore=not_yet)
+    for record in kept.glob("*/RECORD"):  # the last file that an installer writes
+        os.link(record, packages / record.relative_to(kept))
+"""
+"""What `python -m venv FOLDER` does in the small project."""
 LABKIT = """
 import sys, tiny_core
 print("handed over:", *sys.argv[1:])
@@ -61,16 +81,34 @@ class SmallProject:
             command, capture_output=True, text=True, timeout=120, env=self.environment(**environment), check=False
         )
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         command = [sys.executable, str(self.folder / "lab.py"), *arguments]
         return subprocess.Popen(
             command,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=self.environment(),
+            env=self.environment(**environment),
             preexec_fn=None if os.name == "nt" else _hear_interrupts,
         )
+
+    def half_an_environment(self, also: str = "pass") -> subprocess.Popen[str]:
+        """A call of `run` that makes an environment: pip is there, but for its record, and `also` has been done.
+
+        It stays so until the input of the call ends.
+        """
+        installer, half = self.folder / "venv.py", self.folder / "half"
+        whole = installer.read_text(encoding="utf-8")
+        waits = f"{also}; Path({str(half)!r}).touch(); sys.stdin.read()\n    for record"
+        installer.write_text(whole.replace("for record", waits), encoding="utf-8")
+        call = self.start("run")
+        while not half.exists():
+            assert call.poll() is None
+            time.sleep(0.01)
+        half.unlink()
+        installer.write_text(whole, encoding="utf-8")
+        return call
 
     def environment(self, **more: str) -> dict[str, str]:
         """No index but the project's wheels, and the plain pip that every machine has."""
@@ -129,6 +167,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
     small.lock("requirements-spark", {"tiny_spark": "1.0"})
     files = {
         "backend.py": BACKEND,
+        "venv.py": VENV.format(kept=str(folder.with_name("pip"))),
         "labkit/__init__.py": "",
         "labkit/__main__.py": LABKIT,
         "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',

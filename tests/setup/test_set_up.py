@@ -151,9 +151,7 @@ def test_a_disk_that_is_full_is_one_sentence_and_the_same_command_goes_on(projec
 @pytest.mark.skipif(os.name == "nt", reason="only on systems with signals a test can send to one process")
 def test_an_interrupted_set_up_goes_on_where_it_was(project: SmallProject) -> None:
     shutil.rmtree(project.folder / ".venv")
-    call = project.start("run")
-    while not (project.folder / ".venv").exists():
-        time.sleep(0.01)
+    call = project.half_an_environment("(packages / 'pip' / '__main__.py').unlink()")
     call.send_signal(signal.SIGINT)
     _, said = call.communicate(timeout=60)
 
@@ -167,17 +165,20 @@ def test_an_interrupted_set_up_goes_on_where_it_was(project: SmallProject) -> No
 @pytest.mark.skipif(os.name == "nt", reason="only on systems where an installer inherits the set-up lock")
 def test_a_set_up_that_was_killed_is_taken_over_when_its_installer_has_ended(project: SmallProject) -> None:
     shutil.rmtree(project.folder / ".venv")
-    killed = project.start("run")
-    while not (project.folder / ".venv").exists():
-        time.sleep(0.01)
+    killed = project.half_an_environment()
     killed.kill()
-    killed.communicate(timeout=60)
+    killed.wait(60)
 
-    done = project.lab("run")
+    taken_over = project.start("run", PYTHONUNBUFFERED="1")
+    assert taken_over.stdout is not None
+    assert taken_over.stdout.readline() == "Another `lab.py` is setting this folder up; waiting for it.\n"
+    assert taken_over.poll() is None
+    killed.communicate(timeout=60)  # at the end of its input the installer goes on
+    said, complained = taken_over.communicate(timeout=60)
 
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("Another `lab.py` is setting this folder up; waiting for it.")
-    assert "handed over: run" in done.stdout
+    assert taken_over.returncode == 0, complained
+    assert said.splitlines()[0] == "Going on with a set-up that was interrupted."
+    assert "handed over: run" in said
 
 
 def test_an_environment_whose_python_is_gone_is_made_again(project: SmallProject) -> None:
