@@ -68,13 +68,14 @@ def test_of_two_at_once_the_second_says_so_and_takes_nothing_from_the_first(
     assert log.exists()
 
 
-def test_the_stages_see_no_azure_and_a_state_folder_of_their_own(
+def test_the_stages_see_no_azure_and_a_state_folder_of_their_own_and_keep_what_they_compile(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv(connections.COSMOS, "AccountEndpoint=...")
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     around = stages.surroundings(tmp_path, "m1")
 
-    assert connections.COSMOS not in around
+    assert not {connections.COSMOS, "PYTHONDONTWRITEBYTECODE"} & set(around)
     assert around[settings.DATA_DIR] == str(tmp_path)
     assert around[stages.MARK] == "m1"
 
