@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -43,12 +44,13 @@ def swinging(alerts: int) -> list[LagSample]:
 
 
 class Door:
-    """In front of the webhook: shut, it answers 503."""
+    """In front of the webhook: shut, it answers 503. Whoever waits is told of each delivery that was let in."""
 
     def __init__(self, app: Any) -> None:
         self.app = app
         self.shut = False
-        self.turned_away = 0
+        self.turned_away = self.let_in = 0
+        self.changed = threading.Condition()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.shut:
@@ -56,6 +58,9 @@ class Door:
             await Response(status_code=503)(scope, receive, send)
         else:
             await self.app(scope, receive, send)
+            with self.changed:
+                self.let_in += scope["type"] == "http" and scope["method"] == "POST"
+                self.changed.notify_all()
 
 
 @dataclass
@@ -80,6 +85,8 @@ class Desk:
     def wait_for(self, alerts: int) -> Counter[tuple[str, str]]:
         """Until the webhook has handled so many (fired and resolved apart), and nothing is on its way any more."""
         until = datetime.now(UTC) + timedelta(seconds=PATIENCE_SECONDS)
+        with self.door.changed:
+            self.door.changed.wait_for(lambda: self.door.let_in >= alerts, PATIENCE_SECONDS)
         while len(found := self.handled()) < alerts or self.pending():
             assert datetime.now(UTC) < until, (len(found), self.pending())
             assert all(alerter.error is None for alerter in self.started)
