@@ -35,7 +35,7 @@ TICK = timedelta(seconds=1)
 
 @pytest.fixture(scope="module")
 def running(azure: LocalAzure, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    with open_lab("05", target=embedded(azure, tmp_path_factory.mktemp("tables"))) as lab:
+    with open_lab("05", partitions=2, target=embedded(azure, tmp_path_factory.mktemp("tables"))) as lab:
         store = ReadStore(lab.tables_url)
         relay = Relay(lab.container("write-model", "relay"), lab.producer(), lab.container("relay-state", "relay"))
         lane = ParkingLane(lab.container("parked-events", "projector"))
@@ -330,7 +330,7 @@ def test_what_the_hub_dropped_before_it_was_applied_is_lost_also_when_it_holds_n
 
 def test_a_monitor_goes_on_when_azure_was_away_and_counts_what_it_could_not_read(tmp_path: Path) -> None:
     azure = localazure.start(tmp_path / "azure")
-    with open_lab("05", target=embedded(azure, tmp_path / "tables")) as lab:
+    with open_lab("05", partitions=2, target=embedded(azure, tmp_path / "tables")) as lab:
         containers = [lab.container(name, "monitor") for name in ("write-model", "relay-state", "parked-events")]
         consumer = partial(lab.async_consumer, "monitor", "monitor")
         monitor = LagMonitor(consumer, ReadStore(lab.tables_url), *containers, interval_seconds=0.1)
