@@ -22,7 +22,7 @@ LONGEST = tuple(
     ROOT / "tests" / name
     for name in ("spark/test_projection_job.py", "chaos/test_rebuild_kill.py", "spark/test_batches.py")
 )
-ONE_SPARK = {f"tests/spark/test_{name}.py" for name in ("batches", "tables", "sources")}
+ONE_SPARK = {f"tests/spark/test_{name}.py" for name in ("batches", "session", "sources", "tables")}
 """Files whose tests share one session of Spark (`tests/spark/conftest.py`): a second one costs more than they do."""
 QUICK = (ROOT / "tests" / "protocol", ROOT / "tests" / "unit")
 """Folders of tests that wait for nothing."""

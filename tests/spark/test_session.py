@@ -1,11 +1,14 @@
-"""Delta's jars: fetched once, compared with the lock, and not used if they are others."""
+"""Delta's jars: fetched once, compared with the lock, not used if they are others. And what workers look through."""
 
 from __future__ import annotations
 
 import hashlib
 import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from tests.spark.job import WITHOUT_SPARK
@@ -13,6 +16,7 @@ from tests.spark.job import WITHOUT_SPARK
 pytest.importorskip("pyspark", reason=WITHOUT_SPARK)
 
 from py4j.protocol import Py4JNetworkError
+from pyspark.sql import SparkSession
 from spark_projection import session
 
 GOOD = b"the jar"
@@ -86,3 +90,14 @@ def test_that_java_has_ended_is_told_as_that(heard: Exception) -> None:
 
 def test_the_lock_of_this_repository_can_be_read() -> None:
     assert next(jar.file for jar in session.locked_jars()).startswith("io.delta_delta-spark_2.13-4.")
+
+
+def test_a_worker_has_no_archive_of_spark_to_look_through_before_each_task(spark: SparkSession) -> None:
+    def looked_through(parts: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        list(parts)
+        places = [place for place in sys.path_importer_cache if ".zip" in place or ".jar" in place]
+        yield pa.RecordBatch.from_pydict({"place": ["none", *places]})
+
+    found = spark.range(1).mapInArrow(looked_through, "place string").collect()
+
+    assert {row.place for row in found} == {"none"}

@@ -36,6 +36,7 @@ HERE = {
     "spark.databricks.delta.merge.materializeSource": "none",
     "spark.sql.shuffle.partitions": "2",
     "spark.sql.warehouse.dir": KEPT.with_name("spark-warehouse").as_uri(),
+    "spark.python.daemon.module": "spark_projection.daemon",
     "spark.driver.memory": "1g",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
