@@ -102,11 +102,13 @@ def test_the_tables_are_those_that_our_projector_makes(spark: SparkSession, tmp_
 
 
 def test_the_days_figures_are_ours_to_the_cent(spark: SparkSession, tmp_path: Path) -> None:
-    # 12,001 orders whose average lies closer to a half cent than six places can tell; a day of one order; one of none
+    # 12,001 orders whose average lies closer to a half cent than six places can tell; a day of one order; one of none;
+    # and one whose average is half a cent
     close = [order(number, total="0.01" if number < 6_000 else "0.00") for number in range(12_001)]
     other = [order(1, NEXT, total="1000000000000.00"), order(2, NEXT, status="Cancelled")]
     third = [order(number, dt.date(2026, 1, 7), status="Cancelled") for number in range(2)]
-    rows = [*close, *other, *third]
+    half = [order(number, dt.date(2026, 1, 8), total=total) for number, total in enumerate(("0.01", "0.00"))]
+    rows = [*close, *other, *third, *half]
 
     found = by_spark(frame(spark, tmp_path / "orders", rows)).orderBy("day").collect()
 
@@ -114,5 +116,5 @@ def test_the_days_figures_are_ours_to_the_cent(spark: SparkSession, tmp_path: Pa
     assert [tuple(row) for row in found] == [
         tuple(getattr(day, name) for name in DAILY_ORDER_METRICS.schema.names) for day in ours
     ]
-    assert ours[0].average_order_value == Decimal("0.00")
+    assert (ours[0].average_order_value, ours[3].average_order_value) == (Decimal("0.00"), Decimal("0.01"))
     assert list(found[0].asDict()) == DAILY_ORDER_METRICS.schema.names
