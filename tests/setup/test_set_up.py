@@ -153,9 +153,9 @@ def test_an_interrupted_set_up_goes_on_where_it_was(project: SmallProject) -> No
     shutil.rmtree(project.folder / ".venv")
     call = project.half_an_environment("(packages / 'pip' / '__main__.py').unlink()")
     call.send_signal(signal.SIGINT)
+    assert call.wait(60) == 130  # and only then its input ends, which the installer waits for
     _, said = call.communicate(timeout=60)
 
-    assert call.returncode == 130
     assert said.strip() == "Interrupted. Nothing is lost: the same command goes on from here."
     again = project.lab("run")
     assert again.returncode == 0, again.stderr
