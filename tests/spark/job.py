@@ -34,16 +34,16 @@ if str(BUNDLE) not in sys.path:
 
 
 class Job:
-    """One run of `projection_job.py` with the options of `lab.py spark`."""
+    """One run of `projection_job.py` with the options of `lab.py spark`. `by`: the script that runs it, if one does."""
 
-    def __init__(self, folder: Path, lab: Lab, target: Target, *more: str) -> None:
+    def __init__(self, folder: Path, lab: Lab, target: Target, *more: str, by: tuple[str, ...] = ()) -> None:
         self.tables, self.checkpoint = folder / "tables", folder / "checkpoint"
         self.log = folder / "job.log"
-        command, environment = spark.job(lab, target, str(self.tables), str(self.checkpoint), *more)
+        (python, *script), environment = spark.job(lab, target, str(self.tables), str(self.checkpoint), *more)
         environment = {**environment, "JAVA_TOOL_OPTIONS": SHORT_LIVED}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                command,
+                [python, *by, *script],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -57,7 +57,8 @@ class Job:
     def _listen(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            self._lines.put(json.loads(line))
+            if line.startswith('{"batch"'):  # Java's own warnings come here too
+                self._lines.put(json.loads(line))
         self._lines.put(None)
 
     def next_trigger(self) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ or long after), and some that cannot be applied. The projector makes its tables 
 from __future__ import annotations
 
 import random
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -26,7 +27,7 @@ from labkit.lab import Lab, open_lab
 from labkit.projections.parking import ParkingLane
 from labkit.projections.projector import Projector
 from labkit.projections.read_store import ReadStore
-from labkit.projections.tables import ORDERS, READ_MODELS, contents
+from labkit.projections.tables import READ_MODELS, contents
 from labkit.read_queries.synapse import Synapse
 from labkit.settings import Target, embedded
 from localazure.handle import LocalAzure
@@ -37,6 +38,7 @@ pytest.importorskip("pyspark", reason=WITHOUT_SPARK)
 
 EVENTS, CUSTOMERS, DAYS, PARTITIONS = 20_000, 300, 5, 4
 TRIGGER_EVENTS = "8000"
+DYING = (str(Path(__file__).with_name("dying.py")),)
 ENDS: tuple[tuple[str, ...], ...] = ((), ("OrderPaid",), ("OrderPaid", "OrderShipped"), ("OrderCancelled",))
 VIEWS = {
     "dbo.vw_customer_orders": "customer_id, customer_name, orders, cancelled, revenue, first_day, last_day",
@@ -140,18 +142,6 @@ def project(lab: Lab, folder: Path) -> str:
     return store.tables_url
 
 
-def kill_between_commits(job: Job) -> None:
-    """`kill -9` once a batch is in `orders` and nowhere else."""
-    trigger = job.next_trigger()
-    assert trigger is not None, job.last_words()
-    log = job.tables / ORDERS.name / "_delta_log"
-    before, deadline = len(list(log.glob("*.json"))), time.monotonic() + PATIENCE_SECONDS
-    while len(list(log.glob("*.json"))) == before:
-        assert time.monotonic() < deadline, job.last_words()
-        time.sleep(0.005)
-    job.kill()
-
-
 @dataclass(frozen=True)
 class Made:
     """What the projector made, and what the job made that was killed and started again."""
@@ -179,9 +169,11 @@ def made(lab: Lab, target: Target, folder: Path) -> Made:
     by_us = parked(lab)
     empty(lab)
     options = ("--master", "local[2]", "--max-events", TRIGGER_EVENTS, "--until-caught-up")
-    job = Job(folder, lab, target, *options)
+    job = Job(folder, lab, target, *options, by=DYING)
     try:
-        kill_between_commits(job)
+        while job.next_trigger() is not None:
+            pass
+        assert job.process.wait(PATIENCE_SECONDS) == -signal.SIGKILL, job.last_words()
         begun, finished = (noted(job.checkpoint / kind) for kind in ("offsets", "commits"))
         job = Job(folder, lab, target, *options)
         triggers = job.wait()
