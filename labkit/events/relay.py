@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 
-from azure.core.exceptions import ServiceRequestError, ServiceResponseError
+from azure.core.exceptions import AzureError
 from azure.cosmos import ContainerProxy
 from azure.cosmos.exceptions import CosmosHttpResponseError
 from azure.eventhub import EventHubProducerClient
@@ -201,12 +201,10 @@ class Relay(Worker):
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether trying again can help."""
-    if isinstance(error, CosmosHttpResponseError):
-        return error.status_code in PASSING_STATUS
+    """Whether trying again can help. Without a status no answer came, or its connection ended within it."""
     if isinstance(error, EventHubError):
         return not isinstance(error, AuthenticationError)
-    return isinstance(error, (ServiceRequestError, ServiceResponseError))
+    return isinstance(error, AzureError) and getattr(error, "status_code", None) in (None, *PASSING_STATUS)
 
 
 def is_throttling(error: BaseException) -> bool:

@@ -28,7 +28,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from azure.core.exceptions import ServiceRequestError, ServiceResponseError
+from azure.core.exceptions import AzureError
 from azure.eventhub.aio import EventHubConsumerClient
 from azure.eventhub.exceptions import ConnectError, ConnectionLostError
 
@@ -47,11 +47,15 @@ from labkit.worker import Worker
 
 logger = logging.getLogger(__name__)
 
-OUT_OF_REACH = (ServiceRequestError, ServiceResponseError, ConnectError, ConnectionLostError)
-"""A service did not answer, not even with a refusal: it may be back in a moment."""
 RECONNECT_SECONDS = 1.0
 ELSEWHERE_SECONDS = 0.05
 """So often a waiter looks whose own projector stands by."""
+
+
+def out_of_reach(error: BaseException) -> bool:
+    """A service did not answer, not even with a refusal, or not to the answer's end: it may be back in a moment."""
+    unanswered = isinstance(error, AzureError) and getattr(error, "status_code", None) is None
+    return unanswered or isinstance(error, (ConnectError, ConnectionLostError))
 
 
 class AggregateParked(LabError):
@@ -194,8 +198,8 @@ class Projector(Worker):
         """Work until told to stop; whether another session is to follow."""
         try:
             return asyncio.run(self._session())
-        except OUT_OF_REACH as error:
-            if self._ending.is_set():
+        except Exception as error:
+            if self._ending.is_set() or not out_of_reach(error):
                 raise
             logger.warning("begins again in %s s, for a service is out of reach: %r", RECONNECT_SECONDS, error)
             self._out_of_reach = (str(error), self.counters["commits"])

@@ -12,14 +12,14 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from azure.core.exceptions import ServiceRequestError, ServiceResponseError
+from azure.core.exceptions import AzureError
 from azure.cosmos import CosmosClient
 from azure.eventhub.aio import EventHubConsumerClient
 
 from labkit.events.ownership import OwnershipStore
 from labkit.lab import Lab
 from labkit.projections.parking import ParkingLane
-from labkit.projections.projector import Projector
+from labkit.projections.projector import Projector, out_of_reach
 from labkit.projections.query_container import QueryContainer
 from labkit.projections.read_store import ReadStore
 from labkit.projections.seat import Seat
@@ -57,7 +57,9 @@ def reached(connection: str) -> CosmosClient:
     while True:
         try:
             return CosmosClient.from_connection_string(connection)
-        except (ServiceRequestError, ServiceResponseError):
+        except AzureError as error:
+            if not out_of_reach(error):
+                raise
             threading.Event().wait(0.05)
 
 

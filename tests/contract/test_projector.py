@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from azure.core.exceptions import AzureError, ServiceRequestError, ServiceResponseError
+from azure.core.exceptions import AzureError, IncompleteReadError, ServiceRequestError, ServiceResponseError
 from azure.cosmos.exceptions import CosmosHttpResponseError
 from azure.eventhub.aio import EventHubConsumerClient
 
@@ -286,7 +286,8 @@ def away(monkeypatch: pytest.MonkeyPatch, *errors: AzureError) -> list[AzureErro
 
 
 def test_a_projector_begins_again_when_a_service_was_out_of_reach(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    left = away(monkeypatch, ServiceRequestError("connection refused"), ServiceResponseError("connection reset"))
+    refused, cut = ServiceRequestError("connection refused"), IncompleteReadError("0 bytes read, 529 more expected")
+    left = away(monkeypatch, refused, ServiceResponseError("connection reset"), cut)
     projector = shop.projector()
     projector.wait_until_visible(shop.does(shop.created(1), PayOrder(shop.order(1))), PATIENCE_SECONDS)
     assert left == []
