@@ -27,13 +27,15 @@ class Worker:
 
     @property
     def running(self) -> bool:
-        """Whether the thread is alive."""
-        return self._thread is not None and self._thread.is_alive()
+        """Whether it works. One that has failed does not, though its thread may have some last things to do."""
+        return self._thread is not None and self.error is None and self._thread.is_alive()
 
     def start(self) -> None:
         """Begin to work. Starting a running one does nothing."""
         if self.running:
             return
+        if self._thread is not None:
+            self._thread.join()
         self.error = self._told = None
         self._ready.clear()
         self._ending.clear()

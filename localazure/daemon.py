@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from filelock import FileLock, Timeout
 
 from localazure import keys as key_file
 from localazure import private_file
-from localazure.errors import FolderUnusable, LocalAzureError, NotAnswering, StartFailed
+from localazure.errors import FolderUnusable, LocalAzureError, NotAnswering, NotRunning, StartFailed
 from localazure.folder import (
     LOCK_FILE,
     LOG_FILE,
@@ -135,11 +136,12 @@ def stop(data_dir: Path | str) -> bool:
     folder = Path(data_dir).resolve()
     if not folder.is_dir():
         return False
-    running = status(folder)
+    running = found(folder)
     if running is not None:
-        running.control("POST", "/stop")
+        with suppress(NotRunning):  # somebody else's stop was faster
+            running.control("POST", "/stop")
     try:
-        lock = FileLock(folder / LOCK_FILE).acquire(timeout=STOP_TIMEOUT_SECONDS if running else 0)
+        lock = FileLock(folder / LOCK_FILE).acquire(timeout=STOP_TIMEOUT_SECONDS)
     except Timeout as error:
         raise NotAnswering(folder, _state(folder).get("pid")) from error
     with lock:
@@ -198,8 +200,9 @@ class Watchdog:
             logger.error(MOVED)
 
     def _killed(self) -> bool:
-        """Whether a state file is left of a server that is gone. A stop on purpose removes the file."""
-        return (self._data_dir / STATE_FILE).exists() and not served(self._data_dir)
+        """Whether a state file is left of a server that is gone. A stop on purpose removes it first, so look twice."""
+        state = self._data_dir / STATE_FILE
+        return state.exists() and not served(self._data_dir) and state.exists()
 
 
 def _running_or_started(folder: Path, *, tls: bool) -> Running:

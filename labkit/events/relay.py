@@ -98,17 +98,12 @@ class Relay(Worker):
         """
         if self.running:
             raise RuntimeError("this relay runs already, on its thread")
+        self.stop()  # a thread that has failed gives its leases back first
         try:
             self._leases.take_free()
             return sum(self._drain(lease) for lease in self._leases.held)
         finally:
             self._leases.release()
-
-    def start(self) -> None:
-        """Make rounds on a thread until `stop`, backing off when a round fails. Starting a running one does nothing."""
-        if not self.running:
-            self._next_balance = self._next_beat = 0.0
-            super().start()
 
     def wait_until_published(self, token: str, timeout_seconds: float) -> None:
         """Return once this version and all before it are in Event Hubs, acknowledged, whichever relay sent them.
@@ -122,12 +117,12 @@ class Relay(Worker):
         if document_named(self._write_model, event_id, aggregate_id) is None:
             raise NotYet(f"{token} is not in the outbox: nothing with that version has been committed")
         while True:
-            began = time.monotonic()
+            began, error = time.monotonic(), self.error
             lease = self._leases.of(aggregate_id)
             if not self._is_ahead(lease, event_id):
                 return
-            if self.error is not None and lease.owner in ("", self.name):
-                raise self.error
+            if error is not None and lease.owner in ("", self.name):
+                raise error
             left = deadline - time.monotonic()
             if left <= 0:
                 idle = "" if self.running or lease.is_held else "; the relay is not running: start it, or call run_once"
@@ -177,6 +172,8 @@ class Relay(Worker):
         return sent
 
     def _work(self) -> None:
+        """Rounds until `stop`, backing off when one fails."""
+        self._next_balance = self._next_beat = 0.0
         self._ready.set()
         in_a_row = lasting = 0
         while not self._ending.is_set():

@@ -114,10 +114,10 @@ class LagMonitor(Worker):
                 for sample in self._samples:
                     if sample.at >= asked_at and holds(sample):
                         return sample
-                if self.error is not None:
-                    raise self.error
                 left = deadline - time.monotonic()
                 if left <= 0 or not self.running:
+                    if self.error is not None:
+                        raise self.error
                     last = self._samples[-1] if self._samples else "none was taken"
                     raise NotYet(f"no such sample within {timeout_seconds} s; the last: {last}")
                 self._sampled.wait(left)

@@ -154,15 +154,16 @@ class Projector(Worker):
         self._wait(applied, timeout_seconds, f"not every table has reached {dict(ends)}")
 
     def _wait(self, arrived: Callable[[], bool], timeout_seconds: float, otherwise: str) -> None:
-        """Look after each commit, between commits only: what is seen is never half a batch of this projector."""
+        """Look after each commit, between commits only: what is seen is never half a batch of this projector. What it
+        had committed before it failed is seen."""
         until = time.monotonic() + timeout_seconds
         while True:
-            commits = self._committing.counts["commits"]
+            commits, error = self._committing.counts["commits"], self.error
             with self._committing.between:
                 if arrived():
                     return
-            if self.error is not None:
-                raise self.error
+            if error is not None:
+                raise error
             left = until - time.monotonic()
             if left <= 0:
                 raise NotYet(f"{otherwise} after {timeout_seconds} s; the projector is {self._state()}")

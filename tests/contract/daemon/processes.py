@@ -36,7 +36,7 @@ def serve(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def eventually(holds: Callable[[], bool], timeout_seconds: float = 15.0) -> bool:
+def eventually(holds: Callable[[], bool], timeout_seconds: float = 60.0) -> bool:
     deadline = time.monotonic() + timeout_seconds
     while time.monotonic() < deadline:
         if holds():

@@ -104,7 +104,7 @@ def test_a_key_that_is_none_leaves_the_keys_of_the_folder_as_they_were(folder: P
     before = (folder / "keys.json").read_bytes()
     for arguments in (("--cosmos-key", "abc"), ("--eventhubs-key", "a;b")):
         refused = serve(folder, *arguments)
-        _, complaint = refused.communicate(timeout=30)
+        _, complaint = refused.communicate(timeout=60)
         assert refused.returncode == 1
         assert arguments[0] in complaint
         assert "Traceback" not in complaint

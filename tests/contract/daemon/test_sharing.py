@@ -15,14 +15,16 @@ from urllib.parse import quote
 import psutil
 import pytest
 from azure.cosmos import CosmosClient, PartitionKey
+from filelock import FileLock
 
 import localazure
-from localazure import daemon, listening
+from localazure import daemon, listening, private_file
 from localazure.errors import (
     LocalAzureError,
     NotRunning,
 )
-from localazure.folder import STATE_FILE
+from localazure.folder import LOCK_FILE, STATE_FILE
+from localazure.handle import ControlClient
 from tests.contract.daemon.processes import attach_elsewhere, eventually, pid_of, serve
 
 LINUX_GIVES_FROM = 32_768
@@ -152,7 +154,7 @@ def test_a_port_that_was_taken_while_the_server_was_down_is_told(
         with socket.create_server(("127.0.0.1", before[taken])):
             if by == "somebody else":
                 started = attach_elsewhere(folder)
-                started.communicate(timeout=30)
+                started.communicate(timeout=60)
             monkeypatch.undo()
             assert eventually(lambda: daemon.MOVED in caplog.messages)
             after = ports_of(folder)
@@ -167,11 +169,11 @@ def test_who_asks_before_the_heir_has_said_where_it_is_waits_for_that(
         stale = (folder / STATE_FILE).read_text()
         down(azure)
         heir = attach_elsewhere(folder)
-        heir.communicate(timeout=30)
+        heir.communicate(timeout=60)
         told = (folder / STATE_FILE).read_text()
         assert json.loads(told)["pid"] != json.loads(stale)["pid"]
-        (folder / STATE_FILE).write_text(stale)  # as it was while the heir began to answer
-        later = threading.Timer(0.3, lambda: (folder / STATE_FILE).write_text(told))
+        private_file.write_text(folder / STATE_FILE, stale)  # as it was while the heir began to answer
+        later = threading.Timer(0.3, lambda: private_file.write_text(folder / STATE_FILE, told))
         later.start()
         running = daemon.status(folder)
         later.join()
@@ -187,7 +189,7 @@ def test_a_killed_server_comes_back_with_the_options_it_was_started_with(folder:
     server.stdout.readline()
     with localazure.attach(folder) as azure:
         server.kill()
-        server.communicate(timeout=30)
+        server.communicate(timeout=60)
         assert eventually(lambda: daemon.status(folder) is not None)
         with CosmosClient.from_connection_string(azure.cosmos_connection_string) as client:
             container = client.create_database("d").create_container("c", PartitionKey("/pk"))
@@ -205,7 +207,7 @@ def test_a_watchdog_brings_a_server_back_over_tls_if_it_spoke_tls(folder: Path) 
         assert server.stdout is not None
         server.stdout.readline()
         server.kill()
-        server.communicate(timeout=30)
+        server.communicate(timeout=60)
         assert eventually(lambda: daemon.status(folder) is not None)
         running = daemon.status(folder)
         assert running is not None
@@ -217,7 +219,7 @@ def test_what_a_stopped_server_was_started_with_is_not_kept(folder: Path) -> Non
     assert server.stdout is not None
     server.stdout.readline()
     assert daemon.stop(folder)
-    server.communicate(timeout=30)
+    server.communicate(timeout=60)
     with (
         localazure.attach(folder) as azure,
         CosmosClient.from_connection_string(azure.cosmos_connection_string) as client,
@@ -271,3 +273,30 @@ def test_a_stop_with_writers_attached_stays_a_stop(folder: Path) -> None:
             assert not eventually(lambda: daemon.status(folder) is not None, timeout_seconds=1.2)
             localazure.attach(folder).close()
         one.event_hub_names()
+
+
+def test_a_stop_between_two_looks_of_a_watchdog_is_no_kill(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.mkdir()
+    (folder / STATE_FILE).touch()
+
+    def stopped_meanwhile(folder: Path) -> bool:
+        (folder / STATE_FILE).unlink()
+        return False
+
+    monkeypatch.setattr(daemon, "served", stopped_meanwhile)
+    assert not daemon.Watchdog(folder, ())._killed()
+
+
+def test_who_stops_a_server_that_is_just_ending_waits_for_its_end(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.mkdir()
+    with ThreadPoolExecutor(1) as pool:
+        with FileLock(folder / LOCK_FILE):  # and no state file, or a port that is closed
+            stopping = pool.submit(daemon.stop, folder)
+            with pytest.raises(TimeoutError):
+                stopping.result(0.3)
+        assert not stopping.result(60)
+    closed = daemon.Running(1, 1, 1, ControlClient(1, "token"))
+    monkeypatch.setattr(daemon, "found", lambda folder: closed)
+    assert daemon.stop(folder)
