@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
 
 import localazure
@@ -27,6 +28,9 @@ ONE_SPARK = {f"tests/spark/test_{name}.py" for name in ("batches", "session", "s
 QUICK = (ROOT / "tests" / "protocol", ROOT / "tests" / "unit")
 """Folders of tests that wait for nothing."""
 HELPERS = {f"tests.{found.stem}" for found in (ROOT / "tests").iterdir()} - {"tests.conftest"}
+
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")  # a busy machine is no failure
 
 pytest.register_assert_rewrite(*HELPERS)  # so that a check that fails in one says what it compared
 

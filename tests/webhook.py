@@ -42,7 +42,7 @@ class Webhook:
         self.answering.set()
         self._serving.stop()
 
-    def wait_until(self, holds: Callable[[Webhook], bool], timeout_seconds: float = 20.0) -> None:
+    def wait_until(self, holds: Callable[[Webhook], bool], timeout_seconds: float = 60.0) -> None:
         with self._changed:
             assert self._changed.wait_for(lambda: holds(self), timeout_seconds), (len(self.taken), self.requests[-3:])
 

@@ -76,7 +76,10 @@ def projector_of(settings: dict[str, Any]) -> Projector:
         consumer,
         ReadStore(settings["tables"]),
         ParkingLane(database.get_container_client("parked-events")),
-        seat=Seat(OwnershipStore(database.get_container_client("ownership")), lease_seconds=LEASE_SECONDS),
+        seat=Seat(
+            OwnershipStore(database.get_container_client("ownership")),
+            lease_seconds=settings.get("lease_seconds", LEASE_SECONDS),
+        ),
         upkeep=Upkeep(every_commits=5, retention_seconds=30),
         query_container=QueryContainer(database.get_container_client("query-model")),
         **settings["options"],

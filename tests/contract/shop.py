@@ -26,7 +26,7 @@ from labkit.projections.tables import ORDERS, READ_MODELS, contents, to_table
 from labkit.write_model.handler import Accepted, CommandHandler, Context
 from labkit.write_model.orders import CreateOrder, Item
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 
 
 class Side:

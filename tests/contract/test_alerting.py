@@ -170,8 +170,8 @@ def test_who_was_killed_between_alert_and_publication_is_replaced_by_who_folds_t
     for _ in range(2):  # and the next one is killed, too, after it has published
         following = desk.alerter(history=history)
         following.start()
+        following.stop()  # which publishes what waits
         found = desk.wait_for(1)
-        following.stop()
     assert list(found.items()) == [((f"staleness@{(START + timedelta(seconds=2)).isoformat()}", "fired"), 1)]
 
 
@@ -188,7 +188,7 @@ def test_a_key_that_is_not_the_topics_ends_the_alerter_and_says_so(desk: Desk) -
 
 def test_the_webhook_lets_in_its_sender_and_alerts_and_nothing_else(desk: Desk) -> None:
     address = f"{desk.url}/api/alerts"
-    with httpx.Client(trust_env=False) as http:
+    with httpx.Client(trust_env=False, timeout=60) as http:
         assert (
             http.options(f"{address}?code=s3cret", headers={"WebHook-Request-Origin": "example.com"}).status_code == 400
         )

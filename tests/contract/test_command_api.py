@@ -165,7 +165,7 @@ def test_a_database_that_cannot_is_a_problem_of_its_own_kind(
 
 
 def test_a_server_that_has_stopped_answers_no_more_and_stopping_twice_is_fine(lab: Lab, serving: Serving) -> None:
-    assert httpx.get(f"{serving.url}/docs").status_code == 200
+    assert httpx.get(f"{serving.url}/docs", timeout=60).status_code == 200
     serving.stop()
     serving.stop()
     assert serving.error is None

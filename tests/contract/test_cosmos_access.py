@@ -50,7 +50,7 @@ def signed(key: str, verb: str, resource_type: str, link: str, when: float) -> d
 def call(
     port: int, verb: str, path: str, headers: Mapping[str, str], body: bytes = b""
 ) -> tuple[int, dict[str, str], Any]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request(verb, path, body, dict(headers))
         response = connection.getresponse()
@@ -291,7 +291,7 @@ def test_what_is_no_http_is_answered_or_cut_and_the_server_goes_on(azure: LocalA
         b"GET / HTTP/9.9\r\n\r\n",
         b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\n\r\n",
     ):
-        with socket.create_connection(("127.0.0.1", azure.cosmos_port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", azure.cosmos_port), timeout=60) as connection:
             connection.sendall(garbage)
             connection.shutdown(socket.SHUT_WR)
             answer = connection.recv(65536)

@@ -119,7 +119,7 @@ def test_a_crash_ends_what_a_delay_holds_and_cuts_the_connections_that_are_idle(
     idle = http.client.HTTPConnection("127.0.0.1", azure.cosmos_port)
     idle.request("GET", "/")
     assert idle.getresponse().read()
-    delay = azure.faults.cosmos.delay(300, operation="upsert", container=container.id)
+    delay = azure.faults.cosmos.delay(2_500, operation="upsert", container=container.id)
     azure.faults.cosmos.crash(operation="create", container=container.id)
     with (
         CosmosClient.from_connection_string(azure.cosmos_connection_string, retry_total=0, retry_read=0) as other,
@@ -135,7 +135,7 @@ def test_a_crash_ends_what_a_delay_holds_and_cuts_the_connections_that_are_idle(
             held.result()
     assert idle.sock.recv(1) == b"", "the idle connection has been cut"
     idle.close()
-    azure.faults.cosmos.delay(400, operation="read", container=container.id)
+    azure.faults.cosmos.delay(2_600, operation="read", container=container.id)
     container.read_item("there", "a")  # by then the held write would have been done
     assert not exists(container, "held")
 

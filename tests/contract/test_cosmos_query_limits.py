@@ -103,13 +103,14 @@ def test_a_sort_of_stored_items_is_no_keeping(texts: ContainerProxy, monkeypatch
 def test_the_condition_of_a_patch_is_ended_with_408_and_changes_nothing(
     texts: ContainerProxy, condition: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "LONGEST_PAGE_SECONDS", 0.05)
     change = [{"op": "add", "path": "/done", "value": True}]
-    assert status_of(lambda: texts.patch_item("0", "x", change, filter_predicate=condition)) == 408
-    assert "done" not in texts.read_item("0", "x")
     batch = [("patch", (id, change), {"filter_predicate": condition}) for id in ("1", "2")]
-    with pytest.raises(CosmosBatchOperationError) as refused:
-        texts.execute_item_batch(batch, "x")
+    with monkeypatch.context() as patch:
+        patch.setattr(limits, "LONGEST_PAGE_SECONDS", 0.05)
+        assert status_of(lambda: texts.patch_item("0", "x", change, filter_predicate=condition)) == 408
+        with pytest.raises(CosmosBatchOperationError) as refused:
+            texts.execute_item_batch(batch, "x")
+    assert "done" not in texts.read_item("0", "x")
     assert [answer["statusCode"] for answer in refused.value.operation_responses] == [408, 424]
     assert "done" not in texts.read_item("1", "x")
     met = texts.patch_item("0", "x", change, filter_predicate=f"FROM c {SIX_JOINS} WHERE c.id = '0'")
@@ -135,6 +136,8 @@ def test_a_stop_ends_the_queries_that_are_under_way(tmp_path: Path, monkeypatch:
             super().tick()
 
     monkeypatch.setattr(gateway, "Watch", Seen)
+    monkeypatch.setattr(limits, "LONGEST_RUN_SECONDS", 600.0)
+    monkeypatch.setattr(limits, "LONGEST_PAGE_SECONDS", 600.0)
     azure = localazure.start(tmp_path)
     client = CosmosClient.from_connection_string(azure.cosmos_connection_string, retry_total=0)
     container = client.create_database("d").create_container("c", PartitionKey("/pk"))

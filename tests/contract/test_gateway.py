@@ -217,7 +217,7 @@ def test_an_action_that_the_evaluator_does_not_know_is_an_error(found: str, put:
 def test_a_write_through_the_gateway_is_answered_by_the_command_app_and_a_read_is_not(lab: Lab) -> None:
     command = command_app(CommandHandler(lab.container("write-model", "command"), lab.clock))
     served = lab.serve(Gateway(query=new_api("Reads", "None yet.", {}), command=command))
-    with httpx.Client(base_url=served.url) as client:
+    with httpx.Client(base_url=served.url, timeout=60) as client:
         customer = {"customerId": "customer-1", "name": "Ada"}
         made = client.post("/customers", json=customer, headers={"Idempotency-Key": "k-1"})
         assert (made.status_code, made.headers["etag"]) == (201, '"1"')

@@ -155,7 +155,7 @@ def reader(azure: LocalAzure, store: OwnershipStore, hub: str) -> Iterator[set[s
 
 def until(condition: Callable[[], bool]) -> None:
     """The SDK balances on its own time and tells nobody."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end
         threading.Event().wait(0.05)
@@ -206,7 +206,7 @@ async def async_reader(azure: LocalAzure, database: str, hub: str) -> AsyncItera
 
 
 async def until_so(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 (the SDK balances on its own time and tells nobody)
             await asyncio.sleep(0.05)
 

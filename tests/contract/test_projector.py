@@ -26,6 +26,7 @@ from labkit.settings import embedded
 from labkit.workload import Workload
 from labkit.write_model.orders import CancelOrder, CreateOrder, Item, PayOrder, ShipOrder
 from localazure.handle import LocalAzure
+from tests.contract.daemon.processes import eventually
 from tests.contract.shop import PATIENCE_SECONDS, Shop, Side, folded, killed_after, opened
 
 MONDAY = date(2026, 1, 5)
@@ -167,7 +168,7 @@ def test_no_position_moves_before_the_poison_is_parked(shop: Shop, monkeypatch: 
 
     with monkeypatch.context() as patch:
         patch.setattr(ParkingLane, "park", refused)
-        dead = shop.projector(commit_interval_seconds=2.0)
+        dead = shop.projector(commit_events=2, commit_interval_seconds=PATIENCE_SECONDS)  # both at once
         with pytest.raises(RuntimeError, match="Cosmos DB is away"):
             dead.wait_until_visible(f"{shop.order(1)}@2", PATIENCE_SECONDS)
     assert shop.store.positions(shop.lab.hub, ["0"])["orders"] == {"0": -1}
@@ -192,29 +193,28 @@ def test_a_projector_that_reads_through_a_group_that_does_not_exist_names_it_to_
 
 
 def test_stopping_commits_what_was_received_and_leaves_no_thread(shop: Shop) -> None:
+    before = set(threading.enumerate())
     shop.does(*(shop.created(number) for number in range(10)))
-    projector = shop.projector(commit_interval_seconds=30.0, commit_events=10)
+    projector = shop.projector(commit_interval_seconds=10 * PATIENCE_SECONDS, commit_events=10)
     projector.wait_until_applied(shop.ends(), PATIENCE_SECONDS)
     shop.does(PayOrder(shop.order(1)))
-    while projector.counters["received"] < 11:
-        assert projector.error is None
+    assert eventually(lambda: projector.counters["received"] == 11)
     assert projector.counters["applied"] == 10
     projector.stop()
     assert len(projector.applied_after_seconds) == projector.counters["received"]  # each event was timed
     assert shop.store.version_of(shop.order(1)) == 2
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("projector", "asyncio"))]
+    left = set(threading.enumerate()) - before
+    assert not [thread for thread in left if thread.name.startswith(("projector", "asyncio"))]
 
 
 def test_the_heart_beats_while_nothing_arrives(shop: Shop) -> None:
     projector = shop.projector()
     projector.wait_until_applied(shop.first, 1.0)  # what lay in the hub before it began is no concern of it
-    beats = set()
-    for _ in range(200):
+    beats = {projector.heartbeat}
+    for _ in range(2):
+        assert eventually(lambda: projector.heartbeat not in beats)
         beats.add(projector.heartbeat)
-        if len(beats) > 2:
-            break
-        threading.Event().wait(0.02)
-    assert len(beats - {0.0}) > 1
+    assert sorted(beats)[0] > 0.0
     assert projector.counters["commits"] == 0
 
 
@@ -299,8 +299,9 @@ def test_who_waits_is_told_that_a_service_is_out_of_reach(shop: Shop, monkeypatc
     away(monkeypatch, *[ServiceRequestError("connection refused")] * 50)
     token = shop.does(shop.created(1))
     projector = shop.projector()
+    assert eventually(lambda: projector._out_of_reach != ("", 0))
     with pytest.raises(NotYet, match="a service is out of reach: connection refused"):
-        projector.wait_until_visible(token, 4.0)
+        projector.wait_until_visible(token, 0.1)
     projector.stop()
     assert not projector.running
 

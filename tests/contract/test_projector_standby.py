@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from labkit.settings import Target, embedded
 from labkit.write_model.orders import PayOrder
 from localazure.handle import LocalAzure
 from tests.contract import projector_process
+from tests.contract.daemon.processes import eventually
 from tests.contract.shop import PATIENCE_SECONDS, Shop, Side, folded, opened
 
 
@@ -30,18 +30,24 @@ def shop(target: Target, tmp_path: Path) -> Iterator[Shop]:
         yield one
 
 
-def eventually(holds: Callable[[], bool]) -> None:
-    pause = threading.Event()
-    for _ in range(int(PATIENCE_SECONDS / 0.02)):
-        if holds():
-            return
-        pause.wait(0.02)
-    raise AssertionError("it did not come to be")
+class Watch:
+    """A clock that is turned by hand."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
-def with_seat(shop: Shop, **options: float) -> Projector:
+LEASE_SECONDS = 6.0
+"""Three times as long as a candidate waits between two looks."""
+
+
+def with_seat(shop: Shop, watch: Watch | None = None, lease_seconds: float = LEASE_SECONDS) -> Projector:
+    """By whose clock nobody is late to renew, until it is turned."""
     ownerships = OwnershipStore(shop.lab.container("ownership", "projector"))
-    return shop.projector(seat=Seat(ownerships, lease_seconds=1.0), **options)  # type: ignore[arg-type]
+    seat = Seat(ownerships, lease_seconds=lease_seconds, monotonic=watch or Watch())
+    return shop.projector(seat=seat)  # type: ignore[arg-type]
 
 
 def test_of_two_one_is_active_and_the_other_takes_over_when_it_stops(shop: Shop) -> None:
@@ -58,17 +64,23 @@ def test_of_two_one_is_active_and_the_other_takes_over_when_it_stops(shop: Shop)
 
 def test_a_standby_takes_over_from_a_process_that_was_killed(shop: Shop, target: Target) -> None:
     settings = projector_process.settings_of(shop.lab, target, shop.store.tables_url)
-    victim = projector_process.start(settings)
+    victim = projector_process.start({**settings, "lease_seconds": LEASE_SECONDS})
+    watch = Watch()
+
+    def has_taken_over() -> bool:
+        watch.now += LEASE_SECONDS
+        return standby.active
+
     try:
         assert victim.stdout is not None
         assert victim.stdout.readline() == "active\n"
-        standby = with_seat(shop)
+        standby = with_seat(shop, watch)
         standby.wait_until_visible(shop.does(shop.created(1)), PATIENCE_SECONDS)
         assert not standby.active
         victim.kill()
         token = shop.does(PayOrder(shop.order(1)), shop.created(2))
+        assert eventually(has_taken_over)
         standby.wait_until_visible(token, PATIENCE_SECONDS)
-        assert standby.active
         standby.wait_until_applied(shop.ends(), PATIENCE_SECONDS)
         assert shop.tables() == folded(shop.history())
     finally:
@@ -78,7 +90,7 @@ def test_a_standby_takes_over_from_a_process_that_was_killed(shop: Shop, target:
 
 def test_a_process_that_is_told_to_stop_commits_and_leaves_the_seat(shop: Shop, target: Target) -> None:
     settings = projector_process.settings_of(shop.lab, target, shop.store.tables_url, commit_interval_seconds=30.0)
-    process = projector_process.start(settings)
+    process = projector_process.start({**settings, "lease_seconds": LEASE_SECONDS})
     assert process.stdout is not None
     assert process.stdout.readline() == "active\n"
     shop.does(shop.created(1))
@@ -100,24 +112,15 @@ def test_two_at_once_do_the_tables_no_harm(shop: Shop) -> None:
 
 
 def test_a_holder_that_cannot_renew_its_seat_gives_it_up(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = with_seat(shop)
-    eventually(lambda: first.active)
+    first = with_seat(shop, lease_seconds=1.0)
+    assert eventually(lambda: first.active)
     with monkeypatch.context() as patch:
         patch.setattr(first._seat, "take", lambda hub, group: False)
-        eventually(lambda: not first.active)
+        assert eventually(lambda: not first.active)
         heir = with_seat(shop)
         heir.wait_until_visible(shop.does(shop.created(1)), PATIENCE_SECONDS)
         assert heir.active
     assert first.running
-
-
-class Watch:
-    """A clock that is turned by hand."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def test_the_seat_is_one_candidates_until_it_has_not_been_renewed_for_its_lease(shop: Shop) -> None:

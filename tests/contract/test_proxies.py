@@ -99,8 +99,8 @@ def event_grid(target: Target, azure: LocalAzure, hub: str) -> None:
 
 
 def by_httpx(target: Target, azure: LocalAzure, hub: str) -> None:
-    with httpx.Client(base_url=cosmos_url(target)) as client:
-        assert client.get("/").status_code == httpx.get(cosmos_url(target)).status_code == 401
+    with httpx.Client(base_url=cosmos_url(target), timeout=60) as client:
+        assert client.get("/").status_code == httpx.get(cosmos_url(target), timeout=60).status_code == 401
 
 
 def by_requests(target: Target, azure: LocalAzure, hub: str) -> None:

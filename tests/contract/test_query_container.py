@@ -163,7 +163,8 @@ def test_behind_the_tables_it_catches_up_from_its_own_positions(
     token = shop.does(PayOrder(shop.order(1)), CancelOrder(shop.order(2), "late"), shop.created(3))
     with monkeypatch.context() as patch:
         patch.setattr(QueryContainer, "write", killed)
-        dead = shop.projector(query_container=query)  # type: ignore[arg-type]
+        all_at_once = {"commit_events": 3, "commit_interval_seconds": PATIENCE_SECONDS}
+        dead = shop.projector(query_container=query, **all_at_once)  # type: ignore[arg-type]
         dead.wait_until_visible(token, PATIENCE_SECONDS)
         dead.stop()
     assert isinstance(dead.error, RuntimeError)

@@ -57,10 +57,10 @@ def test_a_start_on_a_full_disk_says_so_for_no_log_can_be_written_there(
 
 @pytest.fixture
 def impatient(own_azure: LocalAzure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
-    """A lab whose clients wait for an answer for half a second, and know the write model's container."""
-    monkeypatch.setattr(documents, "READ_TIMEOUT_SECONDS", 0.5)
+    """A lab whose relay waits for an answer for half a second, and knows the write model's container."""
     with open_lab("01", target=settings.embedded(own_azure, tmp_path)) as lab:
-        lab.container("write-model", "command").read()
+        monkeypatch.setattr(documents, "READ_TIMEOUT_SECONDS", 0.5)
+        lab.container("write-model", "relay").read()
         yield lab
 
 
@@ -68,7 +68,7 @@ def impatient(own_azure: LocalAzure, tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_service_that_takes_a_request_and_does_not_answer_is_given_up(
     impatient: Lab, operation: str, asked: int
 ) -> None:
-    items = impatient.container("write-model", "command")
+    items = impatient.container("write-model", "relay")
     asks = {
         "create": lambda: items.create_item({"id": "1", "aggregateId": "1"}),
         "read": lambda: items.read_item("1", partition_key="1"),
@@ -84,14 +84,14 @@ def test_a_command_that_was_given_up_and_had_its_effect_is_told_as_repeated_when
     impatient: Lab,
 ) -> None:
     write_model = impatient.container("write-model", "command")
-    handler = CommandHandler(write_model, impatient.clock)
+    handler = CommandHandler(impatient.container("write-model", "relay"), impatient.clock)
     create = CreateOrder(ID, "customer-1", (Item("tea", 2, Decimal("12.50")),))
     held_back = impatient.faults.cosmos.delay(1_000, operation="batch", times=10)
     with pytest.raises(ServiceResponseError, match="timed out"):
         handler.handle(create, Context("k-1"))
     assert held_back.clear() == 1
     assert eventually(lambda: history(write_model, ID) != [])
-    again = handler.handle(create, Context("k-1"))
+    again = CommandHandler(write_model, impatient.clock).handle(create, Context("k-1"))
     assert isinstance(again, Accepted)
     assert (again.version, again.repeated) == (1, True)
     assert len(history(write_model, ID)) == 1
@@ -100,14 +100,14 @@ def test_a_command_that_was_given_up_and_had_its_effect_is_told_as_repeated_when
 def test_containers_on_azure_may_take_longer_and_of_a_lab_there_none_is_left_behind(
     own_azure: LocalAzure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(documents, "READ_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(documents, "READ_TIMEOUT_SECONDS", 2.0)
     own_azure.create_event_hub("orders", 4, ("monitor",))
     as_azure = replace(settings.embedded(own_azure, tmp_path), local=None, database="shared", hub="orders")
-    slow = own_azure.faults.cosmos.delay(1_000, operation="create_container")
+    slow = own_azure.faults.cosmos.delay(2_200, operation="create_container")
     with open_lab("01", target=as_azure) as lab:
         containers = lab.database("command")
         containers.delete_container(f"{lab.name}-write-model")  # so that closing finds the first one gone
-        slow_too = own_azure.faults.cosmos.delay(1_000, operation="delete_container", container=f"{lab.name}-alerts")
+        slow_too = own_azure.faults.cosmos.delay(2_200, operation="delete_container", container=f"{lab.name}-alerts")
     assert (slow.hits, slow_too.hits) == (1, 1)
     with CosmosClient.from_connection_string(own_azure.cosmos_connection_string) as cosmos:
         assert list(cosmos.get_database_client("shared").list_containers()) == []

@@ -103,13 +103,13 @@ def test_the_certificate_vouches_for_the_loopback_names(secured: LocalAzure, hos
     context = ssl.create_default_context(cafile=str(secured.certificate))
     context.verify_flags |= ssl.VERIFY_X509_STRICT
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(f"https://{host}:{secured.cosmos_port}/dbs", context=context, timeout=10)
+        urllib.request.urlopen(f"https://{host}:{secured.cosmos_port}/dbs", context=context, timeout=60)
     assert refused.value.code == 401, "the service itself answered, through TLS"
 
 
 def test_plain_clients_are_not_served_where_tls_is(secured: LocalAzure) -> None:
     with pytest.raises(OSError, match=r"."):
-        urllib.request.urlopen(f"http://127.0.0.1:{secured.cosmos_port}/", timeout=10)
+        urllib.request.urlopen(f"http://127.0.0.1:{secured.cosmos_port}/", timeout=60)
 
 
 def test_the_certificate_is_kept_until_it_nears_its_end_and_its_key_is_the_owners(tmp_path: Path) -> None:

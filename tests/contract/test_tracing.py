@@ -61,7 +61,9 @@ def test_one_order_is_one_trace_from_the_request_to_the_query(shop: Shop, spans:
         "items": [{"productId": "tea", "quantity": 1, "unitPrice": "4.20"}],
     }
     headers = {"Idempotency-Key": name, "traceparent": GIVEN}
-    answer = httpx.post(f"{serving.url}/orders", json=body, headers=headers, trust_env=False).raise_for_status()
+    answer = httpx.post(
+        f"{serving.url}/orders", json=body, headers=headers, trust_env=False, timeout=60
+    ).raise_for_status()
     shop.side.relay.run_once()
     projector = shop.projector()
     with tracing.span("query", GIVEN):

@@ -267,7 +267,6 @@ def test_any_order_of_commands_crashes_retries_rivals_and_relays(lab: Lab) -> No
             settings=settings(
                 max_examples=EXAMPLES,
                 stateful_step_count=16,
-                deadline=None,
                 derandomize=True,
                 suppress_health_check=list(HealthCheck),
                 phases=[Phase.generate],  # each step costs requests: a failure is shown as it was found

@@ -21,6 +21,7 @@ from labkit.write_model import handler as handlers
 from labkit.write_model.handler import Accepted, CommandHandler, Context
 from labkit.write_model.orders import CreateOrder, Item
 from localazure import daemon
+from tests.contract.daemon.processes import eventually
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="only on systems that know kill -9")
@@ -44,7 +45,7 @@ def orders_travel_across_a_kill(lab: Lab, data_dir: Path) -> None:
                 running = daemon.status(data_dir)
                 assert running is not None
                 os.kill(running.pid, signal.SIGKILL)
-            relay.wait_until_published(place(CommandHandler(write_model, lab.clock), number), timeout_seconds=40)
+            relay.wait_until_published(place(CommandHandler(write_model, lab.clock), number), timeout_seconds=60)
         relay.stop()
         received = {from_json(one.body).event_id for one in reader.read_to_end(40)}
     assert relay.error is None
@@ -55,11 +56,16 @@ def orders_travel_across_a_kill(lab: Lab, data_dir: Path) -> None:
 def place(handler: CommandHandler, number: int) -> str:
     """The token of a new order; asks again with the same key as long as there is no answer."""
     command = CreateOrder(f"order-20260105-{number:04}", "customer-1", (Item("tea", 1, Decimal("4.50")),))
-    for _ in range(5):
+    tokens: list[str] = []
+
+    def answered() -> bool:
         try:
             outcome = handler.handle(command, Context(f"place-{number}"))
         except (ServiceRequestError, ServiceResponseError):  # nobody answered
-            continue
+            return False
         assert isinstance(outcome, Accepted)
-        return outcome.token
-    raise AssertionError("no answer after five tries")
+        tokens.append(outcome.token)
+        return True
+
+    assert eventually(answered)
+    return tokens[0]

@@ -19,7 +19,7 @@ from labkit.projections.projector import Projector
 from labkit.write_model.handler import Accepted, CommandHandler, Context
 from labkit.write_model.orders import CreateOrder, Item
 
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 60.0
 UNAMBIGUOUS_AT_LEAST = 3
 """So many samples of a stage must lie where the schedule leaves no choice, or the comparison shows nothing."""
 
@@ -120,20 +120,24 @@ def must_tell(
     events: Callable[[LagSample], int],
     seconds: Callable[[LagSample], float | None],
 ) -> None:
-    """Each sample says what the schedule says of a moment no further away than the sample before it or after it."""
-    unambiguous = 0
+    """Each sample says what the schedule says of a moment no further away than the sample before it or after it.
+
+    Since when they wait is told by the first that sees any, and no further away than its own neighbours.
+    """
+    unambiguous, since_within = 0, timedelta()
     for before, sample, after in zip(samples, samples[1:], samples[2:], strict=False):
         possible = schedule.counts(before.at, after.at)
         assert events(sample) in possible, (sample, possible)
+        since_within = (since_within or after.at - before.at) if events(sample) else timedelta()
         if len(possible) > 1:
             continue
         unambiguous += 1
-        age, interval = seconds(sample), after.at - before.at
+        age = seconds(sample)
         if events(sample) == 0:
             assert age == 0.0, sample
             continue
         earliest, latest = schedule.oldest(sample.at)
         assert age is not None, sample
         began = sample.at - timedelta(seconds=age)
-        assert earliest - interval <= began <= latest + interval, (sample, earliest, latest)
+        assert earliest - since_within <= began <= latest + since_within, (sample, earliest, latest)
     assert unambiguous >= UNAMBIGUOUS_AT_LEAST, [(sample.at, events(sample)) for sample in samples]

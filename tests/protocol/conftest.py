@@ -250,9 +250,9 @@ class Namespace:
 
     def run_posted(self) -> None:
         """Wait for the first report, and for all that is on its way to the disk, and run what is there."""
-        self._posted.get(timeout=10)()
+        self._posted.get(timeout=60)()
         while self.service._log._intake.is_busy:
-            self._posted.get(timeout=10)()
+            self._posted.get(timeout=60)()
         with contextlib.suppress(queue.Empty):
             while True:
                 self._posted.get_nowait()()
@@ -260,7 +260,7 @@ class Namespace:
     def run_all_posted(self) -> None:
         """Have everything that was submitted so far made durable, moved into the file, and reported."""
         while self.service._log._intake.is_busy:
-            self._posted.get(timeout=10)()
+            self._posted.get(timeout=60)()
         self.service._log._intake.unmoved.move()
         self.service._log._journal.run(lambda _: None)
         with contextlib.suppress(queue.Empty):

@@ -128,7 +128,7 @@ def test_nesting_is_bounded_for_both_ways_of_reading(nested: bytes) -> None:
             read(nested)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.binary(max_size=60))
 def test_skip_ends_where_decode_ends_and_neither_fails_otherwise(data: bytes) -> None:
     try:

@@ -44,7 +44,7 @@ def words(journal: Journal) -> list[str]:
 def test_a_result_is_reported_only_when_another_connection_can_read_the_row(journal: Journal) -> None:
     seen: queue.Queue[list[str]] = queue.Queue()
     journal.submit(insert("one"), lambda result, error: seen.put(words(journal)))
-    assert seen.get(timeout=5) == ["one"]
+    assert seen.get(timeout=60) == ["one"]
 
 
 def test_a_failing_work_undoes_its_own_rows_only(journal: Journal) -> None:
@@ -55,11 +55,11 @@ def test_a_failing_work_undoes_its_own_rows_only(journal: Journal) -> None:
         connection.execute("INSERT INTO words VALUES ('half')")
         raise ValueError("no")
 
-    journal.submit(lambda connection: gate.wait(5), lambda result, error: None)  # the next three share one commit
+    journal.submit(lambda connection: gate.wait(60), lambda result, error: None)  # the next three share one commit
     for work in (insert("before"), half, insert("after")):
         journal.submit(work, lambda result, error: outcomes.put((result, error)))
     gate.set()
-    results = [outcomes.get(timeout=5) for _ in range(3)]
+    results = [outcomes.get(timeout=60) for _ in range(3)]
 
     assert [result for result, _ in results] == ["before", None, "after"]
     assert isinstance(results[1][1], ValueError)
@@ -71,11 +71,11 @@ def test_a_commit_that_fails_reports_every_work_of_its_group_and_keeps_none(tmp_
     journal.run(lambda connection: connection.execute("PRAGMA max_page_count=4").fetchone())
     outcomes: queue.Queue[BaseException | None] = queue.Queue()
     gate = threading.Event()
-    journal.submit(lambda connection: gate.wait(5), lambda result, error: None)
+    journal.submit(lambda connection: gate.wait(60), lambda result, error: None)
     journal.submit(insert("small"), lambda result, error: outcomes.put(error))
     journal.submit(insert("x" * 100_000), lambda result, error: outcomes.put(error))
     gate.set()
-    errors = [outcomes.get(timeout=5) for _ in range(2)]
+    errors = [outcomes.get(timeout=60) for _ in range(2)]
 
     assert isinstance(errors[1], sqlite3.OperationalError)
     assert "full" in str(errors[1])

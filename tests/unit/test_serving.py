@@ -35,6 +35,6 @@ def test_what_was_stopped_can_be_started_again_where_it_was() -> None:
     for _ in range(2):
         serving.start()
         urls.add(serving.url)
-        assert httpx.get(serving.url, trust_env=False).text == "here"
+        assert httpx.get(serving.url, trust_env=False, timeout=60).text == "here"
         serving.stop()
     assert len(urls) == 1

@@ -13,7 +13,7 @@ from azure.eventhub import EventData, EventHubConsumerClient, EventHubProducerCl
 
 from localazure.handle import LocalAzure
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 QUICK = {"socket_timeout": 0.02}
 """The SDK's socket reads block this long at most: 0.2 s, its default, makes sync receiving slow."""
 

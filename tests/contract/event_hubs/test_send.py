@@ -148,7 +148,7 @@ def test_buffered_mode_sends_everything_and_reports_each_event_once(azure: Local
     with producer:
         for number in range(100):
             producer.send_event(EventData(f"{number}"), partition_key=f"key-{number % 7}")
-        producer.flush(timeout=15)
+        producer.flush(timeout=60)
     assert failures == []
     assert sum(count for count, _ in reports) == 100
     lengths = {"0": 0, "1": 0}

@@ -166,7 +166,7 @@ def test_the_day_before_yesterday_is_no_reason_to_look_at_other_files(
         monkeypatch.setattr(Synapse, "_run", noting)
         app = query_app(synapse, QueryContainer(lab.container("query-model", "query")), lab.hub)
         serving = lab.serve(app)
-        with httpx.Client(base_url=serving.url) as client:
+        with httpx.Client(base_url=serving.url, timeout=60) as client:
             assert client.get(f"/orders/{made[2].order_id}").json()["createdDay"] == "2026-01-03"
         serving.stop()
     assert handed

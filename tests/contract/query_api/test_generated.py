@@ -49,9 +49,7 @@ def url(azure: LocalAzure, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @schema.parametrize()
-@settings(
-    max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-)
+@settings(max_examples=EXAMPLES, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 def test_every_answer_is_one_that_the_document_names(case: schemathesis.Case, url: str) -> None:
     answer = case.call_and_validate(base_url=url, excluded_checks=NOT_HELD_TO)
     assert answer.status_code < 500 or answer.status_code == 504

@@ -29,7 +29,8 @@ def test_the_tables_are_asked_by_as_many_at_once_as_there_are_processors_and_the
     token = shop.does(shop.created(1))
     shown_everywhere(shop, projected(shop), token)
     processors, inside, most, lock = os.cpu_count() or 1, [0], [0], threading.Lock()
-    all_came, go_on, arrivals, answer, answered = threading.Event(), threading.Event(), [0], Kept.answer, api.answered
+    all_came, all_inside, go_on = threading.Event(), threading.Event(), threading.Event()
+    arrivals, answer, answered = [0], Kept.answer, api.answered
 
     async def arrived(*which: Any, **more: Any) -> Any:
         arrivals[0] += 1
@@ -41,6 +42,8 @@ def test_the_tables_are_asked_by_as_many_at_once_as_there_are_processors_and_the
         with lock:
             inside[0] += 1
             most[0] = max(most[0], inside[0])
+            if inside[0] == processors:
+                all_inside.set()
         go_on.wait(PATIENCE_SECONDS)
         with lock:
             inside[0] -= 1
@@ -51,6 +54,7 @@ def test_the_tables_are_asked_by_as_many_at_once_as_there_are_processors_and_the
     with ThreadPoolExecutor(3 * processors) as callers:
         asked = [callers.submit(client.get, f"/orders/{token.split('@')[0]}") for _ in range(3 * processors)]
         assert all_came.wait(PATIENCE_SECONDS)
+        assert all_inside.wait(PATIENCE_SECONDS)
         assert client.get("/customers/customer-1/orders").status_code == 200
         go_on.set()
         assert {one.result().status_code for one in asked} == {200}
@@ -95,10 +99,11 @@ def test_answers_go_on_while_a_rebuild_switches_tables_and_deletes_the_old_ones(
 
     def ask() -> list[int]:
         seen = []
-        while not done.is_set():
+        while True:
             seen += [client.get(f"/orders/{shop.order(1)}").status_code,
                      client.get("/metrics/daily", params=DAY).status_code]  # fmt: skip
-        return seen
+            if done.is_set():
+                return seen
 
     tables = [path.name for path in root.iterdir() if path.is_dir()]
     with ThreadPoolExecutor(2) as callers:

@@ -62,7 +62,7 @@ def test_the_figures_wait_for_their_own_table_and_not_for_the_orders(
 
     def slow(self: Any, model: Any, *rest: Any) -> None:
         if model.name == "daily_order_metrics":
-            before.wait(PATIENCE_SECONDS)
+            before.wait(10 * PATIENCE_SECONDS)
         commit(self, model, *rest)
 
     monkeypatch.setattr(type(shop.store), "_commit", slow)

@@ -123,7 +123,7 @@ def furnished(make_front: Callable[..., Any]) -> Any:
     return front
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, suppress_health_check=list(HealthCheck))
 @given(
     method=st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE"]),
     path=PATHS,

@@ -214,7 +214,5 @@ def test_any_history_is_read_as_the_model_says(make_driver: Callable[..., Any]) 
     machine = type("BoundHistory", (History,), {"make_driver": staticmethod(make_driver)})
     run_state_machine_as_test(
         machine,
-        settings=settings(
-            max_examples=20, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
-        ),
+        settings=settings(max_examples=20, stateful_step_count=30, suppress_health_check=list(HealthCheck)),
     )

@@ -38,7 +38,7 @@ def let_through(condition: Any, document: dict[str, Any]) -> bool:
     return bool(row[0])
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     st.lists(DOCUMENTS, min_size=1, max_size=4), st.lists(st.tuples(PATHS, OPERATORS, SCALARS), min_size=1, max_size=3)
 )
@@ -53,7 +53,7 @@ def test_a_document_the_query_selects_is_let_through(documents: list[Any], tests
             assert let_through(condition, document)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(DOCUMENTS, st.lists(SCALARS, min_size=1, max_size=3))
 def test_a_document_found_in_a_list_is_let_through(document: Any, items: list[Any]) -> None:
     parameters = {f"@v{at}": value for at, value in enumerate(items)}

@@ -42,7 +42,7 @@ class Service:
     def settle(self, outcomes: int) -> None:
         """Run reports until so many messages are settled."""
         while len(self.outcomes) < outcomes:
-            self.posted.get(timeout=10)()
+            self.posted.get(timeout=60)()
 
     def send(self, partition: int, *bodies: bytes) -> BaseException | None:
         self.add(partition, *bodies)

@@ -173,5 +173,5 @@ def test_any_order_of_sends_moves_failures_removals_and_kills_keeps_what_was_ack
     )
     monkeypatch.setattr("localazure.eventhubs.intake.MOST_BYTES_PER_FLUSH", 4_000)
     machine: Callable[[], AnyOrder] = type("Here", (AnyOrder,), {"folder": tmp_path, "numbers": itertools.count()})
-    few = settings(max_examples=12, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck))
+    few = settings(max_examples=12, stateful_step_count=25, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(machine, settings=few)

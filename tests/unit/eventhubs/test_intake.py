@@ -214,7 +214,7 @@ def test_records_of_deleted_hubs_alone_do_not_fill_what_is_written_ahead_for_eve
         gone = service.hub(f"gone-{number}", 1)
         service.add(gone.partitions[0], b"x" * 9_000)
         while not service.log._intake._is_writing:
-            service.posted.get(timeout=10)()
+            service.posted.get(timeout=60)()
         service.log.drop_hub(gone)
         service.settle(number + 1)
     assert service.outcomes == [None] * write_ahead.MOST_SEGMENTS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from labkit.events.partition_key import partition_of
@@ -34,7 +34,6 @@ def test_the_partition_follows_from_the_published_numbers(key: str, code: int, c
     assert partition_of(key, [str(number) for number in range(count)]) == str(code % count)
 
 
-@settings(deadline=None)
 @given(keys.filter(bool), st.integers(1, 32))
 @example("x" * 12, 32)
 @example("x" * 24, 32)

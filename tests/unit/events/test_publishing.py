@@ -37,7 +37,7 @@ def test_the_next_one_is_made_while_the_one_before_it_is_in_use() -> None:
 
     in_use = one_ahead(made())
     assert next(in_use) == 1
-    assert second_made.wait(10)
+    assert second_made.wait(60)
     assert next(in_use) == 2
 
 
@@ -81,7 +81,7 @@ class Hub:
         self._sent += 1
         if self._sent == self._refused:
             raise ConnectError("refused")
-        assert self.next_made.wait(10), "the next page's batch is not made while this one is on its way"
+        assert self.next_made.wait(60), "the next page's batch is not made while this one is on its way"
         self.log.append(f"{len(batch)} sent")
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -168,7 +168,6 @@ OLD: Mapping[Name, st.SearchStrategy[dict[str, Any]]] = {
 }
 
 
-@settings(deadline=None)
 @given(st.sampled_from(EVERY).flatmap(lambda name: OLD[name].map(lambda data: (name, data))))
 def test_every_document_of_every_version_is_read_as_the_newest(made: tuple[Name, dict[str, Any]]) -> None:
     name, data = made

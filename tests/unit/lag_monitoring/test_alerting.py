@@ -24,7 +24,7 @@ class Topic:
         self.published: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def send(self, events: list[Any]) -> None:
-        assert self.answers.wait(10)
+        assert self.answers.wait(60)
         for event in events:
             self.published.put(event)
 
@@ -48,7 +48,7 @@ def test_one_that_was_told_to_stop_more_than_once_works_again_when_it_is_started
     alerter.stop()
     alerter.start()
     alerter.observe(sample(1, 0))
-    assert [topic.published.get(timeout=10).data["what"] for _ in range(2)] == ["fired", "resolved"]
+    assert [topic.published.get(timeout=60).data["what"] for _ in range(2)] == ["fired", "resolved"]
     alerter.stop()
     assert not alerter.running
 
@@ -65,7 +65,7 @@ def test_it_ends_though_samples_come_faster_than_it_ticks() -> None:
     samples = threading.Thread(target=sampling)
     samples.start()
     try:
-        alerter.stop(20)
+        alerter.stop(60)
     finally:
         over.set()
         samples.join()

@@ -132,7 +132,7 @@ def lasted(seen: list[tuple[float, bool]], seconds: float, since: int) -> bool:
     return False
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(
         st.tuples(st.sampled_from([0.0, 0.5, 1.0, 2.0, 5.0]), st.sampled_from([0.0, 5.0, 7.0, 10.0, 11.0, None])),

@@ -62,14 +62,14 @@ def test_a_monitor_that_is_just_ending_of_itself_can_be_stopped() -> None:
     class Slow(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             ending.set()
-            go_on.wait(20)
+            go_on.wait(60)
 
     slow = Slow()
     logging.getLogger(LOGGER).addHandler(slow)
     try:
         one = monitor(Hub())
         one.start()  # its first sample fails, for there are no containers
-        assert ending.wait(20)
+        assert ending.wait(60)
         assert one.running  # its loop is closed, its thread is not over
         threading.Timer(0.2, go_on.set).start()
         one.stop()
@@ -85,7 +85,7 @@ def test_a_monitor_that_does_not_end_is_not_waited_for_without_limit() -> None:
     hub.may_close.clear()
     one = monitor(hub)
     one.start()
-    assert hub.closing.wait(20)
+    assert hub.closing.wait(60)
     with pytest.raises(NotYet, match=r"did not end within 0\.1 s: stop it again"):
         one.stop(timeout_seconds=0.1)
     hub.may_close.set()
@@ -184,7 +184,7 @@ def test_what_a_sample_takes_is_no_longer_pause_before_the_next_one(monkeypatch:
     reading.monitor._interval_seconds = 60.0
     reading.monitor.start()
     try:
-        assert enough.wait(20)
+        assert enough.wait(60)
     finally:
         reading.monitor.stop()
     assert len(reading.monitor.samples) >= 3

@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.projections.folds import HIGHEST_TOTAL
@@ -29,7 +29,6 @@ ORDERS = st.builds(
 CUSTOMERS = st.builds(CustomerRow, customer_id=NAMES, name=NAMES, registered_at=INSTANTS, version=st.integers(1, 2**62))
 
 
-@settings(deadline=None)
 @given(st.lists(ORDERS, max_size=5))
 def test_orders_come_back_from_arrow_as_they_went(rows: list[OrderRow]) -> None:
     table = to_arrow(ORDER_COLUMNS, rows)
@@ -38,7 +37,6 @@ def test_orders_come_back_from_arrow_as_they_went(rows: list[OrderRow]) -> None:
     assert table["created_day"].to_pylist() == [row.created_day for row in rows]
 
 
-@settings(deadline=None)
 @given(st.lists(CUSTOMERS, max_size=5))
 def test_customers_come_back_from_arrow_as_they_went(rows: list[CustomerRow]) -> None:
     assert from_arrow(CustomerRow, to_arrow(CUSTOMER_COLUMNS, rows)) == rows

@@ -43,13 +43,13 @@ def test_a_skip_that_ci_could_avoid_is_named_and_one_for_the_platform_is_not(rep
     assert "test_browser: no browser here" in found
 
 
-def test_a_process_of_the_run_that_is_still_there_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_of_the_run_that_is_still_there_is_found(monkeypatch: pytest.MonkeyPatch, fresh_name: str) -> None:
     monkeypatch.setattr(stages, "ENDING_SECONDS", 0.0)
-    sleeper = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env={stages.MARK: "m1"})
+    sleeper = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env={stages.MARK: fresh_name})
     try:
-        (found,) = stages.left_behind("m1")
+        (found,) = stages.left_behind(fresh_name)
         assert found.startswith(f"process {sleeper.pid}: ")
-        assert stages.left_behind("m2") == []
+        assert stages.left_behind("another") == []
     finally:
         sleeper.communicate(b"\n")
 

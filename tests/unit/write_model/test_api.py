@@ -159,7 +159,7 @@ async def test_a_waiting_command_keeps_nobody_else_waiting() -> None:
     class Slow(Scripted):
         def handle(self, command: Command, context: Context) -> Accepted | Refused:
             entered.release()
-            assert release.wait(10), "the event loop was blocked, so that nobody could release this"
+            assert release.wait(60), "the event loop was blocked, so that nobody could release this"
             return super().handle(command, context)
 
     slow: Any = Slow()
@@ -170,7 +170,7 @@ async def test_a_waiting_command_keeps_nobody_else_waiting() -> None:
             for method, path, body, *_ in ROUTES
         ]
         for _ in waiting:
-            assert await asyncio.to_thread(entered.acquire, timeout=10)
+            assert await asyncio.to_thread(entered.acquire, timeout=60)
         assert (await client.get("/openapi.json")).status_code == 200
         assert not any(task.done() for task in waiting)
         release.set()

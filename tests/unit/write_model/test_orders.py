@@ -9,7 +9,7 @@ from typing import get_args
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.events.envelope import CATALOGUE
@@ -209,7 +209,6 @@ commands: st.SearchStrategy[Command] = st.one_of(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(commands, max_size=12))
 def test_whatever_is_asked_the_events_fold_and_no_order_ships_unpaid_or_changes_after(asked: list[Command]) -> None:
     state: State | None = None
@@ -228,7 +227,6 @@ def test_whatever_is_asked_the_events_fold_and_no_order_ships_unpaid_or_changes_
     assert OrderCancelled not in kinds or kinds[-1] is OrderCancelled
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(commands, max_size=6))
 def test_events_and_states_survive_their_json_form(asked: list[Command]) -> None:
     state: State | None = None

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosResourceNotFoundError
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.clock import SteppingClock
@@ -103,7 +103,6 @@ commands: st.SearchStrategy[Command] = st.one_of(
 wishes = st.tuples(commands, st.sampled_from([f"key-{number}" for number in range(8)]))
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(wishes, st.lists(wishes, max_size=2)), max_size=15))
 def test_the_stored_state_is_always_the_fold_of_the_stored_events(
     asked: list[tuple[tuple[Command, str], list[tuple[Command, str]]]],
@@ -121,7 +120,6 @@ def test_the_stored_state_is_always_the_fold_of_the_stored_events(
             assert len({event.causation_id for event in events}) == len(events)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(wishes, st.integers(0, 6)), max_size=15))
 def test_every_outcome_tells_its_charge_and_its_attempts_which_are_bounded(
     asked: list[tuple[tuple[Command, str], int]],
