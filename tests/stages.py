@@ -50,6 +50,8 @@ STAGES: Final[dict[str, tuple[str, ...]]] = {
     "papermill": ("-m", "labkit", "run"),
     "nbval": (
         *PYTEST,
+        "-p",
+        "tests.notebooks.kernels",
         "--nbval",
         "--nbval-sanitize-with",
         "notebooks/nbval-sanitize.cfg",

@@ -10,6 +10,8 @@ import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import start_new_kernel
 
+from labkit.verbs.run import started
+
 ROUNDS, CELLS = 10, 60
 BUSY = """
 from pathlib import Path
@@ -25,7 +27,7 @@ with checks.exercise(1, "Stops") as check:
 
 @pytest.fixture
 def kernel() -> Iterator[BlockingKernelClient]:
-    manager, client = start_new_kernel(kernel_name="python3")
+    manager, client = started(lambda: start_new_kernel(kernel_name="python3"))
     try:
         yield client
     finally:

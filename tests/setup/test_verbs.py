@@ -119,8 +119,9 @@ def test_an_azure_that_is_away_is_one_sentence_and_what_to_do(
 ) -> None:
     import socket
 
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        nobody = f"127.0.0.1:{taken.getsockname()[1]}"
+    unheard = socket.socket()  # it listens not, and nobody else can meanwhile
+    unheard.bind(("127.0.0.1", 0))
+    nobody = f"127.0.0.1:{unheard.getsockname()[1]}"
     key = "a2V5" * 10 + "a2U="
     cosmos, hubs = f"AccountEndpoint=https://{nobody}/;AccountKey=", f"Endpoint=sb://{nobody}/;SharedAccessKeyName=all;"
     monkeypatch.setenv("COSMOS_CONNECTION", f"{cosmos}{key};")
@@ -129,7 +130,8 @@ def test_an_azure_that_is_away_is_one_sentence_and_what_to_do(
     monkeypatch.setenv("EVENTHUB_NAME", "orders")
     monkeypatch.setenv("READ_STORE_URL", str(folder / "tables"))
 
-    done = labkit(folder, *arguments)
+    with unheard:
+        done = labkit(folder, *arguments)
 
     assert done.returncode == 1
     assert done.stderr.startswith("Azure is out of reach (")
