@@ -80,8 +80,7 @@ def pages(container: ContainerProxy, lease: Lease, page_documents: int) -> Itera
     )
     for page in changes.by_page():
         documents = list(page)
-        yield documents, told[-1]["etag"]
-        told.clear()
+        yield documents, told.pop()["etag"]
 
 
 def read_leases(

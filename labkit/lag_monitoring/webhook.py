@@ -20,6 +20,7 @@ from azure.cosmos import ContainerProxy
 from azure.cosmos.exceptions import CosmosResourceExistsError
 from fastapi import Depends, FastAPI, Query, Request, Response
 
+from labkit.documents import queried
 from labkit.http_api import new_api, refusals
 from labkit.lag_monitoring.alerts import Alert
 from labkit.problems import Problem
@@ -86,5 +87,5 @@ def webhook_app(alerts: ContainerProxy, *, secret: str = "") -> FastAPI:
 
 def handled(alerts: ContainerProxy) -> list[dict[str, Any]]:
     """The documents of all alerts handled, by beginning and rule; of each alert, first that it fired."""
-    found = [(msgspec.convert(document["data"], Alert), document) for document in alerts.read_all_items()]
+    found = [(msgspec.convert(document["data"], Alert), document) for document in queried(alerts, "SELECT * FROM c")]
     return [document for _, document in sorted(found, key=lambda one: (one[0].began_at, one[0].alert_id, one[0].at))]

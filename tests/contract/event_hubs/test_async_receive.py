@@ -78,6 +78,7 @@ async def test_from_a_time_and_from_latest(azure: LocalAzure, hub: str) -> None:
         async with reading(azure, hub, starting_position=moment, starting_position_inclusive=True) as again:
             assert len(await again.until(2)) == 2
         await asyncio.sleep(0.002)
+        await producer.send_event(EventData("more"), partition_id="0")
         while not late.events and not late.errors:  # it is about to attach, and nobody tells when it has
             await producer.send_event(EventData("more"), partition_id="0")
         await late.until(1)
