@@ -24,7 +24,7 @@ from labkit.write_model.orders import Customer, Order, Status, state_from
 from localazure.handle import LocalAzure
 
 DAY = date(2026, 1, 5)
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 60.0
 
 
 @pytest.fixture(scope="module")

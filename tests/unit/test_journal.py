@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from localazure.errors import DataDamaged
-from localazure.journal import Journal, JournalClosed
+from localazure.journal import Journal, JournalClosed, _Folding
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS words (word TEXT UNIQUE)"
 
@@ -121,12 +121,24 @@ def test_beside_the_commits_the_write_ahead_log_is_folded_and_stays_below_its_li
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("localazure.journal.LONGEST_WRITE_AHEAD_LOG_BYTES", 200_000)
+    fold, folds = _Folding._fold, threading.Semaphore(0)
+
+    def counted(self: _Folding) -> int:
+        pages = fold(self)
+        folds.release()
+        return pages
+
+    monkeypatch.setattr(_Folding, "_fold", counted)
     path = tmp_path / "words.sqlite"
     journal = Journal(path, SCHEMA, lambda call: call(), works_per_checkpoint=1)
     try:
         words = [f"{number:04}" * 10_000 for number in range(300)]
-        for word in words:
+        for number, word in enumerate(words):
             journal.run(insert(word))
+            if number % 20 == 19:  # faster than a thread that is not let run is no load
+                assert folds.acquire(timeout=60)
+                while folds.acquire(blocking=False):
+                    pass
         assert (tmp_path / "words.sqlite-wal").stat().st_size < 6_000_000
         assert path.stat().st_size > 1_000_000, "nothing was folded while the file was open"
         reader = journal.reader()

@@ -36,7 +36,7 @@ class Hub:
 
     async def __aexit__(self, *_: object) -> None:
         self.closing.set()
-        await asyncio.to_thread(self.may_close.wait, 20)
+        await asyncio.to_thread(self.may_close.wait, 60)
 
     async def get_partition_ids(self) -> list[str]:
         return []
@@ -112,7 +112,7 @@ class Reading:
         self.monitor.start()
         asked = len(self.monitor.samples)
         try:
-            self.monitor.wait_until(lambda sample: len(self.monitor.samples) > asked, 20)
+            self.monitor.wait_until(lambda sample: len(self.monitor.samples) > asked, 60)
         finally:
             self.monitor.stop()
         return self.monitor.samples[-1]

@@ -25,7 +25,7 @@ def test_of_several_that_open_at_once_where_nothing_is_none_is_refused(tmp_path:
         together = threading.Barrier(4)
 
         def opened(_: int, url: str = str(tmp_path / str(number)), together: threading.Barrier = together) -> int:
-            together.wait(20)
+            together.wait(60)
             return contents(ReadStore(url).table(ORDERS), ORDERS).num_rows
 
         with ThreadPoolExecutor(4) as pool:
@@ -60,7 +60,7 @@ def test_of_several_that_open_older_tables_at_once_none_is_refused(tmp_path: Pat
         together = threading.Barrier(4)
 
         def opened(_: int, url: str = str(tmp_path / str(number)), together: threading.Barrier = together) -> int:
-            together.wait(20)
+            together.wait(60)
             return len(ReadStore(url).table(ORDERS).schema().fields)
 
         with ThreadPoolExecutor(4) as pool:
