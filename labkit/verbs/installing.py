@@ -46,6 +46,8 @@ CAUSES: Final = (
     ),
 )
 """What the installer says when it fails, and what that means to a person. The first needle found decides."""
+READ_SECONDS: Final = 20.0
+"""For its last words to be read; longer only where something that it started, and left behind, still has the pipe."""
 NOT_ITS_OWN: Final = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PYTHONPATH")
 """Variables that would have it install elsewhere."""
 
@@ -80,7 +82,7 @@ def step(
         process.terminate()
         process.wait()
         raise
-    reader.join(2)
+    reader.join(READ_SECONDS)
     with open(log, "a", encoding="utf-8", errors="surrogateescape") as file:
         file.write("\n".join([f"$ {' '.join(command)}", *lines, ""]))
     _clear_line()
