@@ -34,7 +34,7 @@ AZURE: Final = (
     connections.HUB,
     connections.READ_STORE,
 )
-ENDING_SECONDS: Final = 5.0
+ENDING_SECONDS: Final = 20.0
 """How long a process may take to end after what it served has ended."""
 SHOWN_LINES: Final = 120
 ALLOWED_SKIP: Final = "only on "
