@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from azure.core.exceptions import AzureError, ClientAuthenticationError
 from azure.cosmos import ContainerProxy, CosmosClient
 from azure.cosmos.exceptions import CosmosResourceNotFoundError
 
@@ -35,6 +36,12 @@ TIMES_AGAIN = 4
 def client_of(connection: str) -> CosmosClient:
     """A new client for whoever this connection string is of."""
     return CosmosClient.from_connection_string(connection, read_timeout=READ_TIMEOUT_SECONDS)
+
+
+def is_unanswered(error: BaseException) -> bool:
+    """Whether no answer came, not even a refusal, or its connection ended within it. No token to ask with is a lack."""
+    without_status = isinstance(error, AzureError) and getattr(error, "status_code", None) is None
+    return without_status and not isinstance(error, ClientAuthenticationError)
 
 
 def read_again(read: Callable[[], T]) -> T:

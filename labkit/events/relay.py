@@ -22,13 +22,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 
-from azure.core.exceptions import AzureError
 from azure.cosmos import ContainerProxy
-from azure.cosmos.exceptions import CosmosHttpResponseError
 from azure.eventhub import EventHubProducerClient
 from azure.eventhub.exceptions import AuthenticationError, EventHubError
 
-from labkit.documents import document_named
+from labkit.documents import document_named, is_unanswered
 from labkit.errors import NotYet
 from labkit.events import ids
 from labkit.events.leases import Lease, Leases, Page, pages
@@ -198,17 +196,15 @@ class Relay(Worker):
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether trying again can help. Without a status no answer came, or its connection ended within it."""
+    """Whether trying again can help."""
     if isinstance(error, EventHubError):
         return not isinstance(error, AuthenticationError)
-    return isinstance(error, AzureError) and getattr(error, "status_code", None) in (None, *PASSING_STATUS)
+    return is_unanswered(error) or getattr(error, "status_code", None) in PASSING_STATUS
 
 
 def is_throttling(error: BaseException) -> bool:
     """Whether the service asks for patience: that may last, and is no reason to give up."""
-    if isinstance(error, CosmosHttpResponseError):
-        return error.status_code == 429
-    return isinstance(error, EventHubError) and error.error == "server-busy"
+    return getattr(error, "status_code", None) == 429 or getattr(error, "error", None) == "server-busy"
 
 
 def pause_seconds(error: BaseException, in_a_row: int) -> float:

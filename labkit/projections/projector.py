@@ -28,10 +28,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from azure.core.exceptions import AzureError
 from azure.eventhub.aio import EventHubConsumerClient
 from azure.eventhub.exceptions import ConnectError, ConnectionLostError
 
+from labkit.documents import is_unanswered
 from labkit.errors import LabError, NotYet
 from labkit.events.ids import parse_token
 from labkit.events.reading import closed
@@ -54,8 +54,7 @@ ELSEWHERE_SECONDS = 0.05
 
 def out_of_reach(error: BaseException) -> bool:
     """A service did not answer, not even with a refusal, or not to the answer's end: it may be back in a moment."""
-    unanswered = isinstance(error, AzureError) and getattr(error, "status_code", None) is None
-    return unanswered or isinstance(error, (ConnectError, ConnectionLostError))
+    return is_unanswered(error) or isinstance(error, (ConnectError, ConnectionLostError))
 
 
 class AggregateParked(LabError):

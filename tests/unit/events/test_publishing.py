@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
-from azure.core.exceptions import IncompleteReadError, ServiceRequestError
+from azure.core.exceptions import ClientAuthenticationError, IncompleteReadError, ServiceRequestError
 from azure.cosmos.exceptions import CosmosHttpResponseError
 from azure.eventhub import EventDataBatch, EventHubProducerClient
 from azure.eventhub.exceptions import AuthenticationError, ConnectError, EventHubError
@@ -235,6 +235,7 @@ def test_pauses_double_to_a_bound_and_are_never_shorter_than_the_service_asks_fo
         (AuthenticationError("no right"), False, False),
         (ServiceRequestError("nobody"), True, False),
         (IncompleteReadError("0 bytes read, 529 more expected"), True, False),
+        (ClientAuthenticationError("no token to ask with"), False, False),
         (ValueError("a mistake"), False, False),
     ],
 )
