@@ -53,8 +53,9 @@ DETACHED_ON_WINDOWS: int = getattr(subprocess, "DETACHED_PROCESS", 0) | getattr(
 PORTS = ("cosmos_port", "eventhubs_port", "eventgrid_port", "control_port")
 """As the state file names them."""
 MOVED = (
-    "While the embedded Azure was down, another program took a port of it, so it listens on another one now. What was "
-    "connected does not find it: connect again. In a notebook, restart the kernel and run its cells from the first one."
+    "The embedded Azure listens on another port than before: it was started with that one, or another program had the "
+    "old one when it came back. What was connected does not find it: connect again. In a notebook, restart the kernel "
+    "and run its cells from the first one."
 )
 ANNOUNCE_SECONDS = 5.0
 """A server answers a moment before its state file is written; who meets it in between waits for that."""
@@ -75,8 +76,8 @@ class Running:
 def attach(data_dir: Path | str) -> LocalAzure:
     """The shared embedded Azure of `data_dir`, started if it is not running; `close()` only detaches.
 
-    While attached, a watchdog thread starts the server again on the same ports should it be killed, or says that one of
-    them was taken. A server that was stopped on purpose stays down.
+    While attached, a watchdog thread starts the server again on the same ports should it be killed, and says when it
+    listens on others. A server that was stopped on purpose stays down.
     Raises: `StartFailed` with the daemon's own reason, `FolderUnusable`, `NotAnswering`.
     """
     folder = Path(data_dir).resolve()
@@ -207,7 +208,7 @@ class Watchdog:
 
 def _running_or_started(folder: Path, *, tls: bool) -> Running:
     """`tls`: whether one that has to be started speaks it, should the one that was killed have done so."""
-    running = status(folder)
+    running = found(folder)
     if running is not None:
         return running
     try:

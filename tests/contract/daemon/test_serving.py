@@ -22,6 +22,7 @@ from localazure.errors import (
     NotAnswering,
     PortBusy,
 )
+from localazure.handle import ControlClient
 from localazure.http_server import HttpServer
 from localazure.server import ServerOptions
 from localazure.serving import Ready
@@ -80,9 +81,11 @@ def test_serve_prints_one_line_of_json_and_hub_create_works_while_it_runs(folder
 
 
 @pytest.mark.skipif(os.name != "posix", reason="only on POSIX can a process be halted")
-def test_a_server_that_does_not_answer_is_named_and_nothing_of_it_is_deleted(
+def test_a_server_that_does_not_answer_is_asked_once_and_named_and_nothing_of_it_is_deleted(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    asked, call = [], ControlClient.__call__
+    monkeypatch.setattr(ControlClient, "__call__", lambda *given: asked.append(given) or call(*given))
     monkeypatch.setattr("localazure.handle.CONTROL_TIMEOUT_SECONDS", 0.5)
     server = serve(folder)
     assert server.stdout is not None
@@ -92,6 +95,7 @@ def test_a_server_that_does_not_answer_is_named_and_nothing_of_it_is_deleted(
         for ask in (daemon.stop, daemon.found, localazure.attach):
             with pytest.raises(NotAnswering, match=str(server.pid)):
                 ask(folder)
+        assert len(asked) == 3
         assert (folder / "state.json").exists()
     finally:
         psutil.Process(server.pid).resume()

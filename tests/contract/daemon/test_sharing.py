@@ -162,6 +162,22 @@ def test_a_port_that_was_taken_while_the_server_was_down_is_told(
     assert caplog.messages.count(daemon.MOVED) == 1
 
 
+def test_a_port_that_was_chosen_at_another_start_is_told_without_blaming_anybody(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with localazure.attach(folder) as azure:
+        assert daemon.stop(folder)
+        with listening.listen_as("nobody", 0, 0) as free:
+            chosen = listening.port_of(free)
+        server = serve(folder, "--cosmos-port", str(chosen))
+        assert eventually(lambda: daemon.MOVED in caplog.messages)
+        assert ports_of(folder)["cosmos_port"] == chosen != azure.cosmos_port
+        assert daemon.stop(folder)
+        server.communicate(timeout=30)
+    assert caplog.messages.count(daemon.MOVED) == 1
+    assert "it was started with that one, or another program had the old one" in daemon.MOVED
+
+
 def test_who_asks_before_the_heir_has_said_where_it_is_waits_for_that(
     folder: Path, down: Callable[[localazure.LocalAzure], None]
 ) -> None:
