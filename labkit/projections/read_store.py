@@ -84,6 +84,7 @@ class ReadStore:
         chosen = pointer.folder_in_use(self.root_url, self.options) if folder is None else folder
         self.tables_url = pointer.folder_url(self.root_url, chosen)
         self._of_thread = threading.local()
+        self._heir: ReadStore | None = None
         for model in READ_MODELS:
             until_first(partial(self._make, model))
 
@@ -97,10 +98,12 @@ class ReadStore:
             self.table(model).alter.add_columns(list(Schema.from_arrow(new).fields))
 
     def current(self) -> ReadStore:
-        """This store, or another one if the pointer names other tables by now (see `rebuild`)."""
-        if pointer.tables_in_use(self.root_url, self.options) == self.tables_url:
+        """This store, or another one if the pointer names other tables by now (see `rebuild`), which is opened once."""
+        if (url := pointer.tables_in_use(self.root_url, self.options)) == self.tables_url:
             return self
-        return ReadStore(self.root_url, self.options)
+        if self._heir is None or self._heir.tables_url != url:
+            self._heir = ReadStore(self.root_url, self.options)
+        return self._heir
 
     def url(self, model: ReadModel) -> str:
         """Where the table lies."""

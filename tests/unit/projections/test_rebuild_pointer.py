@@ -52,6 +52,12 @@ def test_a_store_stays_with_its_tables_and_tells_which_are_in_use_now(root: str)
     moved = store.current()
     assert moved.url(ORDERS) == f"{root}/rebuilt-1/orders"
     assert moved.current() is moved
+    assert store.current() is moved, "opened once, however often somebody looks"
+    ReadStore(root, folder="rebuilt-2")
+    pointer.write(root, Pointer("rebuilt-2", "rebuilt-1"))
+    assert store.current().url(ORDERS) == moved.current().url(ORDERS) == f"{root}/rebuilt-2/orders"
+    pointer.write(root, Pointer(""))
+    assert store.current() is store
     assert ReadStore(root, folder="").url(ORDERS) == f"{root}/orders"
 
 
