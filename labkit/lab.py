@@ -25,7 +25,7 @@ import ssl
 import warnings
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import certifi
 from azure.core.exceptions import AzureError
@@ -70,7 +70,7 @@ CONSUMER_GROUPS = ("monitor", "lessons")
 """Beside `$Default`, which the projector reads with."""
 
 
-class Lab:
+class Lab(contextlib.AbstractContextManager["Lab"]):
     """What a notebook works with. Use as a context manager, or call `close` at the end; closing twice is fine."""
 
     def __init__(
@@ -197,9 +197,6 @@ class Lab:
                 stack.callback(self._delete_containers if self._target.database else self._delete, self.name)
             for closer in self._closers:
                 stack.callback(closer)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
@@ -54,7 +55,7 @@ async def closed(client: EventHubConsumerClient) -> None:
     await asyncio.gather(*others, return_exceptions=True)
 
 
-class HubReader(Worker):
+class HubReader(Worker, AbstractContextManager["HubReader"]):
     """Follows a hub on a thread from `after` (hub partition id -> sequence number, -1: its beginning), at once, until
     `stop`, which closes the client."""
 
@@ -80,9 +81,6 @@ class HubReader(Worker):
             return asyncio.run_coroutine_threadsafe(reading, self._loop).result(timeout_seconds + 5)
         except TimeoutError:
             raise NotYet(f"the hub was not read to its end within {timeout_seconds} seconds") from None
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()

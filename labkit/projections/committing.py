@@ -91,10 +91,6 @@ class Committing:
         with self.turned:
             self.turned.notify_all()
         if self._upkeep and self.counts["commits"] % self._upkeep.every_commits == 0:
-            self._keep()
-
-    def _keep(self) -> None:
-        if self._upkeep:
             keep(self.store, self._upkeep)
 
     def _offer(self, batch: Sequence[Arrival], folded: Folded) -> None:
@@ -113,7 +109,8 @@ class Committing:
         try:
             return until_first(work)
         except DiskFull:
-            self._keep()
+            if self._upkeep:
+                keep(self.store, self._upkeep)
             return until_first(work)
 
 

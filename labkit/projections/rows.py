@@ -7,11 +7,11 @@ nor Delta, so that a Spark worker can import it as it is.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 import pyarrow as pa
@@ -25,32 +25,14 @@ SUM_OF_MONEY = pa.decimal128(38, 2)
 """As T-SQL and Arrow add up `MONEY`: no day has so many orders that it overflows."""
 EPOCH, SINCE_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC), pa.duration("us")
 
-ORDER_COLUMNS = pa.schema(
-    [
-        ("order_id", pa.string()),
-        ("customer_id", pa.string()),
-        ("status", pa.string()),
-        ("item_count", pa.int32()),
-        ("total", MONEY),
-        ("created_at", INSTANT),
-        ("updated_at", INSTANT),
-        ("version", pa.int64()),
-        ("created_day", pa.date32()),
-    ]
-)
-CUSTOMER_COLUMNS = pa.schema(
-    [("customer_id", pa.string()), ("name", pa.string()), ("registered_at", INSTANT), ("version", pa.int64())]
-)
-DAY_COLUMNS = pa.schema(
-    [
-        ("day", pa.date32()),
-        ("orders", pa.int64()),
-        ("cancelled", pa.int64()),
-        ("revenue", SUM_OF_MONEY),
-        ("average_order_value", MONEY),
-        ("distinct_customers", pa.int64()),
-    ]
-)
+ARROW: Mapping[Any, pa.DataType] = {
+    str: pa.string(),
+    int: pa.int64(),
+    Decimal: MONEY,
+    Decimal | None: MONEY,
+    dt.datetime: INSTANT,
+    dt.date: pa.date32(),
+}
 
 order_day = lru_cache(65_536)(ids.order_day)
 """As in `events.ids`, remembered: a batch asks for the day of each order several times."""
@@ -95,6 +77,16 @@ class DayRow(msgspec.Struct, frozen=True, gc=False):
     average_order_value: Decimal | None
     distinct_customers: int
 
+
+def columns(of: type, **others: pa.DataType) -> pa.Schema:
+    """One for each field, of the type in `ARROW` or in `others`, which may name more columns."""
+    fields = {name: ARROW[kind] for name, kind in get_type_hints(of).items()}
+    return pa.schema(list((fields | others).items()))
+
+
+ORDER_COLUMNS = columns(OrderRow, item_count=pa.int32(), created_day=pa.date32())
+CUSTOMER_COLUMNS = columns(CustomerRow)
+DAY_COLUMNS = columns(DayRow, revenue=SUM_OF_MONEY)
 
 Row = OrderRow | CustomerRow
 SomeRow = TypeVar("SomeRow", OrderRow, CustomerRow)

@@ -83,7 +83,7 @@ def read_statement(text: str, file: str = "query", waive: frozenset[str] = froze
     if left:
         raise OutsideSubset(sorted(left, key=lambda finding: finding.line))
     view = trees[0].this.sql("tsql").lower() if isinstance(trees[0], exp.Create) else None
-    return Statement(view, rowsets, tuple(_tables(select)), select, file)
+    return Statement(view, rowsets, tuple(map(name_of, select.find_all(exp.Table))), select, file)
 
 
 def _select_of(tree: exp.Expr) -> exp.Select | None:
@@ -114,14 +114,14 @@ def _nodes(tree: exp.Expr, file: str) -> Iterator[Finding]:
     for node in tree.walk():
         broken = [rule for rule in RULES if rule.refuses(node)]
         for rule in broken:
-            yield Finding(file, _line(node), rule.name, rule.reason)
+            yield Finding(file, line_of(node), rule.name, rule.reason)
         if not broken and not isinstance(node, NODES):
             yield Finding(
-                file, _line(node), "syntax", f"{type(node).__name__} is outside the subset: {node.sql('tsql')}"
+                file, line_of(node), "syntax", f"{type(node).__name__} is outside the subset: {node.sql('tsql')}"
             )
 
 
-def _line(node: exp.Expr) -> int:
+def line_of(node: exp.Expr) -> int:
     """The first line that the node or anything in it was read from; its neighbours' if it has none itself."""
     here: exp.Expr | None = node
     while here is not None:
@@ -132,9 +132,9 @@ def _line(node: exp.Expr) -> int:
     return 1
 
 
-def _tables(select: exp.Select) -> Iterator[str]:
-    for table in select.find_all(exp.Table):
-        yield ".".join(part.name for part in table.parts).lower()
+def name_of(table: exp.Table) -> str:
+    """As it is written: under the collation of these tables, `DBO` is another name than `dbo`."""
+    return ".".join(part.name for part in table.parts)
 
 
 def _exact_averages(select: exp.Select) -> exp.Expr:

@@ -14,7 +14,7 @@ Known gap: Delta's TIMESTAMP is DATETIME2 (UTC without saying so) in Synapse and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import duckdb
 import sqlglot
@@ -22,7 +22,7 @@ from sqlglot import exp
 from sqlglot.optimizer import merge_subqueries, qualify
 
 from labkit.read_queries.rowsets import Finding, OutsideSubset
-from labkit.read_queries.subset import Statement
+from labkit.read_queries.subset import Statement, line_of, name_of
 from labkit.read_queries.tables import Days, TableVersion
 
 DELTA_TYPE = {"INT": "integer", "BIGINT": "long", "DATETIME2(6)": "timestamp", "DATE": "date"}
@@ -31,11 +31,17 @@ DUCKDB_TYPE = {"integer": "INTEGER", "long": "BIGINT", "timestamp": "TIMESTAMPTZ
 
 
 class Text:
-    """An accepted statement with the views it names, and its DuckDB texts: one for each state of its tables."""
+    """An accepted statement with those views that it names, and its DuckDB texts: one for each state of its tables.
+
+    Raises: `OutsideSubset` for a view that there is not, and for a column that no table in it has, or several.
+    """
 
     def __init__(self, statement: Statement, views: Mapping[str, Statement]) -> None:
-        self._statements = (statement, *views.values())
-        self._views = {name: over_tables(view) for name, view in views.items()}
+        named = {name: view for name, view in views.items() if name in statement.tables}
+        self._statements = (statement, *named.values())
+        if findings := [finding for each in self._statements for finding in misnamed(each, views)]:
+            raise OutsideSubset(findings)
+        self._views = {name: over_tables(view) for name, view in named.items()}
         self._tree = over_tables(statement)
         self._texts: dict[tuple[str, ...], str] = {}
         self.tables = {rowset.table for each in self._statements for rowset in each.rowsets}
@@ -67,7 +73,7 @@ class Text:
 
         def placed(node: exp.Expr) -> exp.Expr:
             if isinstance(node, exp.Table) and node.db == "dbo":
-                return self._views[f"dbo.{node.name}".lower()].copy().subquery(node.alias or node.name)
+                return self._views[name_of(node)].copy().subquery(node.alias or node.name)
             if isinstance(node, exp.Table) and node.db == "read_store":
                 return read[node.name].copy().subquery(node.name)
             return node
@@ -86,6 +92,28 @@ class Text:
         ]
         if findings:
             raise OutsideSubset(findings)
+
+
+def misnamed(statement: Statement, views: Mapping[str, Statement]) -> Iterator[Finding]:
+    """A table that is no view, or columns that no table here has, or several. ORDER BY may name what SELECT makes."""
+    there = {rowset.placeholder: (rowset.table, [one.name for one in rowset.columns]) for rowset in statement.rowsets}
+    there |= {name: (name, view.select.named_selects) for name, view in views.items()}
+    known, made = dict[str, tuple[str, list[str]]](), statement.select.named_selects
+    for table in statement.select.find_all(exp.Table):
+        if name_of(table) not in there:
+            reason = f"no view {name_of(table)}: there are {', '.join(views)}"
+            yield Finding(statement.file, line_of(table), "view", reason)
+            return
+        name, columns = there[name_of(table)]
+        known[table.alias or name.removeprefix("dbo.")] = f"{name} AS {table.alias}" if table.alias else name, columns
+    for column in statement.select.find_all(exp.Column):
+        owners = [whose for whose in known if column.table in ("", whose) and column.name in known[whose][1]]
+        ordered = column.name in made and not column.table and column.find_ancestor(exp.Order)
+        if len(owners) != 1 and not ordered:
+            there_are = "; ".join(f"{name} has {', '.join(columns)}" for name, columns in known.values()) or "no table"
+            several = f"{column.name} is in {' and in '.join(owners)}: say whose"
+            reason = several if owners else f"no column {column.sql('tsql')}: {there_are}"
+            yield Finding(statement.file, line_of(column), "column", reason)
 
 
 def typed(table: TableVersion, value: str) -> str:

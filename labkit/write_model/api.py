@@ -216,10 +216,7 @@ def done(outcome: Accepted, headers: Mapping[str, str], status: int) -> JSONResp
 OrderInPath = Annotated[str, Path(alias="id", pattern=whole(ORDER_ID), examples=["order-20260105-0001"])]
 Creation = Annotated[Context, Depends(context_of_creation)]
 Change = Annotated[Context, Depends(context_of_change)]
-HAPPENED: Final[dict[str, Any]] = {
-    "model": Done,
-    "headers": headers_said(ANSWER_HEADERS),
-}
+HAPPENED: Final[dict[str, Any]] = {"model": Done, "headers": headers_said(ANSWER_HEADERS)}
 CREATES: Final[dict[str, Any]] = {"status_code": 201, "responses": {201: HAPPENED, **refusals(400, 409, 413, 415, 422)}}
 CHANGES: Final[dict[str, Any]] = {"responses": {200: HAPPENED, **refusals(400, 404, 409, 412, 413, 415, 422)}}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -147,7 +148,7 @@ def test_parameters_are_bound_and_never_pasted(synapse: Synapse, tables: Any) ->
     assert len(synapse.query(question, {"customer_id": "x' OR '1' = '1"})) == 0
 
 
-@pytest.mark.parametrize("table", ["dbo.vw_nothing", "orders", "read_store.orders", "information_schema.tables"])
+@pytest.mark.parametrize("table", ["dbo.vw_nothing", "orders", "read_store.orders", "DBO.vw_order_summary"])
 def test_only_the_views_of_the_folder_can_be_named(table: str, synapse: Synapse) -> None:
     with pytest.raises(OutsideSubset, match="no view"):
         synapse.query(f"SELECT a FROM {table}")
@@ -158,12 +159,58 @@ def test_a_question_cannot_make_a_view(synapse: Synapse) -> None:
         synapse.query(ALL["dbo.vw_order_summary"])
 
 
-def test_a_column_that_the_view_does_not_declare_does_not_exist_though_the_table_has_it(
-    synapse: Synapse, tables: Any
+DAYS = "dbo.vw_daily_order_metrics has day, orders, cancelled, revenue, average_order_value, distinct_customers"
+BY_CUSTOMER = "dbo.vw_customer_orders AS c has customer_id, customer_name, orders"
+
+
+@pytest.mark.parametrize(
+    ("tsql", "line", "told"),
+    [
+        ("SELECT updated_at FROM dbo.vw_daily_order_metrics", 1, f"no column updated_at: {DAYS}"),
+        ("SELECT DAY FROM dbo.vw_daily_order_metrics", 1, f"no column DAY: {DAYS}"),
+        ("SELECT d.totl\nFROM dbo.vw_daily_order_metrics AS d", 1, "no column d.totl: dbo.vw_daily_order_metrics AS d"),
+        ("SELECT day\nFROM dbo.vw_daily_order_metrics\nWHERE totl > 1", 3, f"no column totl: {DAYS}"),
+        ("SELECT day AS d FROM dbo.vw_daily_order_metrics WHERE d > @day", 1, "no column d: "),
+        (
+            "SELECT x.day FROM dbo.vw_daily_order_metrics AS m",
+            1,
+            "no column x.day: dbo.vw_daily_order_metrics AS m has",
+        ),
+        (
+            "SELECT o.status FROM dbo.vw_order_summary AS o\n"
+            "LEFT JOIN dbo.vw_customer_orders AS c ON c.custmer_id = o.customer_id",
+            2,
+            BY_CUSTOMER,
+        ),
+        (
+            "SELECT customer_id FROM dbo.vw_order_summary o JOIN dbo.vw_customer_orders c ON c.orders = o.version",
+            1,
+            "customer_id is in o and in c: say whose",
+        ),
+    ],
+)
+def test_a_column_that_no_view_has_or_two_have_is_named_with_what_there_is(
+    tsql: str, line: int, told: str, synapse: Synapse, tables: Any
 ) -> None:
     tables.write([tables.an_order("a")])
-    with pytest.raises(duckdb.BinderException, match="updated_at"):
-        synapse.query("SELECT updated_at FROM dbo.vw_daily_order_metrics")
+    with pytest.raises(OutsideSubset, match=re.escape(told)) as refused:
+        synapse.query(tsql)
+    assert [(finding.line, finding.rule) for finding in refused.value.findings] == [(line, "column")]
+
+
+def test_a_column_that_the_rowset_does_not_declare_does_not_exist_though_the_table_has_it(synapse: Synapse) -> None:
+    of = "OPENROWSET(BULK 'orders', DATA_SOURCE = 'read_store', FORMAT = 'DELTA') WITH (version BIGINT) AS m"
+    with pytest.raises(OutsideSubset, match=r"no column m\.total: orders AS m has version"):
+        synapse.query(f"SELECT m.total FROM {of}")
+
+
+def test_an_order_may_name_what_the_select_makes_or_what_two_views_have(synapse: Synapse, tables: Any) -> None:
+    tables.write([tables.an_order("a", customer="customer-2"), tables.an_order("b", customer="customer-1")])
+    joined = "FROM dbo.vw_order_summary AS o JOIN dbo.vw_customer_orders AS c ON c.customer_id = o.customer_id"
+    for order in ("who", "o.customer_id", "order_id DESC"):
+        found = synapse.query(f"SELECT o.customer_id AS who {joined} ORDER BY {order}")
+        assert rows(found) == [("customer-1",), ("customer-2",)]
+    assert len(synapse.query(f"SELECT o.customer_id {joined} ORDER BY customer_id")) == 2
 
 
 @pytest.mark.parametrize(
@@ -175,7 +222,9 @@ def test_a_declared_column_that_the_table_does_not_have_is_refused_with_its_line
 ) -> None:
     view = "dbo.vw_daily_order_metrics"
     assert old in ALL[view]
-    (tmp_path / f"{view}.sql").write_text(ALL[view].replace(old, new), encoding="utf-8")
+    (was, _), (named, _) = old.split(maxsplit=1), new.split(maxsplit=1)
+    changed = ALL[view].replace(old, new).replace(f"o.{was}", f"o.{named}")
+    (tmp_path / f"{view}.sql").write_text(changed, encoding="utf-8")
     with Synapse(str(tables.folder), sql_folder=tmp_path) as synapse, pytest.raises(OutsideSubset, match=reason) as no:
         synapse.query(f"SELECT day FROM {view}")
     line = next(n for n, text in enumerate(ALL[view].splitlines(), 1) if old in text)
