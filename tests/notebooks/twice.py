@@ -6,6 +6,7 @@ A learner runs a cell again, to see it again or by mistake. It does the same aga
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import nbformat
@@ -41,15 +42,30 @@ class EachCellTwice:
 
 def failures(number: str, folder: Path) -> dict[str, str]:
     """Cell id -> its error. `folder` gets an embedded Azure of this run alone."""
+
+    def twice(cell: nbformat.NotebookNode, _: Mapping[str, str]) -> list[nbformat.NotebookNode]:
+        once = cell.id in ONCE or f"{cell.id}-{number}" in ONCE
+        times = ("first",) if once else ("first", "again")
+        return [nbformat.from_dict({**cell, "id": f"{cell.id}-{time}"}) for time in times]
+
+    return {
+        one.id: f"{error.ename}: {error.evalue}" for one in executed(number, folder, twice) for error in errors(one)
+    }
+
+
+def executed(
+    number: str,
+    folder: Path,
+    made_of: Callable[[nbformat.NotebookNode, Mapping[str, str]], list[nbformat.NotebookNode]],
+) -> list[nbformat.NotebookNode]:
+    """What is made of each cell of the lesson (told the sources of all), run in one kernel whatever fails."""
     (path,) = places.NOTEBOOKS.glob(f"{number}_*.ipynb")
     notebook = nbformat.read(path, as_version=4)
-    cells = []
-    for cell in notebook.cells:
-        if cell.cell_type == "code" and not NOT_RUN & set(cell.metadata.get("tags", [])):
-            once = cell.id in ONCE or f"{cell.id}-{number}" in ONCE
-            times = ("first",) if once else ("first", "again")
-            cells += [nbformat.from_dict({**cell, "id": f"{cell.id}-{time}"}) for time in times]
-    notebook.cells = cells
+    lesson = [
+        one for one in notebook.cells if one.cell_type == "code" and not NOT_RUN & set(one.metadata.get("tags", []))
+    ]
+    sources = {one.id: one.source for one in lesson}
+    notebook.cells = [made for cell in lesson for made in made_of(cell, sources)]
     around = {name: value for name, value in os.environ.items() if not name.startswith(("COSMOS_", "EVENTHUB_"))}
     client = NotebookClient(
         notebook,
@@ -64,8 +80,8 @@ def failures(number: str, folder: Path) -> dict[str, str]:
         started(lambda: client.execute(env=its_own))
     finally:
         settings.stop_embedded(folder / "state")
-    return {one.id: f"{error.ename}: {error.evalue}" for one in notebook.cells for error in _errors(one)}
+    return list(notebook.cells)
 
 
-def _errors(cell: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+def errors(cell: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
     return [one for one in cell.outputs if one.output_type == "error"]
