@@ -86,7 +86,7 @@ def test_a_command_that_was_given_up_and_had_its_effect_is_told_as_repeated_when
     write_model = impatient.container("write-model", "command")
     handler = CommandHandler(impatient.container("write-model", "relay"), impatient.clock)
     create = CreateOrder(ID, "customer-1", (Item("tea", 2, Decimal("12.50")),))
-    held_back = impatient.faults.cosmos.delay(1_000, operation="batch", times=10)
+    held_back = impatient.faults.cosmos.delay(3_000, operation="batch", times=10)
     with pytest.raises(ServiceResponseError, match="timed out"):
         handler.handle(create, Context("k-1"))
     assert held_back.clear() == 1
