@@ -15,6 +15,7 @@ import logging
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 
 from azure.core.exceptions import AzureError
@@ -39,6 +40,8 @@ class Seat:
         self._ownerships = ownerships
         self._monotonic = monotonic
         self._seen: tuple[str, float] = ("", 0.0)
+        self._thread = ThreadPoolExecutor(1, "seat")
+        """One, so that the seat is left behind the last renewal, which may be under way when it is given up."""
 
     def take(self, hub: str, group: str) -> bool:
         """Take the seat, or keep it; whether it is held now."""
@@ -66,7 +69,7 @@ class Seat:
             yield not stopping.is_set()
         finally:
             with suppress(AzureError):
-                await asyncio.to_thread(self.leave, hub, group)
+                await asyncio.get_running_loop().run_in_executor(self._thread, self.leave, hub, group)
 
     async def hold(self, hub: str, group: str) -> None:
         """Renew the seat; return when it is another's, or could not be renewed for as long as it is respected."""
@@ -80,17 +83,15 @@ class Seat:
     async def _takes(self, hub: str, group: str) -> bool:
         try:
             async with asyncio.timeout(self.lease_seconds):
-                return await asyncio.to_thread(self.take, hub, group)
+                return await asyncio.get_running_loop().run_in_executor(self._thread, self.take, hub, group)
         except (AzureError, TimeoutError) as error:
             logger.info("the seat cannot be asked for: %r", error)
             return False
 
     def _is_left(self, there: Ownership) -> bool:
-        etag, since = self._seen
-        if there["etag"] != etag:
+        if there["etag"] != self._seen[0]:
             self._seen = (there["etag"], self._monotonic())
-            return False
-        return self._monotonic() - since > self.lease_seconds
+        return self._monotonic() - self._seen[1] > self.lease_seconds
 
     def _claim(self, hub: str, group: str, candidate: str, there: Ownership | None) -> bool:
         claim = dict(zip(NAMES, (SCOPE, hub, group, "projector", candidate), strict=True), etag=there and there["etag"])

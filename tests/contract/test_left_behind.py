@@ -43,7 +43,7 @@ def kernel(folder: Path, then: str = "") -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert ended.stderr == ""
     return ended.stdout.strip()
