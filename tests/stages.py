@@ -111,7 +111,7 @@ def checked(stages: tuple[str, ...]) -> int:
 def surroundings(folder: Path, mark: str) -> dict[str, str]:
     """The environment of every stage: no Azure, state and caches of its own, and the mark.
 
-    What is compiled is kept, also where no process is meant to: else each worker compiles every test again.
+    What is compiled is kept, whatever the caller has told Python: else each worker compiles every test again.
     """
     own = {name: value for name, value in os.environ.items() if name not in (*AZURE, "PYTHONDONTWRITEBYTECODE")}
     return {**own, **places.kernel_environment(folder), settings.DATA_DIR: str(folder), MARK: mark}

@@ -23,7 +23,7 @@ ONCE = {
     "s0-workers": "starts workers; those of before would go on beside the new ones",
     "s0-monitor": "starts a worker, as above",
     "s8-wiring": "starts a worker, as above",
-    "break-recover-03": "kills a projector and recovers, so that a second one finds none to kill",
+    "break-recover-03": "kills a projector and recovers, so that a second one finds none to kill, and says what to do",
     "s5-rebuild": "mends what it finds, so that a second one finds nothing; `s5-after` says what to do",
     "s4-pages": "an order comes in late, once; `s4-pages-asserts` says what to do",
 }
