@@ -148,9 +148,9 @@ def test_a_private_server_that_does_not_end_in_time_says_so(
 ) -> None:
     ends, may_end = HttpServer.shutdown, threading.Event()
 
-    async def slow(*how: Any) -> None:
+    async def slow(*server: Any, **sockets: Any) -> None:
         await asyncio.to_thread(may_end.wait, 60)
-        await ends(*how)
+        await ends(*server, **sockets)
 
     monkeypatch.setattr(HttpServer, "shutdown", slow)
     azure = localazure.start(folder)
