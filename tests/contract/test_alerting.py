@@ -63,6 +63,18 @@ class Door:
                 self.changed.notify_all()
 
 
+class Heard(Alerter):
+    """Whoever waits on this condition hears when it ends."""
+
+    def __init__(self, changed: threading.Condition, publisher: EventGridPublisherClient, **options: Any) -> None:
+        super().__init__(publisher, **options)
+        self._changed = changed
+
+    def _ended(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+
 @dataclass
 class Desk:
     lab: Lab
@@ -70,9 +82,9 @@ class Desk:
     url: str
     started: list[Alerter] = field(default_factory=list)
 
-    def alerter(self, **options: Any) -> Alerter:
-        publisher = self.lab.publisher()
-        alerter = Alerter(publisher, Alerts([RULE], sample_seconds=1e12), source=f"/{self.lab.name}", **options)
+    def alerter(self, publisher: EventGridPublisherClient | None = None, **options: Any) -> Alerter:
+        options |= {"alerts": Alerts([RULE], sample_seconds=1e12), "source": f"/{self.lab.name}"}
+        alerter = Heard(self.door.changed, publisher or self.lab.publisher(), **options)
         self.started.append(alerter)
         return alerter
 
@@ -83,14 +95,21 @@ class Desk:
         return [document["data"] for document in handled(self.lab.container("alerts", "command"))]
 
     def wait_for(self, alerts: int) -> Counter[tuple[str, str]]:
-        """Until the webhook has handled so many (fired and resolved apart), and nothing is on its way any more."""
+        """Until the webhook has handled so many (fired and resolved apart), and nothing is on its way any more.
+
+        No longer than until an alerter fails.
+        """
         until = datetime.now(UTC) + timedelta(seconds=PATIENCE_SECONDS)
         with self.door.changed:
-            self.door.changed.wait_for(lambda: self.door.let_in >= alerts, PATIENCE_SECONDS)
+            over = self.door.changed.wait_for(lambda: self.door.let_in >= alerts or self.errors(), PATIENCE_SECONDS)
+        assert over, (self.door.let_in, self.pending())
         while len(found := self.handled()) < alerts or self.pending():
+            assert self.errors() == []
             assert datetime.now(UTC) < until, (len(found), self.pending())
-            assert all(alerter.error is None for alerter in self.started)
         return found
+
+    def errors(self) -> list[BaseException]:
+        return [alerter.error for alerter in self.started if alerter.error is not None]
 
     def pending(self) -> int:
         return self.azure.counters()["event_grid"]["pending"]
@@ -184,6 +203,15 @@ def test_a_key_that_is_not_the_topics_ends_the_alerter_and_says_so(desk: Desk) -
         alerter.stop()
     assert isinstance(alerter.error, ClientAuthenticationError)
     assert alerter.published == []
+
+
+def test_who_waits_for_alerts_is_told_what_the_alerter_failed_with(desk: Desk) -> None:
+    with EventGridPublisherClient(desk.azure.topic_endpoint(desk.lab.name), AzureKeyCredential("wrong")) as publisher:
+        alerter = desk.alerter(publisher)
+        alerter.start()
+        alerter.observe(sample(0, 61))
+        with pytest.raises(AssertionError, match="ClientAuthenticationError"):
+            desk.wait_for(1)
 
 
 def test_the_webhook_lets_in_its_sender_and_alerts_and_nothing_else(desk: Desk) -> None:
