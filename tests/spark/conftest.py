@@ -1,8 +1,8 @@
 """One Spark of this machine for all files of tests that ask for it, and tables that it has made.
 
 Most of what a Spark costs here is its start: a JVM loads and compiles for half a minute before it is quick. So these
-files share one, and `tests/conftest.py` has one worker run them all. `tests.spark.job` makes the job's own modules
-importable, for all files here.
+files share one, and `tests/conftest.py` has one worker run them all. A test of another file that asks for it, by
+whatever fixture, fails. `tests.spark.job` makes the job's own modules importable, for all files here.
 """
 
 from __future__ import annotations
@@ -14,11 +14,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.conftest import ONE_SPARK
 from tests.spark import job
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
     from spark_projection.tables import Tables
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Function) -> None:
+    file = item.nodeid.partition("::")[0]
+    if "spark" in item.fixturenames and file not in ONE_SPARK:
+        pytest.fail(f"{file} would start a second Spark: it belongs into ONE_SPARK (tests/conftest.py)", pytrace=False)
 
 
 @pytest.fixture(scope="session")

@@ -39,7 +39,6 @@ from spark_projection.folding import EVENT_COLUMNS
 from spark_projection.tables import Commit, LeftOut, Tables
 
 OTHER = "order-20260106-b"
-ADAPTIVE = "spark.sql.adaptive.enabled"
 REGISTERED = event(CUSTOMER, 1, "CustomerRegistered", {"name": "Ada"})
 
 
@@ -59,9 +58,10 @@ def lane(lab: Lab) -> ParkingLane:
 
 
 @pytest.fixture
-def tables(spark: SparkSession, tables: Tables) -> Tables:
+def tables(spark: SparkSession, tables: Tables) -> Iterator[Tables]:
     spark.sparkContext.setLocalProperty(batches.QUERY_ID, "query")
-    return tables
+    yield tables
+    spark.sparkContext.setLocalProperty(batches.QUERY_ID, None)  # type: ignore[arg-type]  # which takes it away
 
 
 def frame(spark: SparkSession, came: list[Arrival]) -> DataFrame:
@@ -212,15 +212,13 @@ def test_a_batch_is_folded_in_as_many_parts_as_there_are_cores_whatever_the_sess
         raise Died("folded")
 
     monkeypatch.setattr(batches, "fold_by_aggregate", noting)
-    before = {name: spark.conf.get(name) for name in (PARTS, ADAPTIVE)}
+    before = spark.conf.get(PARTS)
     spark.conf.set(PARTS, "7")
-    spark.conf.set(ADAPTIVE, "false")  # as Spark 4.0 has it in a stream
     try:
         with pytest.raises(Died, match="folded"):
             Projection("hub", tables, lane)(frame(spark, arrivals(*life_of())), 0)
     finally:
-        for name, value in before.items():
-            spark.conf.set(name, value)
+        spark.conf.set(PARTS, before)
     assert parts == [2]
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from tests.spark.job import WITHOUT_SPARK
+from tests.spark.job import ROOT, WITHOUT_SPARK
 
 pytest.importorskip("pyspark", reason=WITHOUT_SPARK)
 
+from projection_job import modules_of
 from py4j.protocol import Py4JNetworkError
 from pyspark.sql import SparkSession
 from spark_projection import session
@@ -101,3 +104,34 @@ def test_a_worker_has_no_archive_of_spark_to_look_through_before_each_task(spark
     found = spark.range(1).mapInArrow(looked_through, "place string").collect()
 
     assert {row.place for row in found} == {"none"}
+
+
+def test_a_worker_folds_with_the_modules_that_the_job_has_shipped(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """Also where the job is called in a folder that holds modules of these names."""
+
+    def places(parts: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import spark_projection.folding
+
+        import labkit
+
+        list(parts)
+        yield pa.RecordBatch.from_pydict({"place": [spark_projection.folding.__file__, labkit.__file__]})
+
+    context = spark.sparkContext
+    called_in = Path(context._jvm.java.lang.System.getProperty("user.dir"))  # type: ignore[union-attr]
+    for name in ("labkit", "spark_projection"):
+        shutil.copytree(Path(sys.modules[name].__path__[0]), called_in / name)
+        request.addfinalizer(partial(shutil.rmtree, called_in / name))
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(context, "_python_includes", [])
+    monkeypatch.setitem(context.environment, "ASKED_BY", "this test")  # workers of its own
+    context.addPyFile(modules_of(ROOT, tmp_path / "modules"))
+
+    found = {row.place for row in spark.range(1).mapInArrow(places, "place string").collect()}
+
+    assert {place.partition("projection.zip/")[2] for place in found} == {
+        "spark_projection/folding.pyc",
+        "labkit/__init__.pyc",
+    }

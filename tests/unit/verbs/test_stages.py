@@ -15,6 +15,7 @@ from filelock import FileLock
 
 from labkit import connections, settings
 from tests import conftest, stages
+from tests.spark import conftest as spark
 
 
 @pytest.fixture
@@ -93,12 +94,29 @@ def test_the_longest_files_are_begun_first_and_the_quick_ones_last() -> None:
     assert "--no-loadscope-reorder" in stages.STAGES["pytest"], "else xdist has an order of its own"
 
 
-def test_the_files_whose_tests_share_a_session_of_spark_are_given_to_one_worker() -> None:
-    files = (conftest.ROOT / "tests" / "spark").glob("test_*.py")
-    sharing = {f"tests/spark/{file.name}" for file in files if "spark: SparkSession" in file.read_text("utf-8")}
-    assert sharing == conftest.ONE_SPARK
-
-    scheduler = conftest.WholeFiles.__new__(conftest.WholeFiles)
-    assert len({scheduler._split_scope(f"{file}::test_one") for file in sharing}) == 1
+def test_the_files_whose_tests_share_a_session_of_spark_are_given_to_one_worker(
+    pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pytestconfig.option, "tx", ["popen"])
+    monkeypatch.setattr(pytestconfig.option, "dist", stages.WORKERS[stages.WORKERS.index("--dist") + 1])
+    scheduler = conftest.pytest_xdist_make_scheduler(pytestconfig, None)
+    assert scheduler is not None
+    assert len({scheduler._split_scope(f"{file}::test_one") for file in conftest.ONE_SPARK}) == 1
     assert scheduler._split_scope("tests/spark/test_verb.py::test_one") == "tests/spark/test_verb.py"
-    assert "loadfile" in stages.WORKERS
+
+    monkeypatch.setattr(pytestconfig.option, "dist", "load")
+    assert conftest.pytest_xdist_make_scheduler(pytestconfig, None) is None, "whoever asks for another gets it"
+
+
+@pytest.mark.parametrize("fixtures", [["spark"], ["tables", "made", "spark"]])
+def test_a_file_that_asks_for_the_session_of_spark_is_one_of_those(fixtures: list[str]) -> None:
+    assert all((conftest.ROOT / file).exists() for file in conftest.ONE_SPARK)
+    asking: Any = [
+        SimpleNamespace(nodeid=f"{file}::test_one", fixturenames=fixtures)
+        for file in ("tests/spark/test_verb.py", *conftest.ONE_SPARK)
+    ]
+
+    with pytest.raises(pytest.fail.Exception, match=r"test_verb\.py would start a second Spark"):
+        spark.pytest_runtest_setup(asking[0])
+    for item in asking[1:]:
+        spark.pytest_runtest_setup(item)
