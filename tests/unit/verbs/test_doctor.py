@@ -30,7 +30,8 @@ def room(tmp_path: Path) -> Room:
     installed = {"requirements": "1", "pyproject.toml": "2"}
     environ = {k: v for k, v in os.environ.items() if k not in connections.VARIABLES and "PROXY" not in k.upper()}
     environ["LAB_DATA_DIR"] = str(tmp_path / "state")
-    return Room(tmp_path, Path(sys.executable), installed, installed, environ, version=(3, 12))
+    python = Path(sys.executable)
+    return Room(tmp_path, python, installed, installed, environ, version=(3, 12), free_bytes=lambda path: 10**11)
 
 
 def said(finding: Finding, state: str, *words: str) -> None:
@@ -248,6 +249,8 @@ def test_it_answers_through_lab_py_where_nothing_is_set_up(tmp_path: Path) -> No
     command = [sys.executable, "-S", "-E", str(tmp_path / "lab.py"), "doctor"]  # -S: without any installed package
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path.parent)
     assert "warning  .venv        not made yet" in done.stdout, done.stderr
-    assert done.returncode == 0, done.stdout
+    wrong = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("wrong ")]
+    assert wrong in ([], ["disk"]), "of this machine only the disk may be short"
+    assert done.returncode == len(wrong), done.stdout
     assert not (tmp_path / ".venv").exists()
     assert not (tmp_path / ".lab").exists()
