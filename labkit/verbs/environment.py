@@ -42,8 +42,7 @@ SITE_PACKAGES: Final = "Lib/site-packages" if WINDOWS else "lib/python*/site-pac
 
 def wanted(locks: Sequence[str]) -> dict[str, str]:
     """What the stamp must hold: the hash of each lock, and of what the project says of itself."""
-    files = {lock: ROOT / f"{lock}.lock" for lock in locks}
-    files[PROJECT] = ROOT / PROJECT
+    files = {**{lock: ROOT / f"{lock}.lock" for lock in locks}, PROJECT: ROOT / PROJECT}
     return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
 
 
@@ -140,14 +139,12 @@ def set_up(locks: Sequence[str], lock_fd: int, offline: str | None = None) -> No
 
 
 def works(uv: str | None) -> bool:
-    """Whether `.venv` starts, is of this Python's version, and has an installer, whole: its record is written last."""
-    whole = "" if uv else "import importlib.metadata as its; list(its.files('pip')); "
-    check = f"{whole}import sys; print('%d.%d' % sys.version_info[:2])"
-    try:
-        said = subprocess.run([PYTHON, "-c", check], capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return False
-    return said == f"{sys.version_info[0]}.{sys.version_info[1]}"
+    """Whether `.venv` starts, is of this Python's version, and has an installer, whole."""
+    check = f"import sys; sys.exit(sys.version_info[:2] != {sys.version_info[:2]})"
+    with contextlib.suppress(OSError):
+        starts = subprocess.run([PYTHON, "-c", check], capture_output=True, check=False).returncode == 0
+        return starts and (uv is not None or any(map(is_whole, VENV.glob(f"{SITE_PACKAGES}/pip-*.dist-info"))))
+    return False
 
 
 def make_venv(uv: str | None, lock_fd: int, offline: str | None) -> None:
@@ -172,15 +169,22 @@ def make_venv(uv: str | None, lock_fd: int, offline: str | None) -> None:
 
 
 def forget_half_installed() -> None:
-    """Drop the metadata of packages whose installation broke off, so that the installer does them again.
+    """Drop the metadata of packages whose installation, or removal, broke off, so that the installer does them again.
 
-    RECORD is the last file an installer writes. Folders beginning with `~` are what pip moved aside and did not delete.
+    Folders beginning with `~` are what pip moved aside and did not delete.
     """
     for metadata in installed_packages():
-        if not (metadata / "RECORD").exists():
+        if not is_whole(metadata):
             shutil.rmtree(metadata)
     for aside in VENV.glob(f"{SITE_PACKAGES}/~*"):
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def is_whole(metadata: Path) -> bool:
+    """Whether all files of a package are there. RECORD names them, and is the last one that an installer writes."""
+    record = metadata / "RECORD"
+    files = record.read_text(encoding="utf-8").splitlines() if record.exists() else []
+    return bool(files) and all((metadata.parent / file.rsplit(",", 2)[0]).exists() for file in files)
 
 
 def installed_packages() -> list[Path]:

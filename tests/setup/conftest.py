@@ -51,6 +51,8 @@ if not kept.exists():
 else:
     not_yet = shutil.ignore_patterns("RECORD")
     shutil.copytree(kept, packages, copy_function=os.link, dirs_exist_ok=True, ignore=not_yet)
+    for script in [line.split(",")[0] for line in open(*kept.glob("pip-*/RECORD")) if line.startswith("..")]:
+        (packages / script).touch()
     for record in kept.glob("*/RECORD"):  # the last file that an installer writes
         os.link(record, packages / record.relative_to(kept))
 """

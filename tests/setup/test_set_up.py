@@ -126,6 +126,30 @@ def test_a_half_installed_package_is_installed_again(project: SmallProject) -> N
     assert "handed over: run" in done.stdout
 
 
+def test_a_package_whose_removal_broke_off_is_installed_again(project: SmallProject) -> None:
+    """`rm -rf .venv`, interrupted, leaves what it had not come to."""
+    (project.folder / ".venv" / "lab-stamp.json").unlink()
+    (project.site_packages / "tiny_core.py").unlink()
+
+    done = project.lab("run")
+
+    assert done.returncode == 0, done.stderr
+    assert "Python environment" not in done.stdout
+    assert "handed over: run" in done.stdout
+
+
+@pytest.mark.parametrize("gone", ["", "_internal"])
+def test_an_environment_whose_removal_broke_off_within_pip_is_made_again(project: SmallProject, gone: str) -> None:
+    (project.folder / ".venv" / "lab-stamp.json").unlink()
+    shutil.rmtree(project.site_packages / "pip" / gone)
+
+    done = project.lab("run")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Python environment")
+    assert "handed over: run" in done.stdout
+
+
 def test_a_package_that_is_not_the_locked_one_is_refused_in_one_sentence_and_loses_nothing(
     project: SmallProject,
 ) -> None:
