@@ -173,9 +173,8 @@ def forget_half_installed() -> None:
 
     Folders beginning with `~` are what pip moved aside and did not delete.
     """
-    for metadata in installed_packages():
-        if not is_whole(metadata):
-            shutil.rmtree(metadata)
+    for metadata in [one for one in installed_packages() if not is_whole(one)]:
+        shutil.rmtree(metadata)
     for aside in VENV.glob(f"{SITE_PACKAGES}/~*"):
         shutil.rmtree(aside, ignore_errors=True)
 
@@ -183,7 +182,7 @@ def forget_half_installed() -> None:
 def is_whole(metadata: Path) -> bool:
     """Whether all files of a package are there. RECORD names them, and is the last one that an installer writes."""
     record = metadata / "RECORD"
-    files = record.read_text(encoding="utf-8").splitlines() if record.exists() else []
+    files = record.read_text(encoding="utf-8", errors="replace").splitlines() if record.exists() else []
     return bool(files) and all((metadata.parent / file.rsplit(",", 2)[0]).exists() for file in files)
 
 
