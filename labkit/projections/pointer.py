@@ -59,10 +59,9 @@ def read(root: str, options: Options = None) -> Pointer:
 
 
 def folder_in_use(root: str, options: Options = None) -> str:
-    """The folder that the pointer names, which is there. Raises: `PointerDamaged`."""
+    """The folder that the pointer names, which is there: at a URL one more request. Raises: `PointerDamaged`."""
     name = read(root, options).current
-    there = is_url(root) or (Path(name).name == name and Path(root, name).is_dir())  # at a URL it costs a request
-    if name and not there:
+    if name and name not in folders(root, options):
         raise _damaged(root, options, f"names {name!r}, which is no folder beside it")
     return name
 
@@ -103,7 +102,7 @@ def folder_url(root: str, folder: str) -> str:
 def folders(root: str, options: Options = None) -> list[str]:
     """The folders at the root."""
     if not is_url(root):
-        return [path.name for path in Path(root).iterdir() if path.is_dir()] if Path(root).exists() else []
+        return next(os.walk(root), ("", list[str](), ()))[1]
     found = object_store(root, options).get_file_info_selector("", True, False)
     return [str(entry.base_name) for entry in found if entry.type is FileType.Directory]
 

@@ -98,8 +98,12 @@ class ReadStore:
             self.table(model).alter.add_columns(list(Schema.from_arrow(new).fields))
 
     def current(self) -> ReadStore:
-        """This store, or another one if the pointer names other tables by now (see `rebuild`), which is opened once."""
-        if (url := pointer.tables_in_use(self.root_url, self.options)) == self.tables_url:
+        """This store, or another one if the pointer names other tables by now (see `rebuild`), which is opened once.
+
+        Raises: `PointerDamaged`, also when the folder has gone since the last look: what is known of it would answer.
+        """
+        url = pointer.folder_url(self.root_url, pointer.folder_in_use(self.root_url, self.options))
+        if url == self.tables_url:
             return self
         if self._heir is None or self._heir.tables_url != url:
             self._heir = ReadStore(self.root_url, self.options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import pytest
 from labkit.errors import NotYet
 from labkit.projections import pointer
 from labkit.projections.pointer import Pointer, PointerDamaged
-from labkit.projections.read_store import ReadStore
+from labkit.projections.read_store import Batch, ReadStore
 from labkit.projections.tables import ORDERS
+from tests.unit.projections.read_store.orders import MONDAY, order
 
 
 @pytest.fixture(params=["folder", "url"])
@@ -59,6 +61,19 @@ def test_a_store_stays_with_its_tables_and_tells_which_are_in_use_now(root: str)
     pointer.write(root, Pointer(""))
     assert store.current() is store
     assert ReadStore(root, folder="").url(ORDERS) == f"{root}/orders"
+
+
+def test_tables_whose_folder_has_gone_answer_nothing_more_and_are_not_made_anew(root: str, tmp_path: Path) -> None:
+    store, one = ReadStore(root), order("a")
+    rebuilt = ReadStore(root, folder="rebuilt-1")
+    rebuilt.commit(Batch("hub", {"0": 1}, [one], {MONDAY}))
+    pointer.write(root, Pointer("rebuilt-1", ""))
+    assert store.current().version_of(one.order_id) == rebuilt.current().version_of(one.order_id) == 1
+    shutil.rmtree(tmp_path / "rebuilt-1")
+    for looking in (store.current, rebuilt.current, lambda: ReadStore(root)):
+        with pytest.raises(PointerDamaged, match="names 'rebuilt-1', which is no folder beside it"):
+            looking()
+    assert not (tmp_path / "rebuilt-1").exists()
 
 
 def test_readers_never_find_half_a_pointer(tmp_path: Path) -> None:
