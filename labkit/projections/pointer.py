@@ -89,11 +89,6 @@ def write(root: str, pointer: Pointer, options: Options = None) -> None:
     os.replace(half, Path(root, FILE))
 
 
-def tables_in_use(root: str, options: Options = None) -> str:
-    """Where the tables lie that are in use now, below this root."""
-    return folder_url(root, read(root, options).current)
-
-
 def folder_url(root: str, folder: str) -> str:
     root = root.rstrip("/")
     return f"{root}/{folder}" if folder else root

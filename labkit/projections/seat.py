@@ -40,27 +40,31 @@ class Seat:
         self._ownerships = ownerships
         self._monotonic = monotonic
         self._seen: tuple[str, float] = ("", 0.0)
-        self._thread = ThreadPoolExecutor(1, "seat")
-        """One, so that the seat is left behind the last renewal, which may be under way when it is given up."""
+        self._left = 0
+        """How often it was given up: who looked before that claims nothing after it."""
 
     def take(self, hub: str, group: str) -> bool:
         """Take the seat, or keep it; whether it is held now."""
+        left = self._left
         there = next(iter(self._ownerships.list_ownership(SCOPE, hub, group)), None)
-        if there is not None and there["owner_id"] not in (self.candidate, NOBODY) and not self._is_left(there):
-            return False
-        return self._claim(hub, group, self.candidate, there)
+        free = there is None or there["owner_id"] in (self.candidate, NOBODY) or self._is_left(there)
+        return free and left == self._left and self._claim(hub, group, self.candidate, there)
 
     def leave(self, hub: str, group: str) -> None:
         """Free the seat, if it is held, so that nobody waits for it."""
+        self._left += 1
         for there in self._ownerships.list_ownership(SCOPE, hub, group):
-            if there["owner_id"] == self.candidate:
-                self._claim(hub, group, NOBODY, there)
+            if there["owner_id"] == self.candidate and not self._claim(hub, group, NOBODY, there):
+                self.leave(hub, group)  # a renewal that was under way came between the look and the claim
 
     @asynccontextmanager
     async def seated(
         self, hub: str, group: str, stopping: asyncio.Event, standing_by: Callable[[], None]
     ) -> AsyncIterator[bool]:
-        """Stand by until the seat is taken, and leave it in the end; False when told to stop before."""
+        """Stand by until the seat is taken, and leave it in the end; False when told to stop before.
+
+        A call that hangs keeps a thread for itself, which nobody waits for: not the next look, nor the end."""
+        self._threads = ThreadPoolExecutor(32, "seat")  # the SDK gives a call up after minutes
         try:
             while not stopping.is_set() and not await self._takes(hub, group):
                 standing_by()
@@ -68,11 +72,14 @@ class Seat:
                     await asyncio.wait_for(stopping.wait(), self.lease_seconds / 3)
             yield not stopping.is_set()
         finally:
+            leaving = asyncio.get_running_loop().run_in_executor(self._threads, self.leave, hub, group)
+            self._threads.shutdown(wait=False)
             with suppress(AzureError):
-                await asyncio.get_running_loop().run_in_executor(self._thread, self.leave, hub, group)
+                await leaving
 
     async def hold(self, hub: str, group: str) -> None:
-        """Renew the seat; return when it is another's, or could not be renewed for as long as it is respected."""
+        """Renew the seat (inside `seated`); return when it is another's, or could not be renewed for as long as it is
+        respected."""
         until = time.monotonic() + self.lease_seconds
         while time.monotonic() < until:
             await asyncio.sleep(self.lease_seconds / 3)
@@ -83,7 +90,7 @@ class Seat:
     async def _takes(self, hub: str, group: str) -> bool:
         try:
             async with asyncio.timeout(self.lease_seconds):
-                return await asyncio.get_running_loop().run_in_executor(self._thread, self.take, hub, group)
+                return await asyncio.get_running_loop().run_in_executor(self._threads, self.take, hub, group)
         except (AzureError, TimeoutError) as error:
             logger.info("the seat cannot be asked for: %r", error)
             return False

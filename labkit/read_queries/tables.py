@@ -108,10 +108,6 @@ class Tables:
         with self._lock:
             return self._now(names)
 
-    def one(self, name: str) -> TableVersion:
-        """The newest version of this table. Raises: `TableMissing`."""
-        return self.now([name])[name]
-
     def recorded(self, name: str, app: str) -> int:
         """The number of this app id in the table as it is now (`read_store`). Raises: `TableMissing`."""
         with self._lock:
@@ -124,7 +120,7 @@ class Tables:
             self._in_use, self._known = "", {}
 
     def _now(self, names: Collection[str]) -> dict[str, TableVersion]:
-        in_use = pointer.tables_in_use(self._root_url, self._options)
+        in_use = pointer.folder_url(self._root_url, pointer.read(self._root_url, self._options).current)
         if in_use != self._in_use:
             self._in_use, self._known = in_use, {}
         return {name: self._newest(name) for name in sorted(set(names))}

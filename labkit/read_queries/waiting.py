@@ -99,7 +99,7 @@ class Waiting:
 
     def _came_to(self, name: str, aggregate_id: str) -> dict[str, int]:
         tables = self._synapse.tables
-        return {**tables.one(name).positions, "parked": tables.recorded(name, f"parked/{aggregate_id}")}
+        return {**tables.now([name])[name].positions, "parked": tables.recorded(name, f"parked/{aggregate_id}")}
 
     async def _looked(self) -> dict[Wanted, Answer]:
         """What the tables show of those who are waited for, as far as they have come."""
@@ -110,7 +110,7 @@ class Waiting:
             return await run_in_threadpool(self._shown, wanted)
 
     def _shown(self, wanted: Collection[Wanted]) -> dict[Wanted, Answer]:
-        tables = {name: self._synapse.tables.one(name) for name in {table_of(who) for who, _ in wanted}}
+        tables = self._synapse.tables.now({table_of(who) for who, _ in wanted})
         asked = {one: tables[table_of(one[0])] for one in wanted}
         of_day, there = defaultdict(set), dict[str, tuple[int, Answer]]()
         for one, seen in asked.items():

@@ -23,15 +23,15 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def test_without_a_file_the_tables_lie_at_the_root(root: str) -> None:
     assert pointer.read(root) == Pointer("", None)
-    assert pointer.tables_in_use(root) == root
-    assert pointer.tables_in_use(root + "/") == root
+    assert pointer.folder_in_use(root) == ""
+    assert ReadStore(root + "/").tables_url == root
 
 
 def test_what_was_written_is_read(root: str) -> None:
     pointer.write(root, Pointer("rebuilt-1", ""))
     pointer.write(root, Pointer("rebuilt-2", "rebuilt-1"))
     assert pointer.read(root) == Pointer("rebuilt-2", "rebuilt-1")
-    assert pointer.tables_in_use(root) == f"{root}/rebuilt-2"
+    assert pointer.folder_url(root, "rebuilt-2") == f"{root}/rebuilt-2"
 
 
 def test_folders_are_listed_and_deleted_with_all_that_is_in_them(root: str, tmp_path: Path) -> None:

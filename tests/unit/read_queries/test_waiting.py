@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from types import SimpleNamespace
 from typing import Any
 
@@ -121,18 +122,18 @@ def test_a_commit_in_the_middle_of_a_look_leaves_all_who_wait_together(
 ) -> None:
     both = {MINE, "order-20260105-b"}
     tables.write([tables.an_order("a"), tables.an_order("b")])
-    waits, one = Waiting(60.0, synapse), Tables.one
+    waits, now = Waiting(60.0, synapse), Tables.now
     commits = [[tables.an_order("a", version=2), tables.an_order("b", version=2)]]
 
-    def overtaken(self: Tables, name: str) -> Any:
-        found = one(self, name)
+    def overtaken(self: Tables, names: Collection[str]) -> Any:
+        found = now(self, names)
         if commits:
             tables.write(commits.pop())
         return found
 
     wanted = {(order, 2) for order in both}
     assert waits._shown(wanted) == {}
-    monkeypatch.setattr(Tables, "one", overtaken)
+    monkeypatch.setattr(Tables, "now", overtaken)
     assert waits._shown(wanted) == {}
     assert waits._shown(wanted).keys() == wanted
     assert asked == [both, both]
