@@ -9,7 +9,9 @@ import socket
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import psutil
@@ -132,14 +134,20 @@ def test_an_idle_server_stops_by_itself(folder: Path) -> None:
 
 
 def test_it_does_so_though_a_connection_stands_there(folder: Path) -> None:
-    standing: list[socket.socket] = []
+    standing, told = SimpleQueue[socket.socket](), SimpleQueue[Ready]()
 
     def connect(ready: Ready) -> None:
-        standing.append(socket.create_connection(("127.0.0.1", ready.endpoints.eventhubs_port)))
+        standing.put(socket.create_connection(("127.0.0.1", ready.endpoints.eventhubs_port)))
+        told.put(ready)
 
-    serving.serve(ServerOptions(folder, idle_seconds=1.0), ready=connect)
-    (connection,) = standing
-    connection.close()
+    with ThreadPoolExecutor(1) as pool:
+        serving_it = pool.submit(serving.serve, ServerOptions(folder, idle_seconds=1.0), ready=connect)
+        ready = told.get(timeout=60)
+        try:
+            serving_it.result(30)  # long before the server drops who is silent
+        finally:
+            ready.server.stop()
+            standing.get().close()
     assert not (folder / "state.json").exists()
 
 

@@ -79,8 +79,9 @@ async def test_from_a_time_and_from_latest(azure: LocalAzure, hub: str) -> None:
             assert len(await again.until(2)) == 2
         await asyncio.sleep(0.002)
         await producer.send_event(EventData("more"), partition_id="0")
-        while not late.events and not late.errors:  # it is about to attach, and nobody tells when it has
-            await producer.send_event(EventData("more"), partition_id="0")
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not late.events and not late.errors:  # it is about to attach, and nobody tells when it has
+                await producer.send_event(EventData("more"), partition_id="0")
         await late.until(1)
         async with reading(azure, hub, starting_position=moment) as after:
             assert (await after.until(1))[0].sequence_number == 2

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import datetime
 import threading
+import time
 
 import pytest
 from azure.eventhub import EventData
 from azure.eventhub._utils import get_last_enqueued_event_properties
 from azure.eventhub.exceptions import ConnectError, ConnectionLostError
+
+from .conftest import PATIENCE_SECONDS, Reading
 
 
 def _numbers(events: list[EventData]) -> list[int]:
@@ -26,8 +29,6 @@ def _has_failed(consumer) -> bool:
 @pytest.fixture(scope="module")
 def ten(shelf, azure) -> list[EventData]:
     """The ten events of the shelf as they are received."""
-    from .conftest import Reading
-
     consumer = Reading(azure.event_hubs_connection_string_for("listen"), shelf, "$Default")
     consumer.start(partition_id="0").until(_has_ten).stop()
     return consumer.events
@@ -67,8 +68,10 @@ def test_from_latest_only_what_comes_later(hub, producer, reading) -> None:
     consumer = reading(
         hub, partition_id="0", starting_position="@latest", on_partition_initialize=lambda _: attached.set()
     )
-    assert attached.wait(60)
+    assert attached.wait(PATIENCE_SECONDS)
+    patient_until = time.monotonic() + PATIENCE_SECONDS
     while not consumer.events and not consumer.errors:  # it is about to attach, and nobody tells when it has
+        assert time.monotonic() < patient_until, "nothing came of all that was sent"
         producer.send_batch([EventData("late")], partition_id="0")
     consumer.until(lambda it: bool(it.events))
     assert consumer.events[0].sequence_number >= 1
