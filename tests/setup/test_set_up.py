@@ -72,7 +72,9 @@ def test_a_folder_whose_name_the_locale_cannot_read_is_noted_in_the_log_as_it_is
     assert "läb" in (tmp_path / "log").read_text(encoding="utf-8")
 
 
-def test_a_second_call_hands_over_within_a_second_and_says_nothing_of_its_own(project: SmallProject) -> None:
+def test_a_second_call_takes_less_than_a_second_of_the_processor_and_says_nothing_of_its_own(
+    project: SmallProject,
+) -> None:
     def seconds() -> float:
         """Of the processor, which others keep busy; on Windows, which tells no child's, of the clock."""
         clock, before = time.perf_counter(), os.times()
