@@ -39,7 +39,7 @@ def client_of(connection: str) -> CosmosClient:
 
 
 def is_unanswered(error: BaseException) -> bool:
-    """Whether no answer came, not even a refusal, or its connection ended within it. No token to ask with is a lack."""
+    """Whether no answer came, not even a refusal, or its connection ended within it; not that a token is missing."""
     without_status = isinstance(error, AzureError) and getattr(error, "status_code", None) is None
     return without_status and not isinstance(error, ClientAuthenticationError)
 

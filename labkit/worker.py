@@ -20,6 +20,7 @@ class Worker:
     def __init__(self, name: str) -> None:
         self.error: BaseException | None = None
         self._name = name
+        self._one_at_a_time = threading.RLock()
         self._ready = threading.Event()
         self._ending = threading.Event()
         self._told: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
@@ -31,16 +32,20 @@ class Worker:
         return self._thread is not None and self.error is None and self._thread.is_alive()
 
     def start(self) -> None:
-        """Begin to work. Starting a running one does nothing."""
-        if self.running:
-            return
-        if self._thread is not None:
-            self._thread.join()
-        self.error = self._told = None
-        self._ready.clear()
-        self._ending.clear()
-        self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-        self._thread.start()
+        """Begin to work. Starting a running one does nothing; of one that was told to end, or has failed, the end is
+        waited for first.
+
+        Raises: `NotYet` if that takes longer than a stop may.
+        """
+        with self._one_at_a_time:
+            if self.running and not self._ending.is_set():
+                return
+            Worker.stop(self)
+            self.error = self._told = None
+            self._ready.clear()
+            self._ending.clear()
+            self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            self._thread.start()
         self._ready.wait()
 
     def stop(self, timeout_seconds: float = 30.0) -> None:
@@ -48,17 +53,18 @@ class Worker:
 
         Raises: `NotYet` if that takes longer; stopping again waits again.
         """
-        if self._thread is None:
-            return
-        self._ending.set()
-        if self._told is not None:
-            loop, event = self._told
-            with suppress(RuntimeError):  # it ended by itself meanwhile, and its loop with it
-                loop.call_soon_threadsafe(event.set)
-        self._thread.join(timeout_seconds)
-        if self._thread.is_alive():
-            raise NotYet(f"the {self._name} did not end within {timeout_seconds} s: stop it again to wait longer")
-        self._ending.clear()
+        with self._one_at_a_time:
+            if self._thread is None:
+                return
+            self._ending.set()
+            if self._told is not None:
+                loop, event = self._told
+                with suppress(RuntimeError):  # it ended by itself meanwhile, and its loop with it
+                    loop.call_soon_threadsafe(event.set)
+            self._thread.join(timeout_seconds)
+            if self._thread.is_alive():
+                raise NotYet(f"the {self._name} did not end within {timeout_seconds} s: stop it again to wait longer")
+            self._ending.clear()
 
     def _work(self) -> None:
         raise NotImplementedError

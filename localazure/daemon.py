@@ -43,6 +43,7 @@ logger = logging.getLogger(__name__)
 
 START_TIMEOUT_SECONDS = 30.0
 STOP_TIMEOUT_SECONDS = 15.0
+LOOK_SECONDS = 0.2
 WATCH_INTERVAL_SECONDS = 0.5
 IDLE_SECONDS = 30 * 60.0
 LONGEST_WATCH_INTERVAL_SECONDS = 30.0
@@ -137,17 +138,20 @@ def stop(data_dir: Path | str) -> bool:
     folder = Path(data_dir).resolve()
     if not folder.is_dir():
         return False
-    running = found(folder)
-    if running is not None:
-        with suppress(NotRunning):  # somebody else's stop was faster
-            running.control("POST", "/stop")
-    try:
-        lock = FileLock(folder / LOCK_FILE).acquire(timeout=STOP_TIMEOUT_SECONDS)
-    except Timeout as error:
-        raise NotAnswering(folder, _state(folder).get("pid")) from error
-    with lock:
-        (folder / STATE_FILE).unlink(missing_ok=True)
-    return running is not None
+    told, until = False, time.monotonic() + STOP_TIMEOUT_SECONDS
+    while True:
+        running = None if told else found(folder)  # one that is just starting is not found yet
+        if running is not None:
+            told = True
+            with suppress(NotRunning):  # somebody else's stop was faster
+                running.control("POST", "/stop")
+        try:
+            with FileLock(folder / LOCK_FILE).acquire(timeout=LOOK_SECONDS):
+                (folder / STATE_FILE).unlink(missing_ok=True)
+            return told
+        except Timeout as error:
+            if time.monotonic() > until:
+                raise NotAnswering(folder, _state(folder).get("pid")) from error
 
 
 def _state(folder: Path) -> dict[str, Any]:

@@ -91,8 +91,8 @@ class Relay(Worker):
     def run_once(self) -> int:
         """Publish what was committed before the call, in each feed range that no other relay holds; the events sent.
 
-        Raises: `RuntimeError` while the thread runs; the SDK's errors. Nothing is lost then: the next round begins at
-        the last continuation saved.
+        Raises: `RuntimeError` while the thread runs; `NotYet` if one that has failed does not end; the SDK's errors.
+        Nothing is lost then: the next round begins at the last continuation saved.
         """
         if self.running:
             raise RuntimeError("this relay runs already, on its thread")

@@ -111,15 +111,6 @@ class Projector(Worker):
         """Since the last start: events received, and of these applied, dropped and parked; commits."""
         return self._committing.counts | {"received": self._inbox.received}
 
-    def start(self) -> None:
-        """Begin where the tables end. Starting a running projector does nothing."""
-        if self.running:
-            return
-        self._out_of_reach = ("", 0)
-        self._committing.counts = dict.fromkeys(self._committing.counts, 0)
-        self._inbox = Inbox(*self._knobs)
-        super().start()
-
     def positions(self) -> dict[str, int]:
         """Hub partition -> the last sequence number that needs no reading (see `ReadStore.lowest`)."""
         return self._committing.store.current().lowest(self._hub, self._partitions, self._first)
@@ -187,6 +178,10 @@ class Projector(Worker):
         )
 
     def _work(self) -> None:
+        """Begin where the tables end."""
+        self._out_of_reach = ("", 0)
+        self._committing.counts = dict.fromkeys(self._committing.counts, 0)
+        self._inbox = Inbox(*self._knobs)
         while self._begins_again():
             logger.info("another session follows")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from labkit.errors import NotYet
 from labkit.events import relay as relaying
 from labkit.events.leases import Lease
 from labkit.events.relay import Relay
@@ -19,10 +20,11 @@ class Failing(Worker):
 
     def __init__(self) -> None:
         super().__init__("failing")
-        self.works, self.may_end = 0, threading.Event()
+        self.works, self.may_end = list[int](), threading.Event()
 
     def _work(self) -> None:
-        self.works += 1
+        """Notes how many of its threads are alive."""
+        self.works.append(sum(thread.name == "failing" for thread in threading.enumerate()))
         raise LookupError("nothing there")
 
     def _ended(self) -> None:
@@ -36,18 +38,56 @@ def test_one_that_has_failed_does_not_run_and_starts_again_as_soon_as_its_thread
     assert not worker.running
     threading.Timer(0.2, worker.may_end.set).start()
     worker.start()
-    assert worker.works == 2
+    assert worker.works == [1, 1], "the first thread was over when the second one began"
     worker.stop()
 
 
-def test_stopping_one_that_has_failed_waits_for_what_it_still_does() -> None:
-    worker = Failing()
+class Tough(Worker):
+    """Works until it was told to end, and then until it may."""
+
+    def __init__(self) -> None:
+        super().__init__("tough")
+        self.may_end = threading.Event()
+
+    def _work(self) -> None:
+        self._ready.set()
+        assert self._ending.wait(60)
+        assert self.may_end.wait(60)
+
+
+def test_one_whose_stop_was_broken_off_is_ended_and_then_started() -> None:
+    worker = Tough()
     worker.start()
-    with pytest.raises(TimeoutError, match="did not end"):
+    with pytest.raises(NotYet, match="did not end"):
         worker.stop(0.01)
-    worker.may_end.set()
+    first = worker._thread
+    threading.Timer(0.2, worker.may_end.set).start()
+    worker.start()
+    assert worker._thread is not first
+    assert worker.running
     worker.stop()
-    assert isinstance(worker.error, LookupError)
+
+
+def test_who_stops_one_that_somebody_else_starts_again_is_not_told_that_it_did_not_end() -> None:
+    worker, errors = Tough(), list[BaseException]()
+    worker.may_end.set()
+
+    def stopping() -> None:
+        try:
+            worker.stop(5)
+        except BaseException as error:
+            errors.append(error)
+
+    for _ in range(30):
+        worker.start()
+        others = [threading.Thread(target=stopping) for _ in range(8)]
+        for other in others:
+            other.start()
+        worker.start()
+        for other in others:
+            other.join(60)
+    worker.stop()
+    assert errors == []
 
 
 NOBODY: Any = None
