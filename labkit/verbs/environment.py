@@ -26,6 +26,8 @@ from labkit.verbs.installing import SetUpError, step
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 VENV: Final = ROOT / ".venv"
+CONFIG: Final = VENV / "pyvenv.cfg"
+"""Without it, the Python of `.venv` is the one that it was made from, and what it installs goes there."""
 STAMP: Final = VENV / "lab-stamp.json"
 PROJECT: Final = "pyproject.toml"
 STATE: Final = ROOT / ".lab"
@@ -56,7 +58,7 @@ def read_stamp() -> dict[str, str]:
 
 
 def is_ready(locks: Sequence[str]) -> bool:
-    return PYTHON.exists() and wanted(locks).items() <= read_stamp().items()
+    return PYTHON.exists() and CONFIG.exists() and wanted(locks).items() <= read_stamp().items()
 
 
 def write_stamp(installed: Mapping[str, str]) -> None:
@@ -116,7 +118,7 @@ def set_up(locks: Sequence[str], lock_fd: int, offline: str | None = None) -> No
     uv = shutil.which("uv")
     if offline and importlib.util.find_spec("ensurepip"):
         uv = None  # which would fetch pip for a new environment from the index
-    installed = read_stamp() if PYTHON.exists() else {}
+    installed = read_stamp() if starts() else {}
     also = sorted(set(installed) - set(locks) - {PROJECT})  # what `test` was given stays when another verb comes
     if not offline:  # a bundle may hold no more than the verb needs
         locks = [*locks, *(name for name in also if (ROOT / f"{name}.lock").exists())]
@@ -138,13 +140,17 @@ def set_up(locks: Sequence[str], lock_fd: int, offline: str | None = None) -> No
             write_stamp(installed)
 
 
-def works(uv: str | None) -> bool:
-    """Whether `.venv` starts, is of this Python's version, and has an installer, whole."""
-    check = f"import sys; sys.exit(sys.version_info[:2] != {sys.version_info[:2]})"
+def starts() -> bool:
+    """Whether the Python of `.venv` does, is of this version, and installs into `.venv` and nowhere else."""
+    check = f"import sys; sys.exit(sys.prefix == sys.base_prefix or sys.version_info[:2] != {sys.version_info[:2]})"
     with contextlib.suppress(OSError):
-        starts = subprocess.run([PYTHON, "-c", check], capture_output=True, check=False).returncode == 0
-        return starts and (uv is not None or any(map(is_whole, VENV.glob(f"{SITE_PACKAGES}/pip-*.dist-info"))))
+        return subprocess.run([PYTHON, "-c", check], capture_output=True, check=False).returncode == 0
     return False
+
+
+def works(uv: str | None) -> bool:
+    """Whether `.venv` starts, and has an installer, whole."""
+    return starts() and (uv is not None or any(map(is_whole, VENV.glob(f"{SITE_PACKAGES}/pip-*.dist-info"))))
 
 
 def make_venv(uv: str | None, lock_fd: int, offline: str | None) -> None:

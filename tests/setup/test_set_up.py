@@ -242,6 +242,20 @@ def test_an_environment_whose_python_is_gone_is_made_again(project: SmallProject
     assert "handed over: run" in done.stdout
 
 
+@pytest.mark.parametrize("lost", [["pyvenv.cfg"], ["pyvenv.cfg", "lab-stamp.json"]])
+def test_an_environment_that_has_lost_what_makes_it_one_is_made_again_and_nothing_goes_elsewhere(
+    project: SmallProject, lost: list[str]
+) -> None:
+    for name in lost:
+        (project.folder / ".venv" / name).unlink()
+
+    done = project.lab("test", PIP_REQUIRE_VIRTUALENV="1")  # a pip that is outside of one refuses
+
+    assert done.returncode == 0, done.stderr
+    assert "Python environment" in done.stdout
+    assert "in an environment of its own: True" in done.stdout
+
+
 def test_a_changed_lock_makes_the_environment_again_without_what_left_the_lock(project: SmallProject) -> None:
     stray = project.site_packages / "left_the_lock.py"
     stray.write_text("", encoding="utf-8")

@@ -303,6 +303,16 @@ def test_a_stop_between_two_looks_of_a_watchdog_is_no_kill(folder: Path, monkeyp
     assert not daemon.Watchdog(folder, ())._killed()
 
 
+def test_who_stops_a_server_that_is_just_starting_stops_it_once_it_says_where_it_is(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with localazure.attach(folder):
+        found, not_yet = daemon.found, [None]
+        monkeypatch.setattr(daemon, "found", lambda folder: not_yet.pop() if not_yet else found(folder))
+        assert daemon.stop(folder)
+    assert found(folder) is None
+
+
 def test_who_stops_a_server_that_is_just_ending_waits_for_its_end(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
