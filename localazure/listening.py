@@ -65,7 +65,7 @@ def _listen_again(port: int, retry_seconds: float) -> socket.socket:
 
 
 def _listen(port: int, *, beside_ending: bool) -> socket.socket:
-    """`beside_ending`: also where connections of before still end. All of them let their heir do so."""
+    """`beside_ending`: also where connections of before still end. All of them let the one that follows do so."""
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if beside_ending:

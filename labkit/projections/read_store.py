@@ -84,7 +84,7 @@ class ReadStore:
         chosen = pointer.folder_in_use(self.root_url, self.options) if folder is None else folder
         self.tables_url = pointer.folder_url(self.root_url, chosen)
         self._of_thread = threading.local()
-        self._heir: ReadStore | None = None
+        self._rebuilt: ReadStore | None = None
         for model in READ_MODELS:
             until_first(partial(self._make, model))
 
@@ -105,9 +105,9 @@ class ReadStore:
         url = pointer.folder_url(self.root_url, pointer.folder_in_use(self.root_url, self.options))
         if url == self.tables_url:
             return self
-        if self._heir is None or self._heir.tables_url != url:
-            self._heir = ReadStore(self.root_url, self.options)
-        return self._heir
+        if self._rebuilt is None or self._rebuilt.tables_url != url:
+            self._rebuilt = ReadStore(self.root_url, self.options)
+        return self._rebuilt
 
     def url(self, model: ReadModel) -> str:
         """Where the table lies."""

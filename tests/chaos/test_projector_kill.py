@@ -164,7 +164,7 @@ class Stage:
 
     def kill(self, victim: str) -> None:
         running = daemon.status(self.folder / "azure") if victim == "daemon" else None
-        if victim == "daemon" and running is None:  # the heir of the last one killed is not there yet
+        if victim == "daemon" and running is None:  # the one that follows the last one killed is not there yet
             victim = "relay"
         if running is not None:
             psutil.Process(running.pid).kill()

@@ -144,29 +144,29 @@ def test_one_that_comes_later_gets_its_share_and_one_that_leaves_gives_it_back(
 def test_the_ranges_of_one_that_died_are_taken_when_its_leases_have_ended(
     leases_of: Callable[..., Leases], later: Callable[[float], None]
 ) -> None:
-    dead, heir = leases_of("dead", lease_seconds=600.0), leases_of("heir")
+    dead, other = leases_of("dead", lease_seconds=600.0), leases_of("other")
     dead.balance()
-    heir.take_free()
-    assert heir.held == []
+    other.take_free()
+    assert other.held == []
     later(601)
-    heir.take_free()
-    assert len(heir.held) == RANGES
+    other.take_free()
+    assert len(other.held) == RANGES
 
 
 def test_one_that_lost_its_lease_cannot_overwrite_a_newer_continuation(
     leases_of: Callable[..., Leases], later: Callable[[float], None], state: ContainerProxy, write_model: ContainerProxy
 ) -> None:
-    late, heir = leases_of("late", lease_seconds=0.0), leases_of("heir")
+    late, other = leases_of("late", lease_seconds=0.0), leases_of("other")
     late.balance()
     (old, *_) = late.held
     later(2)
-    heir.take_free()
-    (taken,) = [lease for lease in heir.held if lease.id == old.id]
-    assert heir.save(taken, "newer")
+    other.take_free()
+    (taken,) = [lease for lease in other.held if lease.id == old.id]
+    assert other.save(taken, "newer")
     assert not late.save(old, "older")
     assert old.id not in {lease.id for lease in late.held}
     assert next(read_leases(state, write_model)).continuation == "newer"
-    assert heir.save(taken, "newest")
+    assert other.save(taken, "newest")
 
 
 def test_the_continuation_travels_with_the_lease(
@@ -284,12 +284,12 @@ def test_a_range_that_was_split_stays_one_lease_and_is_published_on_each_event_o
         assert outbox_lag(write_model, state)[0].events == 20
         assert relay.run_once() == 20
         relay.wait_until_published(tokens[-1], timeout_seconds=0)
-        heir = Relay(write_model, lab.producer(), state)
-        heir.start()
+        following = Relay(write_model, lab.producer(), state)
+        following.start()
         tokens += orders(lab, 20, first=30)
         for token in tokens:
-            heir.wait_until_published(token, timeout_seconds=60)
-        heir.stop()
+            following.wait_until_published(token, timeout_seconds=60)
+        following.stop()
         assert [lease.id for lease in read_leases(state, write_model)] == ["continuation-0"]
         assert sorted(in_the_hub(lab)) == sorted(tokens)
 

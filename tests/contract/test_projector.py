@@ -118,9 +118,9 @@ def test_killed_between_two_tables_the_next_projector_finishes_the_batch(
             dead.wait_until_visible("order-20260105-none@1", PATIENCE_SECONDS)
     assert not dead.running
     assert shop.tables()["daily_order_metrics"] == []
-    heir = shop.projector()
-    heir.wait_until_visible(token, PATIENCE_SECONDS)
-    heir.wait_until_applied(shop.ends(), PATIENCE_SECONDS)
+    following = shop.projector()
+    following.wait_until_visible(token, PATIENCE_SECONDS)
+    following.wait_until_applied(shop.ends(), PATIENCE_SECONDS)
     assert shop.tables() == folded(shop.history())
 
 

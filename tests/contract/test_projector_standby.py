@@ -117,9 +117,9 @@ def test_a_holder_that_cannot_renew_its_seat_gives_it_up(shop: Shop, monkeypatch
     with monkeypatch.context() as patch:
         patch.setattr(first._seat, "take", lambda hub, group: False)
         assert eventually(lambda: not first.active)
-        heir = with_seat(shop)
-        heir.wait_until_visible(shop.does(shop.created(1)), PATIENCE_SECONDS)
-        assert heir.active
+        standby = with_seat(shop)
+        standby.wait_until_visible(shop.does(shop.created(1)), PATIENCE_SECONDS)
+        assert standby.active
     assert first.running
 
 

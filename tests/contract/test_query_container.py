@@ -169,9 +169,9 @@ def test_behind_the_tables_it_catches_up_from_its_own_positions(
         dead.stop()
     assert isinstance(dead.error, RuntimeError)
     assert not agrees(shop, container)
-    heir = shop.projector(query_container=query)  # type: ignore[arg-type]
-    heir.wait_until_visible(shop.does(ShipOrder(shop.order(1))), PATIENCE_SECONDS)
-    heir.stop()
+    following = shop.projector(query_container=query)  # type: ignore[arg-type]
+    following.wait_until_visible(shop.does(ShipOrder(shop.order(1))), PATIENCE_SECONDS)
+    following.stop()
     assert agrees(shop, container)
     assert query.came_to(shop.lab.hub)[0] == shop.ends()
 
