@@ -120,15 +120,12 @@ def locked(root: str, name: str = LOCK, timeout_seconds: float = 60.0) -> Iterat
         yield
         return
     Path(root).mkdir(parents=True, exist_ok=True)
-    lock = FileLock(Path(root, name), timeout=timeout_seconds)
     try:
-        lock.acquire()
+        held = FileLock(Path(root, name), timeout=timeout_seconds).acquire()
     except Timeout:
         raise NotYet(f"another one works on the tables below {root}; try again when it has ended") from None
-    try:
+    with held:
         yield
-    finally:
-        lock.release()
 
 
 def is_url(root: str) -> bool:

@@ -80,11 +80,10 @@ class Seat:
     async def hold(self, hub: str, group: str) -> None:
         """Renew the seat (inside `seated`); return when it is another's, or could not be renewed for as long as it is
         respected."""
-        until = time.monotonic() + self.lease_seconds
-        while time.monotonic() < until:
+        kept = time.monotonic()
+        while time.monotonic() < kept + self.lease_seconds:
             await asyncio.sleep(self.lease_seconds / 3)
-            if await self._takes(hub, group):
-                until = time.monotonic() + self.lease_seconds
+            kept = time.monotonic() if await self._takes(hub, group) else kept
         logger.warning("the seat of %s is lost", hub)
 
     async def _takes(self, hub: str, group: str) -> bool:

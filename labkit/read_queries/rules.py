@@ -75,9 +75,8 @@ def _ordered_view(node: exp.Expr) -> bool:
 
 
 def _other_join(node: exp.Expr) -> bool:
-    if not isinstance(node, exp.Join):
-        return False
-    return node.side not in ("", "LEFT") or node.kind not in ("", "INNER", "OUTER") or not node.args.get("on")
+    usual = isinstance(node, exp.Join) and node.side in ("", "LEFT") and node.kind in ("", "INNER", "OUTER")
+    return isinstance(node, exp.Join) and not (usual and node.args.get("on") and isinstance(node.parent, exp.Select))
 
 
 RULES = (
@@ -92,5 +91,5 @@ RULES = (
     Rule("star", _star, "SELECT * is frozen when the view is made: name the columns"),
     Rule("page-unordered", _page_without_order, "OFFSET and FETCH without ORDER BY: perhaps other rows each time"),
     Rule("view-ordered", _ordered_view, "a view has no order: ORDER BY belongs into the question"),
-    Rule("join", _other_join, "JOIN and LEFT JOIN, each with ON"),
+    Rule("join", _other_join, "JOIN and LEFT JOIN, each with its ON behind it"),
 )

@@ -98,15 +98,14 @@ def _calls(plain: str, file: str) -> Iterator[Finding]:
     """Findings on tokens: calls of functions that are not named here, and TOP."""
     for word, opening in itertools.pairwise(tokens_of(plain, file)):
         name = word.text.upper()
+        call = opening.token_type == TokenType.L_PAREN and name.isidentifier() and name not in NOT_FOREIGN | CAST_TYPES
         if word.token_type in (TokenType.IDENTIFIER, TokenType.STRING):
             continue
         if name == "TOP":
             yield Finding(file, word.line, "top", "instead of TOP: ORDER BY ... OFFSET 0 ROWS FETCH NEXT n ROWS ONLY")
-        elif opening.token_type != TokenType.L_PAREN or not name.isidentifier() or name in NOT_FOREIGN | CAST_TYPES:
-            continue
-        elif name == "CONVERT":
+        elif call and name == "CONVERT":
             yield Finding(file, word.line, "convert", "CONVERT cuts text to 30 and reads dates by a style: use CAST")
-        elif name not in FUNCTIONS:
+        elif call and name not in FUNCTIONS:
             yield Finding(file, word.line, "function", f"{name}(...) is not among {', '.join(sorted(FUNCTIONS))}")
 
 
@@ -116,9 +115,8 @@ def _nodes(tree: exp.Expr, file: str) -> Iterator[Finding]:
         for rule in broken:
             yield Finding(file, line_of(node), rule.name, rule.reason)
         if not broken and not isinstance(node, NODES):
-            yield Finding(
-                file, line_of(node), "syntax", f"{type(node).__name__} is outside the subset: {node.sql('tsql')}"
-            )
+            reason = f"{type(node).__name__} is outside the subset: {node.sql('tsql')}"
+            yield Finding(file, line_of(node), "syntax", reason)
 
 
 def line_of(node: exp.Expr) -> int:
@@ -133,7 +131,7 @@ def line_of(node: exp.Expr) -> int:
 
 
 def name_of(table: exp.Table) -> str:
-    """As it is written: under the collation of these tables, `DBO` is another name than `dbo`."""
+    """As it is written: in a database of the collation that sql/README.md names, `DBO` is another name than `dbo`."""
     return ".".join(part.name for part in table.parts)
 
 

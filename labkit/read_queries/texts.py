@@ -95,22 +95,32 @@ class Text:
 
 
 def misnamed(statement: Statement, views: Mapping[str, Statement]) -> Iterator[Finding]:
-    """A table that is no view, or columns that no table here has, or several. ORDER BY may name what SELECT makes."""
+    """A table that is no view, or is called as another one; columns that no table here has, or several.
+
+    ON sees the tables up to its own. ORDER BY may name what SELECT makes, alone and not within an expression."""
     there = {rowset.placeholder: (rowset.table, [one.name for one in rowset.columns]) for rowset in statement.rowsets}
-    there |= {name: (name, view.select.named_selects) for name, view in views.items()}
-    known, made = dict[str, tuple[str, list[str]]](), statement.select.named_selects
-    for table in statement.select.find_all(exp.Table):
-        if name_of(table) not in there:
-            reason = f"no view {name_of(table)}: there are {', '.join(views)}"
+    there |= {name: (name, view.select.named_selects) for name, view in views.items() if not statement.view}
+    known, select = dict[str, tuple[str, list[str]]](), statement.select
+    for table in select.find_all(exp.Table):
+        name, columns = there.get(name_of(table), ("", []))
+        if not name or (whose := table.alias or name.removeprefix("dbo.")) in known:
+            there_are = "a view reads OPENROWSET alone" if statement.view else f"there are {', '.join(views)}"
+            reason = f"two tables are called {whose}" if name else f"no view {name_of(table)}: {there_are}"
             yield Finding(statement.file, line_of(table), "view", reason)
             return
-        name, columns = there[name_of(table)]
-        known[table.alias or name.removeprefix("dbo.")] = f"{name} AS {table.alias}" if table.alias else name, columns
-    for column in statement.select.find_all(exp.Column):
-        owners = [whose for whose in known if column.table in ("", whose) and column.name in known[whose][1]]
-        ordered = column.name in made and not column.table and column.find_ancestor(exp.Order)
-        if len(owners) != 1 and not ordered:
-            there_are = "; ".join(f"{name} has {', '.join(columns)}" for name, columns in known.values()) or "no table"
+        known[whose] = f"{name} AS {table.alias}" if table.alias else name, columns
+    for column in select.find_all(exp.Column):
+        join, said = column.find_ancestor(exp.Join), ".".join(part.name for part in column.parts[:-1])
+        later = {one.this.alias_or_name for one in select.args.get("joins", ()) if join and one.index > join.index}
+        seen = {whose: of for whose, of in known.items() if whose not in later}
+        owners = [whose for whose, of in seen.items() if said in ("", whose, of[0]) and column.name in of[1]]
+        if not said and column.find_ancestor(exp.Order):
+            alone = isinstance(column.parent, exp.Ordered)
+            named = (exp.Alias, exp.Column) if alone else exp.Alias
+            made = [e.sql("tsql") for e in select.expressions if isinstance(e, named) and e.output_name == column.name]
+            owners = (made or owners) if alone else owners and owners + made
+        if len(owners) != 1:
+            there_are = "; ".join(f"{name} has {', '.join(columns)}" for name, columns in seen.values()) or "no table"
             several = f"{column.name} is in {' and in '.join(owners)}: say whose"
             reason = several if owners else f"no column {column.sql('tsql')}: {there_are}"
             yield Finding(statement.file, line_of(column), "column", reason)

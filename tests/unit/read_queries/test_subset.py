@@ -57,6 +57,7 @@ def test_a_column_outside_the_subset_is_refused_by_the_rule_that_says_why(rule: 
         ("join", "SELECT a FROM dbo.v, dbo.w"),
         ("join", "SELECT a FROM dbo.v CROSS JOIN dbo.w"),
         ("join", "SELECT a FROM dbo.v FULL JOIN dbo.w ON v.a = w.a"),
+        ("join", "SELECT v.a FROM dbo.v JOIN dbo.w JOIN dbo.x ON x.a = w.a ON v.a = w.a"),
         ("statement", "SELECT a FROM dbo.v; SELECT a FROM dbo.w"),
         ("statement", "DROP VIEW dbo.v"),
         ("statement", "CREATE VIEW dbo.v AS SELECT a FROM dbo.w"),

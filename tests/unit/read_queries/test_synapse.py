@@ -148,7 +148,9 @@ def test_parameters_are_bound_and_never_pasted(synapse: Synapse, tables: Any) ->
     assert len(synapse.query(question, {"customer_id": "x' OR '1' = '1"})) == 0
 
 
-@pytest.mark.parametrize("table", ["dbo.vw_nothing", "orders", "read_store.orders", "DBO.vw_order_summary"])
+@pytest.mark.parametrize(
+    "table", ["dbo.vw_nothing", "orders", "read_store.orders", "information_schema.tables", "DBO.vw_order_summary"]
+)
 def test_only_the_views_of_the_folder_can_be_named(table: str, synapse: Synapse) -> None:
     with pytest.raises(OutsideSubset, match="no view"):
         synapse.query(f"SELECT a FROM {table}")
@@ -159,6 +161,8 @@ def test_a_question_cannot_make_a_view(synapse: Synapse) -> None:
         synapse.query(ALL["dbo.vw_order_summary"])
 
 
+DAILY = "dbo.vw_daily_order_metrics"
+SELF = "FROM dbo.vw_order_summary AS a JOIN dbo.vw_order_summary AS b ON a.order_id = b.order_id"
 DAYS = "dbo.vw_daily_order_metrics has day, orders, cancelled, revenue, average_order_value, distinct_customers"
 BY_CUSTOMER = "dbo.vw_customer_orders AS c has customer_id, customer_name, orders"
 
@@ -187,6 +191,24 @@ BY_CUSTOMER = "dbo.vw_customer_orders AS c has customer_id, customer_name, order
             1,
             "customer_id is in o and in c: say whose",
         ),
+        ("SELECT status AS t FROM dbo.vw_order_summary GROUP BY status ORDER BY MAX(t)", 1, "no column t: "),
+        ("SELECT status AS t\nFROM dbo.vw_order_summary\nORDER BY CASE WHEN t > 1 THEN 1 END", 3, "no column t: "),
+        (
+            "SELECT order_id AS status FROM dbo.vw_order_summary ORDER BY CASE WHEN status = 'Paid' THEN 1 END",
+            1,
+            "status is in vw_order_summary and in order_id AS status: say whose",
+        ),
+        (f"SELECT CAST(a.version AS INT) {SELF} ORDER BY version", 1, "version is in a and in b: say whose"),
+        (f"SELECT a.version, b.version {SELF} ORDER BY version", 1, "version is in a.version and in b.version: say"),
+        (
+            "SELECT o.status FROM dbo.vw_order_summary AS o\n"
+            "JOIN dbo.vw_daily_order_metrics AS d ON d.day = c.first_day\n"
+            "JOIN dbo.vw_customer_orders AS c ON c.customer_id = o.customer_id",
+            2,
+            "no column c.first_day: dbo.vw_order_summary AS o has",
+        ),
+        ("SELECT xyz.vw_order_summary.status FROM dbo.vw_order_summary", 1, "no column xyz.vw_order_summary.status: "),
+        ("SELECT dbo.o.status FROM dbo.vw_order_summary AS o", 1, "no column dbo.o.status: "),
     ],
 )
 def test_a_column_that_no_view_has_or_two_have_is_named_with_what_there_is(
@@ -196,6 +218,29 @@ def test_a_column_that_no_view_has_or_two_have_is_named_with_what_there_is(
     with pytest.raises(OutsideSubset, match=re.escape(told)) as refused:
         synapse.query(tsql)
     assert [(finding.line, finding.rule) for finding in refused.value.findings] == [(line, "column")]
+
+
+@pytest.mark.parametrize(("first", "second"), [(" AS o", " AS o"), ("", ""), (" AS vw_order_summary", "")])
+def test_two_tables_of_one_name_are_refused(first: str, second: str, synapse: Synapse) -> None:
+    view, name = "dbo.vw_order_summary", (first or "vw_order_summary").split()[-1]
+    with pytest.raises(OutsideSubset, match=f"query:2: view: two tables are called {name}"):
+        synapse.query(f"SELECT {name}.status FROM {view}{first}\nJOIN {view}{second} ON {name}.version = 1")
+
+
+def test_a_view_over_a_view_is_refused(tables: Any, tmp_path: Path) -> None:
+    for view, select in {"b": ALL[DAILY].partition(" AS\n")[2], "a": "SELECT day FROM dbo.b"}.items():
+        (tmp_path / f"dbo.{view}.sql").write_text(f"CREATE OR ALTER VIEW dbo.{view} AS\n{select}", encoding="utf-8")
+    with Synapse(str(tables.folder), sql_folder=tmp_path) as synapse:
+        assert len(synapse.query("SELECT day FROM dbo.b")) == 0
+        with pytest.raises(
+            OutsideSubset, match=r"sql/dbo\.a\.sql:2: view: no view dbo\.b: a view reads OPENROWSET alone"
+        ):
+            synapse.query("SELECT day FROM dbo.a")
+
+
+def test_a_view_may_be_called_by_its_whole_name(synapse: Synapse, tables: Any) -> None:
+    tables.write([tables.an_order("a")])
+    assert rows(synapse.query("SELECT dbo.vw_order_summary.version FROM dbo.vw_order_summary")) == [(1,)]
 
 
 def test_a_column_that_the_rowset_does_not_declare_does_not_exist_though_the_table_has_it(synapse: Synapse) -> None:
