@@ -176,7 +176,7 @@ class Check:
             self._refuse("the function is called without `await`: leave out its `async`")
         if not isinstance(value, wanted):
             self._came_out = f"{_kind(type(value))}: {self._came_out}"
-            asked = f"{' or '.join(map(_kind, wanted))} is asked for"
+            asked = f"{' or '.join(dict.fromkeys(map(_kind, wanted)))} is asked for"
             self._refuse(f"{asked}; {idea}" if idea else asked)
         return value
 

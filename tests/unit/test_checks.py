@@ -183,6 +183,7 @@ def test_arguments_are_shown_as_they_were_before_the_call() -> None:
 def test_a_value_is_looked_at_like_an_answer() -> None:
     assert "nothing is there yet" in told("size = ...", "check.answer(size, gives=int)")
     assert "an int or a float is asked for" in told("size = '3'", "check.answer(size, gives=(int, float))")
+    assert "think of  an int is asked for" in told("size = '3'", "check.answer(size, gives=(int, type('int', (), {})))")
     message = told("size = 3", "check.that(check.answer(size) > 3, 'what does a batch cost?')")
     assert message.splitlines()[1:] == ["  came out  3", "  think of  what does a batch cost?"]
 
