@@ -83,7 +83,7 @@ RULES = (
     Rule("average-unrounded", _loose_average, "AVG is a binary fraction here: CAST(ROUND(AVG(x), 2) AS DECIMAL(p, 2))"),
     Rule("sum-type", _loose_sum, "SUM of INT is INT there, 128 bits here: CAST(SUM(x) AS BIGINT or DECIMAL(p, s))"),
     Rule("count-type", _small_count, "COUNT is INT there and BIGINT here: COUNT_BIG"),
-    Rule("division", lambda node: isinstance(node, exp.Div | exp.Mod), "integers divide to an integer there, not here"),
+    Rule("division", lambda node: isinstance(node, exp.Div | exp.Mod), "divides to a binary fraction here, not there"),
     Rule("date-from-timestamp", _day_of_a_timestamp, "not always the id's day, and reads every file: use created_day"),
     Rule("collation", lambda node: isinstance(node, exp.Collate), "text compares by its bytes, as WITH declares it"),
     Rule("cast-type", _other_cast, "CAST goes to DECIMAL(p, s), INT, BIGINT, DATE: text is cut, floats differ"),
