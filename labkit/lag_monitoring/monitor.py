@@ -118,8 +118,9 @@ class LagMonitor(Worker):
                 if left <= 0 or not self.running:
                     if self.error is not None:
                         raise self.error
-                    last = self._samples[-1] if self._samples else "none was taken"
-                    raise NotYet(f"no such sample within {timeout_seconds} s; the last: {last}")
+                    last = self._samples[-1].as_row() if self._samples else "none was taken"
+                    rests = "" if self.running else "the monitor is not running: start it. There was "
+                    raise NotYet(f"{rests}no such sample within {timeout_seconds} s; the last: {last}")
                 self._sampled.wait(left)
 
     def _work(self) -> None:
