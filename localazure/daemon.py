@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ def attach(data_dir: Path | str) -> LocalAzure:
     Raises: `StartFailed` with the daemon's own reason, `FolderUnusable`, `NotAnswering`.
     """
     folder = Path(data_dir).resolve()
-    running = _running_or_started(folder, tls=False)
+    running = _running_or_started(folder)
     if running.tls:
         raise StartFailed(
             f"The data folder {folder.name!r} is served over TLS, by a server started for it; stop that one first."
@@ -138,20 +138,33 @@ def stop(data_dir: Path | str) -> bool:
     folder = Path(data_dir).resolve()
     if not folder.is_dir():
         return False
+    try:
+        with _starting(folder):  # whoever starts one is done, and nobody begins to
+            return _stop(folder)
+    except Timeout as error:
+        raise NotAnswering(folder, _state(folder).get("pid")) from error
+
+
+def _stop(folder: Path) -> bool:
     told, until = False, time.monotonic() + STOP_TIMEOUT_SECONDS
     while True:
-        running = None if told else found(folder)  # one that is just starting is not found yet
+        running = None if told else found(folder)  # one that was started by hand may not say yet where it is
         if running is not None:
             told = True
-            with suppress(NotRunning):  # somebody else's stop was faster
+            with suppress(NotRunning):  # it was just ending
                 running.control("POST", "/stop")
         try:
             with FileLock(folder / LOCK_FILE).acquire(timeout=LOOK_SECONDS):
                 (folder / STATE_FILE).unlink(missing_ok=True)
             return told
-        except Timeout as error:
+        except Timeout:
             if time.monotonic() > until:
-                raise NotAnswering(folder, _state(folder).get("pid")) from error
+                raise
+
+
+def _starting(folder: Path) -> AbstractContextManager[object]:
+    """The lock of whoever starts a server, or stops one. Raises: `Timeout` on entry."""
+    return FileLock(folder / STARTING_LOCK_FILE, timeout=START_TIMEOUT_SECONDS)
 
 
 def _state(folder: Path) -> dict[str, Any]:
@@ -189,8 +202,10 @@ class Watchdog:
             if not complaint:
                 logger.warning("the embedded Azure was killed; it is started again")
             try:
-                _running_or_started(self._data_dir, tls=True)
-            except LocalAzureError as error:
+                with _starting(self._data_dir):
+                    if self._killed():  # still: nobody has stopped it on purpose meanwhile
+                        _spawn(self._data_dir, tls=True)
+            except (LocalAzureError, Timeout, OSError) as error:
                 pause = min(LONGEST_WATCH_INTERVAL_SECONDS, 2 * pause)
                 if str(error) != complaint:
                     logger.error("%s", error)
@@ -210,15 +225,14 @@ class Watchdog:
         return state.exists() and not served(self._data_dir) and state.exists()
 
 
-def _running_or_started(folder: Path, *, tls: bool) -> Running:
-    """`tls`: whether one that has to be started speaks it, should the one that was killed have done so."""
+def _running_or_started(folder: Path) -> Running:
     running = found(folder)
     if running is not None:
         return running
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with FileLock(folder / STARTING_LOCK_FILE).acquire(timeout=START_TIMEOUT_SECONDS):
-            return found(folder) or _spawn(folder, tls=tls)
+        with _starting(folder):
+            return found(folder) or _spawn(folder, tls=False)
     except Timeout as error:
         raise StartFailed("Another process has been starting the embedded Azure for too long; try again.") from error
     except OSError as error:
@@ -228,7 +242,7 @@ def _running_or_started(folder: Path, *, tls: bool) -> Running:
 def _spawn(folder: Path, *, tls: bool) -> Running:
     """Start the daemon and wait until it answers; with the options of one that was killed, if its state file is left.
 
-    The caller holds the starting lock.
+    `tls`: whether it speaks it, should that one have done so. The caller holds the starting lock.
     """
     left = StartedWith.of_state(_state(folder))
     former = replace(left, tls=left.tls and tls)

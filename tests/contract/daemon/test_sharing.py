@@ -8,7 +8,7 @@ import socket
 import threading
 import urllib.request
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from urllib.parse import quote
 
@@ -311,6 +311,25 @@ def test_who_stops_a_server_that_is_just_starting_stops_it_once_it_says_where_it
         monkeypatch.setattr(daemon, "found", lambda folder: not_yet.pop() if not_yet else found(folder))
         assert daemon.stop(folder)
     assert found(folder) is None
+
+
+def test_a_stop_while_a_watchdog_starts_a_killed_server_again_stays_a_stop(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, stopping, spawn = threading.Event(), Future[bool](), daemon._spawn
+
+    def slowly(folder: Path, *, tls: bool) -> daemon.Running:
+        begun.set()
+        wait([stopping], 1)  # a stop that does not wait for the server is over by then
+        return spawn(folder, tls=tls)
+
+    with localazure.attach(folder) as azure, ThreadPoolExecutor(1) as pool:
+        monkeypatch.setattr(daemon, "_spawn", slowly)
+        psutil.Process(pid_of(azure)).kill()
+        assert begun.wait(60)
+        pool.submit(lambda: stopping.set_result(daemon.stop(folder)))
+        assert stopping.result(60)
+        assert daemon.found(folder) is None
 
 
 def test_who_stops_a_server_that_is_just_ending_waits_for_its_end(
