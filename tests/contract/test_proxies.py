@@ -115,7 +115,8 @@ def by_the_standard_library(target: Target, azure: LocalAzure, hub: str) -> None
 def delta_and_duckdb(target: Target, azure: LocalAzure, hub: str) -> None:
     table = f"{target.tables_root}/{hub}"
     write_deltalake(table, pa.table({"a": [1, 2]}))
-    assert duckdb.read_parquet(DeltaTable(table).file_uris()).fetchall() == [(1,), (2,)]
+    with duckdb.connect() as engine:
+        assert engine.read_parquet(DeltaTable(table).file_uris()).fetchall() == [(1,), (2,)]
 
 
 @pytest.mark.parametrize(
