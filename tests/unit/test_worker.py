@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -68,26 +70,41 @@ def test_one_whose_stop_was_broken_off_is_ended_and_then_started() -> None:
     worker.stop()
 
 
-def test_who_stops_one_that_somebody_else_starts_again_is_not_told_that_it_did_not_end() -> None:
-    worker, errors = Tough(), list[BaseException]()
+class Raced(Tough):
+    """Whoever looks whether it runs goes on when somebody else has looked, too, or nobody comes."""
+
+    meet, works = threading.Barrier(2), 0
+
+    def _work(self) -> None:
+        self.works += 1
+        super()._work()
+
+    @property
+    def running(self) -> bool:
+        there = super().running
+        with suppress(threading.BrokenBarrierError):
+            self.meet.wait(0.3)
+        return there
+
+
+def test_of_two_that_start_it_at_once_one_does() -> None:
+    worker = Raced()
     worker.may_end.set()
-
-    def stopping() -> None:
-        try:
-            worker.stop(5)
-        except BaseException as error:
-            errors.append(error)
-
-    for _ in range(30):
-        worker.start()
-        others = [threading.Thread(target=stopping) for _ in range(8)]
-        for other in others:
-            other.start()
-        worker.start()
-        for other in others:
-            other.join(60)
+    with ThreadPoolExecutor(2) as pool:
+        for started in [pool.submit(worker.start) for _ in range(2)]:
+            started.result(60)
+    assert worker.works == 1
     worker.stop()
-    assert errors == []
+
+
+def test_stopping_one_that_has_failed_waits_for_what_it_still_does() -> None:
+    worker = Failing()
+    worker.start()
+    with pytest.raises(TimeoutError, match="did not end"):
+        worker.stop(0.01)
+    worker.may_end.set()
+    worker.stop()
+    assert isinstance(worker.error, LookupError)
 
 
 NOBODY: Any = None
